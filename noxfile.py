@@ -1,0 +1,81 @@
+"""One session for each promise: `nox -s tests`, or `nox -l` for the list."""
+
+import pathlib
+import shutil
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "docs", "tests"]
+
+PYTHONS = ["3.11", "3.12", "3.13"]
+ROOT = pathlib.Path(__file__).parent
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Every test passes on each supported Python with the newest dependencies."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+# Only uv can install the lowest versions; only Python 3.11 has wheels for them all.
+@nox.session(python="3.11", venv_backend="uv")
+def minimum(session: nox.Session) -> None:
+    """Every test passes with the lowest versions that pyproject.toml states."""
+    session.install("--resolution=lowest-direct", "-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """The code keeps the rules of pyproject.toml and is formatted by ruff."""
+    session.install(".[lint]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """The annotations of zodiax_io hold under pyright's strict mode."""
+    session.install("-e", ".[types]")
+    session.run("pyright", "--warnings", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation builds without a warning and without the network."""
+    session.install("-e", ".[docs]")
+    output = ROOT / "docs" / "_build" / "html"
+    shutil.rmtree(output.parent, ignore_errors=True)
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", str(output))
+    session.log(f"Open {output / 'index.html'}")
+
+
+@nox.session
+def notebooks(session: nox.Session) -> None:
+    """Every notebook runs from top to bottom (`-- --inplace` keeps the outputs)."""
+    paths = sorted(str(path) for path in (ROOT / "notebooks").glob("*.ipynb"))
+    if not paths:
+        session.skip("There are no notebooks.")
+    session.install("-e", ".[test,notebooks]")
+    session.run("jupyter", "execute", *session.posargs, *paths)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """The speed that the documentation states can be measured again."""
+    if not (ROOT / "tests" / "benchmarks").is_dir():
+        session.skip("There are no benchmarks.")
+    session.install("-e", ".[test]")
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-n=0",
+        "tests/benchmarks",
+        *session.posargs,
+        env={"ZODIAX_IO_TYPECHECK": "0"},
+    )

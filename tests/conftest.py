@@ -1,0 +1,34 @@
+"""What every test run needs before zodiax_io is imported."""
+
+import os
+import sys
+
+# Bit for bit comparisons need one platform, and two workers would fight over the
+# memory of one GPU. Set JAX_PLATFORMS to test on another.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# pytest-xdist already keeps the cores busy: an XLA thread pool in each worker only
+# makes the workers wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
+import hypothesis
+from jaxtyping import install_import_hook
+
+# Checks every annotation of zodiax_io, shapes and dtypes included, at each call.
+# ZODIAX_IO_TYPECHECK=0 leaves it out: for fuzzing and timing, where it costs most.
+if os.environ.get("ZODIAX_IO_TYPECHECK", "1") != "0":
+    if "zodiax_io" in sys.modules:
+        raise RuntimeError(
+            "zodiax_io was imported before tests/conftest.py could switch on its "
+            "type checks. Set ZODIAX_IO_TYPECHECK=0 to test without them."
+        )
+    install_import_hook("zodiax_io", "beartype.beartype")
+
+# No deadlines anywhere: the first example compiles, the next takes microseconds.
+hypothesis.settings.register_profile("default", deadline=None)
+# The same examples in every run, few enough for a machine with two cores, and
+# nothing written beside the checkout.
+hypothesis.settings.register_profile(
+    "ci", deadline=None, derandomize=True, max_examples=30, database=None
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
