@@ -1,0 +1,68 @@
+"""What an array backend does: records to bytes of a companion, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from .._dtypes import Record
+
+
+class Source(Protocol):
+    """Bytes that can be read at any offset, all from one version of a file."""
+
+    size: int
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill `buffer` with the bytes from `offset` on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the structure says of one record of the companion."""
+
+    offset: int
+    length: int
+    checksum: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool
+
+
+class ArrayReader(Protocol):
+    """An opened companion."""
+
+    structure: bytes
+
+    def entries(self, records: Sequence[Any]) -> list[Entry]:
+        """The index of the records, checked against the file without reading data."""
+        ...
+
+    def read(
+        self, entries: Sequence[Entry], wanted: Iterable[int], *, verify: bool
+    ) -> dict[int, np.ndarray[Any, Any]]:
+        """The arrays of the wanted records, in aligned memory of their own."""
+        ...
+
+
+class ArrayBackend(Protocol):
+    """A way to keep arrays; its options are its fields."""
+
+    name: str
+
+    def write(
+        self,
+        file: BinaryIO,
+        records: Sequence[Record],
+        structure: Callable[[list[Any]], bytes],
+    ) -> bytes:
+        """Write the records, then the structure made from their index; return it."""
+        ...
+
+    def open(self, source: Source, file: str) -> ArrayReader:
+        """Open a companion; raises CorruptFileError if it is not whole."""
+        ...

@@ -1,0 +1,221 @@
+"""The default backend: `.npy` records that plain Equinox reads, and a trailer.
+
+The companion is a concatenation of `.npy` records in the order in which JAX flattens
+the tree. After the last one comes a record that holds the whole structure file, then
+the offset of that record and a magic: so the companion alone is a complete checkpoint,
+and plain Equinox, which stops reading after the last leaf, never notices.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import equinox as eqx
+import numpy as np
+import xxhash
+
+from .. import _dtypes
+from .._dtypes import ALIGNMENT, Record
+from .._errors import CorruptFileError
+from .base import Entry, Source
+
+_TRAILER = struct.Struct("<Q8s")
+TRAILER_MAGIC = b"ZDXTRAIL"
+_BYTES = np.dtype(np.uint8)
+_PIECE = 1 << 20  # what fits the cache: hashed and written while it is there
+_GROUP = 4 << 20  # small records are read together, in buffers of this size
+
+
+def has_trailer(source: Source) -> bool:
+    """Whether bytes end as a companion of ours does."""
+    return source.size >= _TRAILER.size and _trailer(source)[1] == TRAILER_MAGIC
+
+
+def _trailer(source: Source) -> tuple[int, bytes]:
+    end = bytearray(_TRAILER.size)
+    source.read_into(memoryview(end), source.size - _TRAILER.size)
+    return _TRAILER.unpack(end)
+
+
+@dataclass(frozen=True)
+class EqxBackend:
+    """`.npy` records in one file, written by `equinox.tree_serialise_leaves`."""
+
+    name: str = "eqx"
+
+    def write(
+        self,
+        file: BinaryIO,
+        records: Sequence[Record],
+        structure: Callable[[list[Any]], bytes],
+    ) -> bytes:
+        """Write the records, then the structure made from their index; return it."""
+        index: list[Any] = []
+        offset = 0
+
+        def write_record(out: BinaryIO, record: Record) -> None:
+            nonlocal offset
+            header = _dtypes.header(record.dtype, record.shape, record.fortran, offset)
+            check = xxhash.xxh3_64(header)
+            out.write(header)
+            data = memoryview(record.buffer())
+            for start in range(0, len(data), _PIECE):
+                piece = data[start : start + _PIECE]
+                check.update(piece)
+                out.write(piece)
+            length = len(header) + len(data)
+            dtype = _dtypes.describe(record.dtype)
+            shape = list(record.shape)
+            index.append(
+                [offset, length, check.intdigest(), dtype, shape, record.fortran]
+            )
+            offset += length
+
+        eqx.tree_serialise_leaves(file, list(records), filter_spec=write_record)
+        text = structure(index)
+        file.write(_dtypes.header(_BYTES, (len(text),), False, offset))
+        file.write(text)
+        file.write(_TRAILER.pack(offset, TRAILER_MAGIC))
+        return text
+
+    def open(self, source: Source, file: str) -> EqxReader:
+        """Open a companion; raises CorruptFileError if it is not whole."""
+        if not has_trailer(source):
+            raise CorruptFileError(
+                f"{file} is incomplete or damaged: it does not end as a companion does."
+            )
+        start, _ = _trailer(source)
+        end = source.size - _TRAILER.size
+        if start >= end:
+            raise CorruptFileError(f"{file} is damaged: its trailer points nowhere.")
+        tail = bytearray(end - start)
+        source.read_into(memoryview(tail), start)
+        # The length of the header depends on that of the text, and the other way
+        # round: of the few candidates, one fits.
+        for length in range(len(tail) - 64, max(len(tail) - 8192, 0), -1):
+            header = _dtypes.header(_BYTES, (length,), False, start)
+            if len(header) + length == len(tail):
+                if tail[: len(header)] != header:
+                    break
+                return EqxReader(source, file, start, bytes(tail[len(header) :]))
+        raise CorruptFileError(f"{file} is damaged: its copy of the structure is.")
+
+
+class EqxReader:
+    """An opened companion of the default backend."""
+
+    def __init__(self, source: Source, file: str, end: int, structure: bytes) -> None:
+        self.structure = structure
+        self._source = source
+        self._file = file
+        self._end = end
+
+    def entries(self, records: Sequence[Any]) -> list[Entry]:
+        """The index of the records, checked against the file without reading data.
+
+        Raises
+        ------
+        CorruptFileError
+            If the records do not follow one another without a hole from the first
+            byte to the structure.
+        """
+        entries: list[Entry] = []
+        expected = 0
+        for number, record in enumerate(records):
+            try:
+                offset, length, checksum, dtype, shape, fortran = record
+                counts = (offset, length, checksum, *shape)
+                if not all(type(n) is int and n >= 0 for n in counts):
+                    raise ValueError("a number is not one")
+                parsed = _dtypes.parse(dtype)
+                whole = _header(parsed, tuple(shape), fortran is True, offset)
+                if offset != expected or length != whole[1]:
+                    raise ValueError("it does not lie where it should")
+            except (ValueError, TypeError, OverflowError) as error:
+                raise CorruptFileError(
+                    f"{self._file} is damaged: record {number} is not one: {error}."
+                ) from error
+            entries.append(
+                Entry(offset, length, checksum, parsed, tuple(shape), fortran is True)
+            )
+            expected += length
+        if expected != self._end:
+            raise CorruptFileError(
+                f"{self._file} is damaged: expected its records to end at byte "
+                f"{expected}, got {self._end}."
+            )
+        return entries
+
+    def read(
+        self, entries: Sequence[Entry], wanted: Iterable[int], *, verify: bool
+    ) -> dict[int, np.ndarray[Any, Any]]:
+        """The arrays of the wanted records, in aligned memory of their own."""
+        arrays: dict[int, np.ndarray[Any, Any]] = {}
+        for group in _groups(entries, sorted(set(wanted))):
+            first, last = entries[group[0]], entries[group[-1]]
+            start = first.offset
+            buffer = _aligned(last.offset + last.length - start, start)
+            self._source.read_into(memoryview(buffer), start)
+            for number in group:
+                entry = entries[number]
+                here = buffer[entry.offset - start :][: entry.length]
+                arrays[number] = self._array(entry, number, here, verify)
+        return arrays
+
+    def _array(
+        self, entry: Entry, number: int, buffer: np.ndarray[Any, Any], verify: bool
+    ) -> np.ndarray[Any, Any]:
+        header = _dtypes.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
+        if buffer[: len(header)].tobytes() != header:
+            raise CorruptFileError(
+                f"{self._file} is damaged: record {number} (at byte {entry.offset}) "
+                "does not begin as it should."
+            )
+        if verify and xxhash.xxh3_64_intdigest(buffer) != entry.checksum:
+            raise CorruptFileError(
+                f"{self._file} is damaged: the checksum of record {number} (at byte "
+                f"{entry.offset}) is wrong."
+            )
+        order = "F" if entry.fortran else "C"
+        try:
+            return np.ndarray(
+                entry.shape, entry.dtype, buffer, offset=len(header), order=order
+            )
+        except (ValueError, TypeError, MemoryError) as error:
+            raise CorruptFileError(
+                f"{self._file} is damaged: record {number} is no array: {error}."
+            ) from error
+
+
+def _header(
+    dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offset: int
+) -> tuple[bytes, int]:
+    header = _dtypes.header(dtype, shape, fortran, offset)
+    return header, len(header) + math.prod(shape) * dtype.itemsize
+
+
+def _groups(entries: Sequence[Entry], wanted: list[int]) -> list[list[int]]:
+    """Runs of neighbouring records, each small enough for one buffer or alone in it."""
+    groups: list[list[int]] = []
+    size = 0
+    for number in wanted:
+        length = entries[number].length
+        follows = bool(groups) and groups[-1][-1] == number - 1
+        if follows and size + length <= _GROUP:
+            groups[-1].append(number)
+            size += length
+        else:
+            groups.append([number])
+            size = length
+    return groups
+
+
+def _aligned(size: int, offset: int) -> np.ndarray[Any, Any]:
+    """Fresh memory whose addresses are aligned as the offsets of the file are."""
+    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    shift = (offset - buffer.ctypes.data) % ALIGNMENT
+    return buffer[shift : shift + size]

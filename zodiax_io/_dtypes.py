@@ -1,0 +1,244 @@
+"""Dtypes as plain data, and the `.npy` storage of those that `.npy` cannot name."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+
+# jax.dtypes.float0 is a structured dtype without bytes: the tangent of an integer.
+FLOAT0 = np.dtype(jax.dtypes.float0)
+
+# Their NumPy kind is "V", and `np.save` forgets which of them it was.
+_EXTENDED: dict[str, np.dtype[Any]] = {
+    name: np.dtype(getattr(ml_dtypes, name))
+    for name in dir(ml_dtypes)
+    if re.fullmatch(r"(u?int|float|bfloat)\d\w*", name)
+    and isinstance(getattr(ml_dtypes, name), type)
+}
+# bool, intN, uintN, floatN, complexN: named without byte order, in native order.
+_NATIVE: dict[str, np.dtype[Any]] = {
+    np.dtype(code).name: np.dtype(code) for code in "?bhilqBHILQefdgFDG"
+}
+_BY_NAME = {**_NATIVE, **_EXTENDED, "float0": FLOAT0}
+# On most systems two C types share a width; the scalar types stay distinct in NumPy.
+for _alias in ("longlong", "ulonglong"):
+    if np.dtype(_alias).char != _NATIVE[np.dtype(_alias).name].char:
+        _BY_NAME[_alias] = np.dtype(_alias)
+
+_TYPESTR = re.compile(
+    r"[<>|=]([biufcSUV])(\d{1,9})|[<>|=]([Mm])8(\[\d{0,9}[A-Za-z]{1,7}\])?"
+)
+_MAX_ITEMSIZE = 2**31 - 1
+
+
+def describe(dtype: np.dtype[Any]) -> str | dict[str, Any]:
+    """A dtype as plain data, exact up to the byte order and the padding of structs.
+
+    Raises
+    ------
+    ValueError
+        If the dtype cannot be kept: Python objects, variable-width strings, metadata.
+    """
+    if dtype == FLOAT0:
+        return "float0"
+    if dtype.hasobject or dtype.kind == "T":
+        raise ValueError(f"dtype {dtype} refers to Python objects")
+    if dtype.metadata:
+        raise ValueError(f"dtype {dtype} carries metadata")
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return {"base": describe(base), "shape": list(shape)}
+    fields = dtype.fields
+    if fields is not None and dtype.names is not None:
+        if dtype.type is not np.void:
+            raise ValueError(f"dtype {dtype} belongs to the class {dtype.type}")
+        entries = [fields[name] for name in dtype.names]
+        plain: dict[str, Any] = {
+            "names": list(dtype.names),
+            "formats": [describe(entry[0]) for entry in entries],
+            "offsets": [entry[1] for entry in entries],
+            "itemsize": dtype.itemsize,
+            "aligned": dtype.isalignedstruct,
+        }
+        titles = [entry[2] if len(entry) > 2 else None for entry in entries]
+        if any(title is not None for title in titles):
+            plain["titles"] = titles
+        return plain
+    for name in (dtype.name, "longlong", "ulonglong"):
+        known = _BY_NAME.get(name)
+        if known is not None and known == dtype and known.char == dtype.char:
+            return name
+    if _TYPESTR.fullmatch(dtype.str) and np.dtype(dtype.str) == dtype:
+        return dtype.str
+    raise ValueError(f"dtype {dtype} has no name to come back by")
+
+
+def parse(plain: Any) -> np.dtype[Any]:
+    """The dtype that `describe` described; every text NumPy would guess at is refused.
+
+    Raises
+    ------
+    ValueError
+        If the description is not one that `describe` can give.
+    """
+    if type(plain) is str:
+        known = _BY_NAME.get(plain)
+        if known is not None:
+            return known
+        match = _TYPESTR.fullmatch(plain)
+        if match is None or int(match[2] or 8) > _MAX_ITEMSIZE // 4:
+            raise ValueError(f"unknown dtype {plain!r:.80}")
+        try:
+            return np.dtype(plain)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"unknown dtype {plain!r:.80}") from error
+    if type(plain) is not dict:
+        raise ValueError("a dtype is neither a name nor a description of fields")
+    try:
+        if set(plain) == {"base", "shape"}:
+            shape = tuple(_length(n) for n in plain["shape"])
+            base = parse(plain["base"])
+            if math.prod(shape) * base.itemsize > _MAX_ITEMSIZE:
+                raise ValueError("a dtype is larger than 2 GiB")
+            return np.dtype((base, shape))
+        titles = plain.get("titles")
+        names, offsets = list(plain["names"]), [_length(n) for n in plain["offsets"]]
+        if not all(type(name) is str for name in names):
+            raise ValueError("a field of a dtype has no name")
+        description: dict[str, Any] = {
+            "names": names,
+            "formats": [parse(entry) for entry in plain["formats"]],
+            "offsets": offsets,
+            "itemsize": _length(plain["itemsize"]),
+        }
+        if titles is not None:
+            description["titles"] = list(titles)
+        return np.dtype(description, align=plain["aligned"] is True)  # type: ignore[call-overload]
+    except (TypeError, ValueError, KeyError, RecursionError, OverflowError) as error:
+        raise ValueError(f"a dtype is described wrongly: {error}") from error
+
+
+def _length(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _MAX_ITEMSIZE:
+        raise ValueError("a length is not an integer between 0 and 2^31")
+    return value
+
+
+def is_extended(dtype: np.dtype[Any]) -> bool:
+    """Whether this is one of the dtypes of ml_dtypes, such as bfloat16."""
+    return _EXTENDED.get(dtype.name) == dtype
+
+
+@functools.lru_cache(maxsize=1024)
+def storage(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype under which an `.npy` record holds the bytes of `dtype`."""
+    if dtype.itemsize == 0:
+        return np.dtype("V0") if dtype == FLOAT0 else dtype
+    if is_extended(dtype):
+        if dtype == _EXTENDED["bfloat16"]:
+            return np.dtype("V2")  # what `jnp.save` writes and `jnp.load` understands
+        return np.dtype(f"u{dtype.itemsize}")
+    if dtype.fields is not None:
+        try:
+            described = np.lib.format.dtype_to_descr(dtype)
+            if np.lib.format.descr_to_dtype(described) == dtype:
+                return dtype
+        except (TypeError, ValueError):
+            pass
+        return np.dtype(f"V{dtype.itemsize}")  # overlapping or reordered fields
+    return dtype
+
+
+@functools.lru_cache(maxsize=4096)
+def _header_text(
+    dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool
+) -> tuple[bytes, int]:
+    descr = np.lib.format.dtype_to_descr(dtype)
+    if descr == "|V2":
+        descr = "<V2"  # as `jnp.save` spells a bfloat16
+    text = f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape!r}, }}"
+    try:
+        return text.encode("latin1"), 1
+    except UnicodeEncodeError:
+        return text.encode("utf8"), 3
+
+
+# 64-byte offsets: `jax.device_put` shares the memory of a slice only when aligned.
+# 4096 for records of 64 KiB or more: whole pages, for mapping and for direct reads.
+ALIGNMENT, PAGE, PAGED_FROM = 64, 4096, 65536
+
+
+def header(
+    dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offset: int
+) -> bytes:
+    """The `.npy` header of a record at `offset`, padded so that its data is aligned."""
+    text, version = _header_text(dtype, shape, fortran)
+    nbytes = math.prod(shape) * dtype.itemsize
+    align = PAGE if nbytes >= PAGED_FROM else ALIGNMENT
+    wide = version == 3 or len(text) > 60_000  # room for the padding in 16 bits
+    prefix = 12 if wide else 10
+    total = prefix + len(text) + 1
+    padding = -(offset + total) % align
+    length = len(text) + 1 + padding
+    if wide:
+        start = (
+            b"\x93NUMPY" + bytes([max(version, 2), 0]) + length.to_bytes(4, "little")
+        )
+    else:
+        start = b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little")
+    return start + text + b" " * padding + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One array on its way to the companion: what holds it, and how it is stored."""
+
+    source: Any  # np.ndarray or jax.Array
+    dtype: np.dtype[Any]  # as stored
+    shape: tuple[int, ...]
+    fortran: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data, without the header."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def buffer(self) -> np.ndarray[Any, Any]:
+        """The data in the order in which it is stored, as a flat array of bytes."""
+        array = np.asarray(self.source)
+        if array.dtype.fields is not None and array.dtype != FLOAT0:
+            array = _without_padding(array)
+        flat = array.ravel(order="F" if self.fortran else "C")
+        if self.nbytes == 0:
+            return np.empty(0, np.uint8)
+        return flat.view(np.uint8)
+
+
+def record_of(array: Any) -> Record:
+    """The record of a NumPy array or of a JAX array."""
+    flags = array.flags if type(array) is np.ndarray else None
+    fortran = flags is not None and flags.f_contiguous and not flags.c_contiguous
+    dtype = np.dtype(array.dtype)
+    return Record(array, storage(dtype), tuple(array.shape), fortran)
+
+
+def _without_padding(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy whose padding bytes are zero, so that the same values give the same file."""
+    clean = np.zeros_like(array, subok=False)
+    _copy_fields(clean, array)
+    return clean
+
+
+def _copy_fields(to: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
+    if source.dtype.names is None:
+        to[...] = source
+    else:
+        for name in source.dtype.names:
+            _copy_fields(to[name], source[name])

@@ -1,0 +1,158 @@
+"""The packages and settings under which a file is written, and how they differ on load."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import pathlib
+import platform
+import re
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from . import _names
+
+# Always recorded: what every file depends on.
+_ALWAYS = ("zodiax_io", "jax", "jaxlib", "equinox", "numpy")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One package that is not what it was when the file was written.
+
+    Attributes
+    ----------
+    package : str
+        The distribution, or ``python``.
+    file : str
+        Its version when the file was written.
+    here : str or None
+        Its version here, None when it is not installed.
+    kind : {"missing", "older", "newer", "other"}
+        What is here, compared with the file; the worst comes first.
+    """
+
+    package: str
+    file: str
+    here: str | None
+    kind: str
+
+    def __str__(self) -> str:
+        """One line, as warnings list it."""
+        here = "not installed" if self.here is None else self.here
+        note = "" if self.kind == "missing" else f" ({self.kind})"
+        return f"{self.package}: {self.file} in the file, {here} here{note}"
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Versions of Python, of what we stand on, and of what the names belong to."""
+    versions = {"python": platform.python_version()}
+    packages = sorted({_names.top(name.partition(":")[0]) for name in names})
+    for package in (*_ALWAYS, *packages):
+        distribution = _distribution(package)
+        if distribution is not None and distribution not in versions:
+            version = _version(distribution)
+            if version is not None:
+                versions[distribution] = version
+    return versions
+
+
+def settings() -> dict[str, Any]:
+    """The settings of JAX that change values."""
+    return {
+        "jax_enable_x64": bool(jax.config.jax_enable_x64),
+        "jax_default_prng_impl": str(jax.config.jax_default_prng_impl),
+    }
+
+
+@functools.cache
+def _distribution(package: str) -> str | None:
+    """The distribution that installs a package, or None (the standard library, a script)."""
+    if package in sys.stdlib_module_names or package == "__main__":
+        return None
+    try:
+        return importlib.metadata.distribution(package).metadata["Name"]
+    except importlib.metadata.PackageNotFoundError:
+        # The slow way, for packages such as `jax_cosmo` of `jax-cosmo`.
+        found = importlib.metadata.packages_distributions().get(package)
+        return found[0] if found else None
+
+
+@functools.cache
+def _version(distribution: str) -> str | None:
+    try:
+        found = importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    commit = _commit(found)
+    return found.version if commit is None else f"{found.version} (commit {commit})"
+
+
+def _commit(distribution: importlib.metadata.Distribution) -> str | None:
+    """The git commit of a package that is installed from a checkout."""
+    text = distribution.read_text("direct_url.json")
+    if text is None:
+        return None
+    try:
+        origin = json.loads(text)
+        vcs = origin.get("vcs_info")
+        if vcs is not None:
+            return str(vcs["commit_id"])[:12]
+        url = urllib.parse.urlparse(origin["url"])
+        if url.scheme != "file" or not origin.get("dir_info", {}).get("editable"):
+            return None
+        return _head(pathlib.Path(urllib.request.url2pathname(url.path)))
+    except (ValueError, KeyError, TypeError, OSError, AttributeError):
+        return None
+
+
+def _head(folder: pathlib.Path) -> str | None:
+    git = folder / ".git"
+    head = (git / "HEAD").read_text().strip()
+    if not head.startswith("ref: "):
+        return head[:12]
+    reference = head[5:]
+    loose = git / reference
+    if loose.is_file():
+        return loose.read_text().strip()[:12]
+    for line in (git / "packed-refs").read_text().splitlines():
+        if line.endswith(" " + reference):
+            return line[:12]
+    return None
+
+
+_RANK = {"missing": 0, "older": 1, "other": 2, "newer": 3}
+
+
+def compare(recorded: dict[str, str]) -> list[Difference]:
+    """How the packages here differ from those of a file, the worst first."""
+    differences: list[Difference] = []
+    for package, then in recorded.items():
+        now = platform.python_version() if package == "python" else _version(package)
+        if now != then:
+            differences.append(Difference(package, then, now, _kind(then, now)))
+    return sorted(differences, key=lambda d: (_RANK[d.kind], d.package))
+
+
+def _kind(then: str, now: str | None) -> str:
+    if now is None:
+        return "missing"
+    before, after = _release(then), _release(now)
+    if before == after:
+        return "other"
+    return "older" if after < before else "newer"
+
+
+def _release(version: str) -> tuple[int, ...]:
+    match = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(n) for n in match[0].split(".")] if match else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)

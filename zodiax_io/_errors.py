@@ -1,0 +1,139 @@
+"""Every exception and warning of zodiax_io: one family, each also the builtin a user would catch."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+MAX_NAME = 120
+
+
+def shown(text: object) -> str:
+    """Text from a file or a user, made safe to print: escaped, and cut when long."""
+    escaped = "".join(
+        character if character.isprintable() else ascii(character)[1:-1]
+        for character in str(text)[: 4 * MAX_NAME]
+    )
+    return escaped if len(escaped) <= MAX_NAME else escaped[: MAX_NAME - 1] + "…"
+
+
+class ZodiaxIOError(Exception):
+    """The base of every error that zodiax_io raises on purpose."""
+
+
+class SerialisationError(ZodiaxIOError, TypeError):
+    """An object in the tree cannot be kept; nothing has been written.
+
+    Attributes
+    ----------
+    path : str
+        Where in the tree the object sits, such as ``model.psf.spline``.
+    """
+
+    def __init__(self, message: str, path: str = "model") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ArgumentError(ZodiaxIOError, ValueError):
+    """An argument of a call is not one of the values it may have."""
+
+
+class SaveError(ZodiaxIOError, OSError):
+    """The operating system refused to write; a previous checkpoint is intact."""
+
+
+class MissingFileError(ZodiaxIOError, FileNotFoundError):
+    """The file, its companion or its folder does not exist."""
+
+
+class NotAFileError(ZodiaxIOError, IsADirectoryError):
+    """The path leads to a folder, a device or a pipe instead of a file."""
+
+
+class ReadError(ZodiaxIOError, OSError):
+    """The operating system refused to read."""
+
+
+class UnknownFormatError(ZodiaxIOError, ValueError):
+    """The file is not one of ours, or is of a format newer than this release."""
+
+
+class CorruptFileError(ZodiaxIOError, ValueError):
+    """The file is damaged or incomplete."""
+
+
+class UntrustedError(ZodiaxIOError, ValueError):
+    """A file names classes or functions that it may not use as things stand.
+
+    Attributes
+    ----------
+    refusals : tuple of Refusal
+        Every refused name with its path in the tree, the reason and the next step.
+    trusted : tuple of str
+        What to pass as ``trusted=`` if you trust the file; empty when trust alone
+        would not help.
+    """
+
+    def __init__(
+        self, message: str, refusals: Sequence[Any] = (), trusted: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.refusals = tuple(refusals)
+        self.trusted = tuple(trusted)
+
+
+class ClassChangedError(ZodiaxIOError, TypeError):
+    """The fields of a class are not those that the file holds."""
+
+
+class SettingsError(ZodiaxIOError, RuntimeError):
+    """A setting of JAX would change what is loaded."""
+
+
+class VersionMismatchError(ZodiaxIOError, RuntimeError):
+    """The packages here are not those that wrote the file (``versions="error"``).
+
+    Attributes
+    ----------
+    differences : tuple of Difference
+        One for each package, the worst first.
+    """
+
+    def __init__(self, message: str, differences: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.differences = tuple(differences)
+
+
+class PlaceholderError(ZodiaxIOError, NotImplementedError):
+    """A function that could not be saved was called after loading."""
+
+
+class ZodiaxIOWarning(UserWarning):
+    """The base of every warning of zodiax_io."""
+
+
+class VersionMismatchWarning(ZodiaxIOWarning):
+    """The packages here are not those that wrote the file."""
+
+
+class MixedPairWarning(ZodiaxIOWarning):
+    """The structure file and its companion stem from different saves."""
+
+
+class PlaceholderWarning(ZodiaxIOWarning):
+    """A function could not be saved; its source text was kept in its place."""
+
+
+def warn(message: str, category: type[ZodiaxIOWarning]) -> None:
+    """Warn at the line of the caller's code, however deep in the package we are."""
+    frame, level = sys._getframe(1), 2
+    # Type checkers under test put a frame of their own, without a file, between ours.
+    while frame is not None and (
+        frame.f_globals.get("__name__", "").partition(".")[0] == "zodiax_io"
+        or frame.f_code.co_filename.startswith("<@beartype(zodiax_io")
+    ):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level - 1)

@@ -1,0 +1,128 @@
+"""The table of kinds: every sort of object that can be kept, in the order of asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._errors import ArgumentError
+from .._trust import CLASS, Role
+from ._arrays import ARRAY_KINDS
+from ._base import CannotKeep as CannotKeep
+from ._base import Kind as Kind
+from ._base import Parts as Parts
+from ._base import subclass
+from ._containers import (
+    MAPPING_KINDS,
+    MARKER_KINDS,
+    OBJECT_KINDS,
+    SEQUENCE_KINDS,
+)
+from ._containers import FieldsChanged as FieldsChanged
+from ._functions import FUNCTION_KINDS, LAST_KINDS, NAME_KINDS
+from ._functions import Placeholder as Placeholder
+from ._functions import is_unnamed_function as is_unnamed_function
+from ._functions import placeholder_for as placeholder_for
+from ._values import NAMESPACE_KINDS, TYPE_KINDS, VALUE_KINDS
+
+# Exact types come first within each group; a row that matches more says so itself.
+# Between the groups: arrays before values (`np.float64` is a float), named functions
+# before objects (a decorated function may be a Module), types before objects (an
+# annotation may be registered), and constants last.
+_BUILT_IN: tuple[Kind, ...] = (
+    *ARRAY_KINDS,
+    *VALUE_KINDS,
+    *NAME_KINDS,
+    *FUNCTION_KINDS,
+    *TYPE_KINDS,
+    *SEQUENCE_KINDS,
+    *MAPPING_KINDS,
+    *NAMESPACE_KINDS,
+    *OBJECT_KINDS,
+    *LAST_KINDS,
+    *MARKER_KINDS,
+)
+KINDS: list[Kind] = list(_BUILT_IN)
+_by_name: dict[str, Kind] = {kind.name: kind for kind in KINDS}
+_by_class: dict[type, tuple[Kind, ...]] = {}
+_MAX_CLASSES = 10_000
+
+
+def kinds_of(cls: type) -> tuple[Kind, ...]:
+    """The kinds whose row matches a class, in the order of the table."""
+    found = _by_class.get(cls)
+    if found is None:
+        found = tuple(kind for kind in KINDS if kind.matches(cls))
+        if len(_by_class) >= _MAX_CLASSES:  # classes made in a loop
+            _by_class.clear()
+        _by_class[cls] = found
+    return found
+
+
+def kind_named(name: object) -> Kind | None:
+    """The kind that wrote a node, or None when this release does not know it."""
+    return _by_name.get(name) if type(name) is str else None
+
+
+def register_kind(
+    name: str,
+    cls: type,
+    encode: Callable[[Any], Parts | Any],
+    decode: Callable[..., Any],
+) -> None:
+    """Teach zodiax_io to keep the instances of a class.
+
+    Parameters
+    ----------
+    name : str
+        What files call the kind: ``"mypackage.thing"``. With a dot, so that it never
+        meets one of ours.
+    cls : type
+        The class; its subclasses are included.
+    encode : callable
+        From an instance to what it is made of: any tree that can be kept, for example
+        a dict of arrays and numbers. It must not change the instance.
+    decode : callable
+        From ``(cls, tree)`` to the instance, where `cls` is the instance's own class.
+
+    Raises
+    ------
+    ArgumentError
+        If the name has no dot or is taken.
+
+    Examples
+    --------
+    >>> import zodiax_io
+    >>> class Spline:
+    ...     def __init__(self, knots):
+    ...         self.knots = knots
+    >>> zodiax_io.register_kind(
+    ...     "mylab.spline",
+    ...     Spline,
+    ...     encode=lambda spline: {"knots": spline.knots},
+    ...     decode=lambda cls, tree: cls(tree["knots"]),
+    ... )
+    >>> zodiax_io.build_structure(Spline([1.0, 2.0]))["kind"]
+    'mylab.spline'
+    """
+    if type(name) is not str or "." not in name:
+        raise ArgumentError(
+            f'A kind needs a name with a dot, such as "mypackage.thing", not {name!r:.80}.'
+        )
+    if name in _by_name:
+        raise ArgumentError(f"The kind {name!r} is registered already.")
+
+    def take_apart(obj: Any) -> Parts:
+        return Parts(children=[encode(obj)], is_node=False, refers=type(obj))
+
+    def put_together(parts: Parts) -> Any:
+        if type(parts.children) is not list or len(parts.children) != 1:
+            raise ValueError("a registered kind holds one tree")
+        return decode(parts.refers, parts.children[0])
+
+    words = f"`{cls.__qualname__}` or a subclass"
+    role = Role(words, lambda obj: CLASS.accepts(obj) and issubclass(obj, cls))
+    kind = Kind(name, subclass(cls), take_apart, put_together, role, shared=True)
+    KINDS.insert(0, kind)
+    _by_name[name] = kind
+    _by_class.clear()

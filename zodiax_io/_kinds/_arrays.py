@@ -1,0 +1,307 @@
+"""Arrays, scalars of NumPy, random keys and dtypes as records and plain data."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.sharding import PartitionSpec
+
+from .. import _compat, _dtypes
+from ._base import CannotKeep, Kind, Parts, exactly, subclass
+
+_CONCRETE = type(jnp.zeros(()))
+_KEY = type(jr.key(0))
+_SCALAR_META = type(jnp.float32)
+
+
+def _described(dtype: Any) -> Any:
+    try:
+        return _dtypes.describe(np.dtype(dtype))
+    except ValueError as error:
+        raise CannotKeep(
+            f"Its {error}. Keep a numeric array, or lists of plain values, instead."
+        ) from None
+
+
+def _shape(plain: Any) -> tuple[int, ...]:
+    if type(plain) is not list or not all(type(n) is int and n >= 0 for n in plain):
+        raise ValueError("a shape is not a list of lengths")
+    return tuple(plain)
+
+
+# JAX arrays -------------------------------------------------------------------------
+
+
+def _available(obj: jax.Array) -> None:
+    if isinstance(obj, jax.core.Tracer):
+        raise CannotKeep(
+            "It is a tracer: its values do not exist yet. Save outside of `jax.jit`, "
+            "`jax.grad` and `jax.vmap`."
+        )
+    if _compat.is_deleted(obj):
+        raise CannotKeep(
+            "Its buffer has been deleted or donated. Save before giving it to a "
+            "function that donates its arguments."
+        )
+    if not obj.is_fully_addressable:
+        raise CannotKeep(
+            "Parts of it live on other hosts. Gather it first, for example by "
+            "`jax.experimental.multihost_utils.process_allgather`."
+        )
+
+
+def _encode_jax(obj: jax.Array) -> Parts:
+    _available(obj)
+    extra: dict[str, Any] = {"shape": list(obj.shape), "dtype": _described(obj.dtype)}
+    if obj.weak_type:
+        extra["weak_type"] = True
+    return Parts(extra=extra, array=_dtypes.record_of(obj))
+
+
+def _decode_jax(parts: Parts) -> Any:
+    weak = parts.extra.get("weak_type") is True
+    if parts.array is None:
+        shape, dtype = _shape(parts.extra["shape"]), _dtypes.parse(parts.extra["dtype"])
+        return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)
+    return _compat.weakly_typed(parts.array) if weak else parts.array
+
+
+def _encode_key(obj: jax.Array) -> Parts:
+    _available(obj)
+    impl = str(jr.key_impl(obj))
+    data = jr.key_data(obj)
+    extra = {"impl": impl, "shape": list(data.shape), "dtype": data.dtype.name}
+    return Parts(extra=extra, array=_dtypes.record_of(data))
+
+
+def _decode_key(parts: Parts) -> Any:
+    impl = _impl(parts.extra["impl"])
+    shape = _shape(parts.extra["shape"])
+    width = jr.key_data(jr.key(0, impl=impl)).ndim
+    if parts.array is None:
+        return jax.ShapeDtypeStruct(shape[: len(shape) - width], _key_dtype(impl))
+    return jr.wrap_key_data(parts.array, impl=impl)
+
+
+def _impl(name: Any) -> str:
+    if type(name) is not str or not name.isidentifier():
+        raise ValueError("a random key has no implementation")
+    try:
+        _key_dtype(name)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"unknown implementation {name!r:.80} of random keys"
+        ) from error
+    return name
+
+
+def _refuse_tracer(obj: Any) -> Parts:
+    _available(obj)
+    raise CannotKeep(
+        "It is a mutable array reference. Keep its value, `ref[...]`, instead."
+    )
+
+
+# NumPy ------------------------------------------------------------------------------
+
+
+def _encode_numpy(obj: np.ndarray[Any, Any]) -> Parts:
+    record = _dtypes.record_of(obj)
+    extra: dict[str, Any] = {"shape": list(obj.shape), "dtype": _described(obj.dtype)}
+    if record.fortran:
+        extra["order"] = "F"
+    if not obj.flags.writeable:
+        extra["writeable"] = False
+    return Parts(extra=extra, array=record)
+
+
+def _decode_numpy(parts: Parts) -> np.ndarray[Any, Any]:
+    array = parts.array
+    if array is None:
+        shape, dtype = _shape(parts.extra["shape"]), _dtypes.parse(parts.extra["dtype"])
+        # As many bytes as one element has: the `like` of a large array costs nothing.
+        return np.broadcast_to(np.zeros((), dtype), shape)
+    if parts.extra.get("writeable") is False:
+        array.flags.writeable = False
+    return array
+
+
+def _refuse_ndarray(obj: Any) -> Parts:
+    raise CannotKeep(
+        "Subclasses of `numpy.ndarray` keep more than their values. "
+        "Convert it by `numpy.asarray`."
+    )
+
+
+def _encode_scalar(obj: np.generic) -> Parts:
+    if type(obj) is np.str_:
+        value: Any = str(obj).encode("utf8", "surrogatepass")
+        dtype: Any = "str"
+    elif type(obj) is np.bytes_:
+        value, dtype = bytes(obj), "bytes"
+    else:
+        value, dtype = np.asarray(obj).tobytes(), _described(obj.dtype)
+    array = _dtypes.record_of(np.asarray(obj))
+    return Parts(value=value, extra={"dtype": dtype}, array=array, mirrored=True)
+
+
+def _decode_scalar(parts: Parts) -> Any:
+    dtype, value = parts.extra["dtype"], parts.value
+    if type(value) is not bytes:
+        raise ValueError("a scalar has no bytes")
+    if dtype == "str":
+        return np.str_(value.decode("utf8", "surrogatepass"))
+    if dtype == "bytes":
+        return np.bytes_(value)
+    parsed = _dtypes.parse(dtype)
+    if parsed.itemsize != len(value):
+        raise ValueError("a scalar has not the bytes of its dtype")
+    if parsed.itemsize == 0:
+        return np.zeros((), parsed)[()]
+    return np.frombuffer(bytearray(value), parsed)[0]
+
+
+# Dtypes and shapes as values ----------------------------------------------------------
+
+
+def _encode_dtype(obj: Any) -> Parts:
+    if isinstance(obj, np.dtype):
+        return Parts(extra={"dtype": _described(obj)})
+    return Parts(extra={"impl": _impl_of(obj)})
+
+
+def _impl_of(dtype: Any) -> str:
+    for name in ("threefry2x32", "rbg", "unsafe_rbg"):
+        if _key_dtype(name) == dtype:
+            return name
+    raise CannotKeep("Its random keys are of an implementation that JAX does not name.")
+
+
+@functools.cache
+def _key_dtype(impl: str) -> Any:
+    return jr.key(0, impl=impl).dtype
+
+
+def _decode_dtype(parts: Parts) -> Any:
+    if "impl" in parts.extra:
+        return _key_dtype(_impl(parts.extra["impl"]))
+    return _dtypes.parse(parts.extra["dtype"])
+
+
+def _encode_scalar_type(obj: Any) -> Parts | None:
+    name = obj.dtype.name
+    name = "bool_" if name == "bool" else name
+    return Parts(value=name) if getattr(jnp, name, None) is obj else None
+
+
+def _decode_scalar_type(parts: Parts) -> Any:
+    found = jnp.__dict__.get(parts.value)
+    if type(found) is not _SCALAR_META:
+        raise ValueError(f"jax.numpy has no scalar type {parts.value!r:.80}")
+    return found
+
+
+def _encode_struct(obj: jax.ShapeDtypeStruct) -> Parts:
+    if obj.sharding is not None:
+        raise CannotKeep(
+            "Its sharding belongs to this machine. Leave the sharding out."
+        )
+    dtype = obj.dtype
+    extra: dict[str, Any] = {"shape": list(obj.shape)}
+    if isinstance(dtype, np.dtype):
+        extra["dtype"] = _described(dtype)
+    else:
+        extra["impl"] = _impl_of(dtype)
+    if getattr(obj, "weak_type", False):
+        extra["weak_type"] = True
+    return Parts(extra=extra)
+
+
+def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
+    weak = parts.extra.get("weak_type") is True
+    return jax.ShapeDtypeStruct(
+        _shape(parts.extra["shape"]), _decode_dtype(parts), weak_type=weak
+    )
+
+
+def _encode_spec(obj: PartitionSpec) -> Parts:
+    if getattr(obj, "unreduced", None) or getattr(obj, "reduced", None):
+        raise CannotKeep("Reduced axes of a PartitionSpec belong to one computation.")
+    return Parts(children=list(obj), is_node=False)
+
+
+def _decode_spec(parts: Parts) -> PartitionSpec:
+    children = parts.children
+    if type(children) is not list:
+        raise ValueError("a PartitionSpec has no list of axes")
+    return PartitionSpec(*children)
+
+
+ARRAY_KINDS = (
+    Kind(
+        "jax",
+        lambda cls: cls is _CONCRETE,
+        _encode_jax,
+        _decode_jax,
+        keeps="`jax.Array` of any dtype, with its weak type; sharded ones by value",
+        shared=True,
+    ),
+    Kind(
+        "key",
+        lambda cls: cls is _KEY,
+        _encode_key,
+        _decode_key,
+        keeps="typed random keys (`jax.random.key`) of any implementation",
+        shared=True,
+    ),
+    Kind("tracer", subclass(jax.Array, jax.core.Tracer), _refuse_tracer, _decode_jax),
+    Kind(
+        "numpy",
+        exactly(np.ndarray),
+        _encode_numpy,
+        _decode_numpy,
+        keeps="`numpy.ndarray` of any dtype without Python objects",
+        shared=True,
+    ),
+    Kind("ndarray", subclass(np.ndarray), _refuse_ndarray, _decode_numpy),
+    Kind(
+        "scalar",  # before the numbers of Python: `np.float64` is a `float`
+        subclass(np.generic),
+        _encode_scalar,
+        _decode_scalar,
+        keeps="scalars of NumPy and ml_dtypes",
+    ),
+    Kind(
+        "dtype",
+        subclass(np.dtype, type(jr.key(0).dtype)),
+        _encode_dtype,
+        _decode_dtype,
+        keeps="`numpy.dtype`, and the dtypes of random keys",
+    ),
+    Kind(
+        "scalar_type",
+        lambda cls: cls is _SCALAR_META,
+        _encode_scalar_type,
+        _decode_scalar_type,
+        keeps="`jnp.float32` and its kin, which are no dtypes",
+    ),
+    Kind(
+        "shape_dtype",
+        exactly(jax.ShapeDtypeStruct),
+        _encode_struct,
+        _decode_struct,
+        keeps="`jax.ShapeDtypeStruct`",
+    ),
+    Kind(
+        "partition_spec",
+        exactly(PartitionSpec),
+        _encode_spec,
+        _decode_spec,
+        keeps="`jax.sharding.PartitionSpec`",
+    ),
+)

@@ -1,0 +1,102 @@
+"""What a kind is: how to recognise an object, take it apart, and put it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._dtypes import Record
+from .._trust import Role
+
+
+@dataclass(slots=True)
+class Parts:
+    """An object taken apart: what `encode` returns, and what `decode` gets back.
+
+    On the way out the parts hold the objects themselves; on the way in, the objects
+    that were made of them. No kind recurses, knows a path, or turns a class into a
+    name: the structure does.
+
+    Attributes
+    ----------
+    children : dict, list or None
+        The children of a container, by name or by index. None for a leaf.
+    keys : list or None
+        The keys of a mapping whose children are a list.
+    static : tuple of str
+        Which named children are static: part of the treedef rather than leaves.
+    is_node : bool
+        Whether JAX, too, sees a container here. Where it sees a leaf, Equinox writes
+        nothing of what is inside.
+    order : sequence of int or None
+        The order in which JAX flattens the children, where it is not their own.
+    refers : object
+        The class, function or constant to name.
+    value : plain data
+        What a leaf holds.
+    extra : dict
+        Further plain data of the node, such as a shape.
+    array : Record, ndarray, jax.Array or None
+        Out: the record to write. In: the array that was read.
+    mirrored : bool
+        Whether `array` only repeats for plain Equinox what `value` holds exactly.
+    """
+
+    children: dict[str, Any] | list[Any] | None = None
+    keys: list[Any] | None = None
+    static: tuple[str, ...] = ()
+    is_node: bool = True
+    order: Sequence[int] | None = None
+    refers: Any = None
+    value: Any = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    array: Record | Any = None
+    mirrored: bool = False
+
+
+class CannotKeep(Exception):
+    """An object that a kind recognises but cannot keep: why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table of kinds.
+
+    Attributes
+    ----------
+    name : str
+        What the file calls it. Never changed once released.
+    matches : callable
+        From a class to whether its instances may be of this kind.
+    encode : callable
+        From an object to its `Parts`; None to leave it to a later row; raises
+        `CannotKeep` when the object can be recognised but not kept.
+    decode : callable
+        From `Parts` to the object.
+    refers_to : Role or None
+        What the name in the node's ``type`` must lead to, judged before anything is
+        built.
+    keeps : str
+        One line for the table in the documentation.
+    shared : bool
+        Whether two references to one object come back as two references to one.
+    """
+
+    name: str
+    matches: Callable[[type], bool]
+    encode: Callable[[Any], Parts | None]
+    decode: Callable[[Parts], Any]
+    refers_to: Role | None = None
+    keeps: str = ""
+    shared: bool = False
+
+
+def exactly(*classes: type) -> Callable[[type], bool]:
+    """A predicate for these classes themselves, without their subclasses."""
+    return lambda cls: cls in classes
+
+
+def subclass(*classes: type) -> Callable[[type], bool]:
+    """A predicate for these classes and all below them."""
+    return lambda cls: issubclass(cls, classes)

@@ -1,0 +1,397 @@
+"""Functions by reference, and what wraps a function by what is inside."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from typing import Any
+
+import equinox as eqx
+import jax.tree_util as jtu
+
+from .. import _compat, _names
+from .._errors import PlaceholderError
+from .._trust import (
+    CLASS,
+    CONSTANT,
+    FUNCTION,
+    class_attribute,
+    function_types,
+    is_function,
+    is_own_code,
+)
+from ._base import CannotKeep, Kind, Parts, exactly, subclass
+from ._containers import Default, find_default
+
+
+def _expect_named(parts: Parts, *names: str) -> list[Any]:
+    children = parts.children
+    if type(children) is not dict or set(children) != set(names):
+        raise ValueError(f"expected the children {', '.join(names)}")
+    return [children[name] for name in names]
+
+
+# By name ------------------------------------------------------------------------------
+
+
+def _is_nameable(cls: type) -> bool:
+    return issubclass(cls, eqx.Module) or _is_function_type(cls)
+
+
+def _is_function_type(cls: type) -> bool:
+    return cls in function_types()
+
+
+def _encode_function(obj: Any) -> Parts | None:
+    if isinstance(obj, eqx.Module):
+        # Wrappers such as `eqx.filter_jit` bear the name of what they wrap.
+        if "__qualname__" not in object.__getattribute__(obj, "__dict__"):
+            return None
+    return None if _names.name_of(obj) is None else Parts(refers=obj)
+
+
+def _decode_reference(parts: Parts) -> Any:
+    return parts.refers
+
+
+def _encode_default(obj: Default) -> Parts:
+    return Parts(refers=obj.cls, value=obj.parameter)
+
+
+def _decode_default(parts: Parts) -> Any:
+    if type(parts.value) is not str:
+        raise ValueError("a default belongs to no parameter")
+    try:
+        found = find_default(parts.refers, parts.value)
+    except LookupError as error:
+        raise ValueError(str(error)) from None
+    if not is_function(found):
+        raise ValueError(f"the default of {parts.value!r:.80} is not a function")
+    return found
+
+
+def _encode_constant(obj: Any) -> Parts | None:
+    if _names.name_of(obj) is None:
+        return None
+    home = _names.own_name(type(obj))
+    if home is not None and is_own_code(home[0]) and _has_state(obj):
+        return None  # it would come back with whatever state it has by then
+    return Parts(refers=obj)
+
+
+def _has_state(obj: Any) -> bool:
+    try:
+        return bool(object.__getattribute__(obj, "__dict__"))
+    except AttributeError:
+        return not type(obj).__basicsize__ == object.__basicsize__
+
+
+# Wrappers around functions ------------------------------------------------------------
+
+
+def _encode_jit(obj: Any) -> Parts | None:
+    inner = getattr(obj, "__wrapped__", None)
+    options = None if inner is None else _compat.jit_options(obj)
+    if options is None:
+        return None
+    return Parts(children={"function": inner}, value=options, is_node=False)
+
+
+def _decode_jit(parts: Parts) -> Any:
+    (inner,) = _expect_named(parts, "function")
+    options = parts.value
+    if not callable(inner) or type(options) is not dict:
+        raise ValueError("a jitted function holds no function")
+    return _compat.jit(inner, options)
+
+
+_FILTER_JIT = _compat.filter_jit_type()
+
+
+def _encode_filter_jit(obj: Any) -> Parts:
+    held = object.__getattribute__(obj, "__dict__")
+    value = [held["filter_warning"], held["donate_first"], held["donate_rest"]]
+    children = {"dynamic": held["_dynamic_fun"], "static": held["_static_fun"]}
+    return Parts(children=children, static=("static",), value=value)
+
+
+_DONATE = {
+    (True, True, True): "all",
+    (True, False, True): "all-except-first",
+    (False, True, True): "warn",
+    (False, False, True): "warn-except-first",
+    (False, False, False): "none",
+}
+
+
+def _decode_filter_jit(parts: Parts) -> Any:
+    dynamic, static = _expect_named(parts, "dynamic", "static")
+    donate = _DONATE[tuple(parts.value)]
+    bare = object.__new__(_FILTER_JIT)
+    held = object.__getattribute__(bare, "__dict__")
+    held.update(_dynamic_fun=dynamic, _static_fun=static)
+    wrapper = eqx.filter_jit(bare.__wrapped__, donate=donate)
+    # The partition into arrays and the rest is the file's, also where the arrays are
+    # no more than their shapes.
+    object.__getattribute__(wrapper, "__dict__").update(held)
+    return wrapper
+
+
+def _encode_partial(obj: functools.partial[Any]) -> Parts:
+    children: dict[str, Any] = {"func": obj.func, "args": obj.args}
+    children["keywords"] = obj.keywords
+    if obj.__dict__:
+        children["attributes"] = dict(obj.__dict__)
+    return Parts(children=children, is_node=False)
+
+
+def _decode_partial(parts: Parts) -> functools.partial[Any]:
+    children = dict(parts.children) if type(parts.children) is dict else {}
+    attributes = children.pop("attributes", {})
+    func, args, keywords = _expect_named(
+        Parts(children=children), "func", "args", "keywords"
+    )
+    if (
+        type(args) is not tuple
+        or type(keywords) is not dict
+        or type(attributes) is not dict
+    ):
+        raise ValueError("a partial holds no arguments")
+    if not callable(func):
+        raise ValueError("a partial holds no function")
+    result = functools.partial(func, *args, **keywords)
+    result.__dict__.update(attributes)
+    return result
+
+
+def _encode_jax_partial(obj: jtu.Partial) -> Parts:
+    func, value = obj.func, None
+    if type(func).__name__ == "_HashableCallableShim":  # around a partial
+        func, value = func.fun, "partial"
+    children = {"args": obj.args, "keywords": obj.keywords, "func": func}
+    return Parts(children=children, static=("func",), value=value)
+
+
+def _decode_jax_partial(parts: Parts) -> jtu.Partial:
+    args, keywords, func = _expect_named(parts, "args", "keywords", "func")
+    if type(args) is not tuple or type(keywords) is not dict or not callable(func):
+        raise ValueError("a Partial holds no function and arguments")
+    if parts.value == "partial" and type(func) is functools.partial:
+        inner = jtu.Partial(func)
+        return functools.partial.__new__(jtu.Partial, inner.func, *args, **keywords)
+    # Past `jtu.Partial.__new__`, which would wrap a partial within a partial anew.
+    return functools.partial.__new__(jtu.Partial, func, *args, **keywords)
+
+
+def _encode_method(obj: types.MethodType) -> Parts | None:
+    owner, function = obj.__self__, obj.__func__
+    name = _method_name(owner, function)
+    if name is None:
+        return None
+    return Parts(children={"self": owner}, value=name, is_node=False)
+
+
+def _method_name(owner: Any, function: Any) -> str | None:
+    cls = owner if _names.is_class(owner) else type(owner)
+    for base in _names.mro(cls):
+        for name in _names.namespace(base):
+            if _method(cls, name) is function:
+                return name
+    return None
+
+
+def _method(cls: type, name: str) -> Any:
+    found = class_attribute(cls, name)
+    return found.__func__ if type(found) is classmethod else found
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__") and name != "__call__"
+
+
+def _decode_method(parts: Parts) -> Any:
+    (owner,) = _expect_named(parts, "self")
+    if type(parts.value) is not str or _is_hidden(parts.value):
+        raise ValueError("a method has no name")
+    cls = owner if _names.is_class(owner) else type(owner)
+    function = _method(cls, parts.value)
+    if not is_function(function):
+        raise ValueError(f"{cls.__qualname__} has no method {parts.value!r:.80}")
+    return types.MethodType(function, owner)
+
+
+# Functions that cannot be kept ---------------------------------------------------------
+
+
+class Placeholder:
+    """Stands where a function was that could not be saved, and says so when called.
+
+    Attributes
+    ----------
+    name : str
+        What the function was called, for example ``make.<locals>.<lambda>``.
+    source : str
+        Its source text as far as Python could tell it; never run.
+    path : str
+        Where in the tree it sits, which is also its key in ``fill=``.
+    """
+
+    __slots__ = ("name", "path", "source")
+
+    def __init__(self, name: str, source: str, path: str) -> None:
+        self.name, self.source, self.path = name, source, path
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise a `PlaceholderError` that names the function."""
+        raise PlaceholderError(
+            f"The function `{self.name}` at `{self.path}` could not be saved, so there "
+            "is nothing to call. Put it back by "
+            f'`zodiax_io.deserialise(path, fill={{"{self.path}": function}})`. '
+            f"Its source was:\n{self.source}"
+        )
+
+    def __repr__(self) -> str:
+        """The name and the path."""
+        return f"<placeholder for {self.name} at {self.path}>"
+
+    def _state(self) -> tuple[str, str, str]:
+        return self.name, self.source, self.path
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when name, source and path are."""
+        return type(other) is Placeholder and self._state() == other._state()
+
+    def __hash__(self) -> int:
+        """As `__eq__`."""
+        return hash(self._state())
+
+
+def placeholder_for(obj: Any, path: str) -> Placeholder:
+    """What is kept of a function that has no name to come back by."""
+    name = getattr(obj, "__qualname__", None) or type(obj).__qualname__
+    return Placeholder(str(name), source_of(obj) or "(not available)", path)
+
+
+def source_of(obj: Any) -> str | None:
+    """The source text of a function, or None."""
+    try:
+        return inspect.getsource(inspect.unwrap(obj)).rstrip()
+    except (OSError, TypeError, ValueError):
+        return None
+
+
+def place_of(obj: Any) -> str | None:
+    """File and line where a function was written, or None."""
+    code = getattr(obj, "__code__", None)
+    return None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def _encode_placeholder(obj: Placeholder) -> Parts:
+    return Parts(value={"name": obj.name, "source": obj.source, "path": obj.path})
+
+
+def _decode_placeholder(parts: Parts) -> Placeholder:
+    value = parts.value
+    if type(value) is not dict or not all(
+        type(value.get(k)) is str for k in ("name", "source", "path")
+    ):
+        raise ValueError("a placeholder has no name")
+    return Placeholder(value["name"], value["source"], value["path"])
+
+
+def is_unnamed_function(obj: Any) -> bool:
+    """Whether an object is a function, so that a placeholder may stand for it."""
+    return callable(obj) and not _names.is_class(obj)
+
+
+def _refuse_function(obj: Any) -> Parts:
+    place = place_of(obj)
+    where = "" if place is None else f" (written at {place})"
+    raise CannotKeep(
+        f"It has no name to come back by{where}: it is a lambda, a local function or a "
+        "wrapper. Define it at the top level of a module, give it a name by "
+        '`zodiax_io.register(function, alias="package.module:name")`, or keep its '
+        'source text only by `functions="warn"`.'
+    )
+
+
+NAME_KINDS = (
+    Kind(
+        "function",  # before "module": a decorated function may be a Module
+        _is_nameable,
+        _encode_function,
+        _decode_reference,
+        FUNCTION,
+        keeps="functions with a name, by their public name",
+    ),
+)
+
+FUNCTION_KINDS = (
+    Kind(
+        "default",
+        exactly(Default),
+        _encode_default,
+        _decode_default,
+        CLASS,
+        keeps="nameless functions that are a default of their class",
+    ),
+    Kind(
+        "filter_jit",  # before "module": the compiled function inside is rebuilt
+        lambda cls: cls is _FILTER_JIT,
+        _encode_filter_jit,
+        _decode_filter_jit,
+        keeps="`equinox.filter_jit` around something that can be kept",
+        shared=True,
+    ),
+    Kind(
+        "jit",
+        lambda cls: cls is _compat.jit_function_type(),
+        _encode_jit,
+        _decode_jit,
+        keeps="`jax.jit` around something that can be kept",
+        shared=True,
+    ),
+    Kind(
+        "jax_partial",
+        exactly(jtu.Partial),
+        _encode_jax_partial,
+        _decode_jax_partial,
+        keeps="`jax.tree_util.Partial`",
+        shared=True,
+    ),
+    Kind(
+        "partial",
+        exactly(functools.partial),
+        _encode_partial,
+        _decode_partial,
+        keeps="`functools.partial`",
+        shared=True,
+    ),
+    Kind(
+        "method",
+        exactly(types.MethodType),
+        _encode_method,
+        _decode_method,
+        keeps="methods bound to something that can be kept",
+    ),
+    Kind(
+        "placeholder",
+        exactly(Placeholder),
+        _encode_placeholder,
+        _decode_placeholder,
+        keeps="placeholders of functions, to be filled",
+    ),
+    Kind("unnamed", _is_function_type, _refuse_function, _decode_reference),
+)
+
+LAST_KINDS = (
+    Kind(
+        "singleton",  # last: whatever can be taken apart has been
+        subclass(object),
+        _encode_constant,
+        _decode_reference,
+        CONSTANT,
+        keeps="constants of a module that are compared by identity, by name",
+    ),
+)

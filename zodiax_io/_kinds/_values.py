@@ -1,0 +1,598 @@
+"""Plain Python values as plain data, exactly."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import functools
+import operator
+import pathlib
+import re
+import types
+import typing
+import uuid
+import zoneinfo
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import jaxtyping
+import numpy as np
+from jaxtyping import AbstractDtype, Float, PyTree
+
+from .. import _names
+from .._dtypes import Record, record_of
+from .._trust import CLASS, ENUM, class_attribute
+from ._base import CannotKeep, Kind, Parts, exactly, subclass
+
+
+def _as_is(obj: Any) -> Parts:
+    return Parts(value=obj)
+
+
+def _expect(value: Any, *classes: type) -> Any:
+    if type(value) not in classes:
+        raise ValueError(f"expected {classes[0].__name__}, got {type(value).__name__}")
+    return value
+
+
+def _mirror(obj: Any) -> Record | None:
+    """The record by which plain Equinox keeps a Python scalar."""
+    return record_of(np.asarray(obj))
+
+
+def _encode_bool(obj: bool) -> Parts:
+    return Parts(value=obj, array=_mirror(obj), mirrored=True)
+
+
+def _decode_bool(parts: Parts) -> bool:
+    return _expect(parts.value, bool)
+
+
+# msgpack's own integers.
+_MIN_INT, _MAX_INT = -(2**63), 2**64
+
+
+def _int_bytes(obj: int) -> bytes:
+    return obj.to_bytes(obj.bit_length() // 8 + 1, "little", signed=True)
+
+
+def _encode_int(obj: int) -> Parts:
+    if _MIN_INT <= obj < _MAX_INT:
+        return Parts(value=obj, array=_mirror(obj), mirrored=True)
+    value = _int_bytes(obj)
+    # Equinox cannot load such an integer; the record keeps those behind it in step.
+    stand_in = np.frombuffer(value, np.uint8)
+    return Parts(value=value, array=record_of(stand_in), mirrored=True)
+
+
+def _decode_int(parts: Parts) -> int:
+    if type(parts.value) is bytes:
+        return int.from_bytes(parts.value, "little", signed=True)
+    return _expect(parts.value, int)
+
+
+def _encode_float(obj: float) -> Parts:
+    return Parts(value=obj, array=_mirror(obj), mirrored=True)
+
+
+def _decode_float(parts: Parts) -> float:
+    return _expect(parts.value, float)
+
+
+def _encode_complex(obj: complex) -> Parts:
+    return Parts(value=[obj.real, obj.imag], array=_mirror(obj), mirrored=True)
+
+
+def _decode_complex(parts: Parts) -> complex:
+    real, imag = _expect(parts.value, list)
+    return complex(_expect(real, float), _expect(imag, float))
+
+
+def _encode_str(obj: str) -> Parts:
+    try:
+        obj.encode()
+    except UnicodeEncodeError:  # lone surrogates are no UTF-8
+        return Parts(value=obj.encode("utf8", "surrogatepass"))
+    return Parts(value=obj)
+
+
+def _decode_str(parts: Parts) -> str:
+    if type(parts.value) is bytes:
+        return parts.value.decode("utf8", "surrogatepass")
+    return _expect(parts.value, str)
+
+
+def _decode_bytes(parts: Parts) -> bytes:
+    return _expect(parts.value, bytes)
+
+
+def _encode_bytearray(obj: bytearray) -> Parts:
+    return Parts(value=bytes(obj))
+
+
+def _decode_bytearray(parts: Parts) -> bytearray:
+    return bytearray(_expect(parts.value, bytes))
+
+
+_SINGLETONS = {"Ellipsis": ..., "NotImplemented": NotImplemented}
+
+
+def _encode_singleton(obj: Any) -> Parts:
+    return Parts(value=repr(obj))
+
+
+def _decode_singleton(parts: Parts) -> Any:
+    return _SINGLETONS[_expect(parts.value, str)]
+
+
+def _encode_slice(obj: slice) -> Parts:
+    children = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+    return Parts(children=children, is_node=False)
+
+
+def _decode_slice(parts: Parts) -> slice:
+    children = _expect(parts.children, dict)
+    return slice(children["start"], children["stop"], children["step"])
+
+
+def _encode_range(obj: range) -> Parts:
+    children = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+    return Parts(children=children, is_node=False)
+
+
+def _decode_range(parts: Parts) -> range:
+    children = _expect(parts.children, dict)
+    return range(*(_expect(children[name], int) for name in ("start", "stop", "step")))
+
+
+# Enums -----------------------------------------------------------------------------
+
+
+def _encode_enum(obj: enum.Enum) -> Parts:
+    cls = type(obj)
+    members = class_attribute(cls, "_member_map_")
+    name = object.__getattribute__(obj, "_name_")
+    # An IntEnum is an int: plain Equinox writes it as one.
+    array = _mirror(int(obj)) if isinstance(obj, int) else None
+    if type(name) is str and members.get(name) is obj:
+        return Parts(refers=cls, value=name, array=array, mirrored=True)
+    if isinstance(obj, enum.Flag):
+        return Parts(refers=cls, value=int(obj.value), array=array, mirrored=True)
+    raise CannotKeep("It is not one of the members of its Enum.")
+
+
+def _decode_enum(parts: Parts) -> enum.Enum:
+    cls = parts.refers
+    members = class_attribute(cls, "_member_map_")
+    if type(parts.value) is str:
+        if parts.value not in members:
+            raise ValueError(f"{cls.__name__} has no member {parts.value!r:.80}")
+        return members[parts.value]
+    return _decode_flags(cls, members, _expect(parts.value, int))
+
+
+def _decode_flags(cls: type, members: dict[str, Any], value: int) -> enum.Enum:
+    """A combination of flags, from its members: the class's own code does not run."""
+    if enum.Flag not in _names.mro(cls):
+        raise ValueError(f"{cls.__name__} is not a Flag")
+    for name in ("__or__", "__and__", "__invert__", "_missing_"):
+        method = class_attribute(cls, name)
+        method = getattr(method, "__func__", method)
+        if getattr(method, "__module__", None) != "enum":
+            raise ValueError(f"{cls.__name__} writes its own `{name}`")
+    flags = list(members.values())
+    chosen = [flag for flag in flags if flag._value_ & ~value == 0 and flag._value_]
+    if not flags:
+        raise ValueError(f"{cls.__name__} has no members")
+    if chosen:
+        result = functools.reduce(operator.or_, chosen)
+    else:
+        result = functools.reduce(operator.and_, flags) & ~flags[0] & flags[0]
+    if result._value_ != value:
+        raise ValueError(f"{cls.__name__} has no combination {value}")
+    return result
+
+
+# Dates, numbers, paths ----------------------------------------------------------------
+
+
+def _encode_date(obj: dt.date) -> Parts:
+    return Parts(value=[obj.year, obj.month, obj.day])
+
+
+def _decode_date(parts: Parts) -> dt.date:
+    return dt.date(*_expect(parts.value, list))
+
+
+def _zone(zone: dt.tzinfo | None) -> Any:
+    if zone is None:
+        return None
+    if type(zone) is dt.timezone:
+        offset = zone.utcoffset(None)
+        name = zone.tzname(None)
+        unnamed = dt.timezone(offset).tzname(None) == name
+        plain = [offset.days, offset.seconds, offset.microseconds]
+        return {"offset": plain} if unnamed else {"offset": plain, "name": name}
+    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None:
+        return {"key": zone.key}
+    raise CannotKeep("Its time zone is neither a `timezone` nor a named `ZoneInfo`.")
+
+
+def _from_zone(plain: Any) -> dt.tzinfo | None:
+    if plain is None:
+        return None
+    if "key" in plain:
+        # ZoneInfo refuses keys that leave its own folders.
+        return zoneinfo.ZoneInfo(_expect(plain["key"], str))
+    days, seconds, microseconds = plain["offset"]
+    offset = dt.timedelta(days, seconds, microseconds)
+    if "name" in plain:
+        return dt.timezone(offset, _expect(plain["name"], str))
+    return dt.timezone.utc if not offset else dt.timezone(offset)
+
+
+def _encode_time(obj: dt.time) -> Parts:
+    value = [obj.hour, obj.minute, obj.second, obj.microsecond, obj.fold]
+    return Parts(value=value, extra={"zone": _zone(obj.tzinfo)})
+
+
+def _decode_time(parts: Parts) -> dt.time:
+    *clock, fold = _expect(parts.value, list)
+    return dt.time(*clock, tzinfo=_from_zone(parts.extra["zone"]), fold=fold)
+
+
+def _encode_datetime(obj: dt.datetime) -> Parts:
+    day = [obj.year, obj.month, obj.day]
+    value = [*day, obj.hour, obj.minute, obj.second, obj.microsecond, obj.fold]
+    return Parts(value=value, extra={"zone": _zone(obj.tzinfo)})
+
+
+def _decode_datetime(parts: Parts) -> dt.datetime:
+    *moment, fold = _expect(parts.value, list)
+    return dt.datetime(*moment, tzinfo=_from_zone(parts.extra["zone"]), fold=fold)
+
+
+def _encode_timedelta(obj: dt.timedelta) -> Parts:
+    return Parts(value=[obj.days, obj.seconds, obj.microseconds])
+
+
+def _decode_timedelta(parts: Parts) -> dt.timedelta:
+    return dt.timedelta(*_expect(parts.value, list))
+
+
+def _encode_zone(obj: dt.tzinfo) -> Parts:
+    return Parts(extra={"zone": _zone(obj)})
+
+
+def _decode_zone(parts: Parts) -> Any:
+    return _from_zone(parts.extra["zone"])
+
+
+def _encode_uuid(obj: uuid.UUID) -> Parts:
+    return Parts(value=obj.bytes)
+
+
+def _decode_uuid(parts: Parts) -> uuid.UUID:
+    return uuid.UUID(bytes=_expect(parts.value, bytes))
+
+
+def _encode_fraction(obj: Fraction) -> Parts:
+    return Parts(value=[_int_bytes(obj.numerator), _int_bytes(obj.denominator)])
+
+
+def _decode_fraction(parts: Parts) -> Fraction:
+    numbers = [
+        int.from_bytes(_expect(n, bytes), "little", signed=True) for n in parts.value
+    ]
+    return Fraction(*numbers)
+
+
+def _encode_decimal(obj: Decimal) -> Parts:
+    return Parts(value=str(obj))
+
+
+def _decode_decimal(parts: Parts) -> Decimal:
+    return Decimal(_expect(parts.value, str))
+
+
+_PATHS = {
+    cls.__name__: cls
+    for cls in (
+        pathlib.PurePosixPath,
+        pathlib.PureWindowsPath,
+        pathlib.PosixPath,
+        pathlib.WindowsPath,
+    )
+}
+
+
+def _encode_path(obj: pathlib.PurePath) -> Parts:
+    parts = _encode_str(str(obj))
+    parts.extra["flavour"] = type(obj).__name__
+    return parts
+
+
+def _decode_path(parts: Parts) -> pathlib.PurePath:
+    return _PATHS[_expect(parts.extra["flavour"], str)](_decode_str(parts))
+
+
+def _encode_namespace(obj: types.SimpleNamespace) -> Parts:
+    return Parts(children=dict(vars(obj)), is_node=False)
+
+
+def _decode_namespace(parts: Parts) -> types.SimpleNamespace:
+    return types.SimpleNamespace(**_expect(parts.children, dict))
+
+
+# Types as values --------------------------------------------------------------------
+
+
+def _encode_class(obj: type) -> Parts | None:
+    return None if _names.name_of(obj) is None else Parts(refers=obj)
+
+
+def _decode_reference(parts: Parts) -> Any:
+    return parts.refers
+
+
+def _encode_alias(obj: Any) -> Parts | None:
+    if type(obj) is typing.ForwardRef:
+        return Parts(children=[], value="'" + obj.__forward_arg__, is_node=False)
+    if typing.get_origin(obj) is typing.Annotated:
+        children = [obj.__origin__, *obj.__metadata__]
+        return Parts(children=children, value="Annotated", is_node=False)
+    if type(obj) is types.UnionType:
+        return Parts(children=list(obj.__args__), value="|", is_node=False)
+    origin, args = typing.get_origin(obj), typing.get_args(obj)
+    if type(obj) is types.GenericAlias:
+        children = [obj.__origin__, *obj.__args__]
+        value = "builtin*" if obj.__unpacked__ else "builtin"
+        return Parts(children=children, value=value, is_node=False)
+    if origin is typing.Union:
+        return Parts(children=list(args), value="Union", is_node=False)
+    if origin is typing.Literal:
+        return Parts(children=list(args), value="Literal", is_node=False)
+    rebuilt = _special_form(obj)
+    if rebuilt is not None:
+        return Parts(children=list(args), value=rebuilt, is_node=False)
+    if _names.is_class(origin) and _is_plain_generic(origin):
+        return Parts(children=[origin, *args], value="generic", is_node=False)
+    return None
+
+
+def _special_form(obj: Any) -> str | None:
+    """The name in `typing` whose subscript this is, such as `List` of `List[int]`."""
+    name = getattr(obj, "_name", None) or getattr(typing.get_origin(obj), "_name", None)
+    form = typing.__dict__.get(name) if type(name) is str else None
+    if form is None or name not in _TYPING_FORMS:
+        return None
+    return name
+
+
+_TYPING_FORMS = frozenset(
+    """
+    Callable ClassVar DefaultDict Deque Dict Final FrozenSet Iterable Iterator List
+    Mapping MutableMapping OrderedDict Sequence Set Tuple Type
+    """.split()
+)
+
+
+def _is_plain_generic(origin: Any) -> bool:
+    method = class_attribute(origin, "__class_getitem__")
+    own = typing.Generic.__dict__["__class_getitem__"]
+    return method is own or getattr(method, "__func__", None) is own.__func__
+
+
+def _decode_alias(parts: Parts) -> Any:
+    children, form = _expect(parts.children, list), _expect(parts.value, str)
+    if form.startswith("'"):
+        return typing.ForwardRef(form[1:])
+    if form == "Annotated":
+        return typing.Annotated[tuple(children)]
+    if not all(_is_annotation(child) for child in children) and form != "Literal":
+        raise ValueError("an annotation refers to something that is not a type")
+    if form == "|":
+        return functools.reduce(operator.or_, children)
+    if form in ("builtin", "builtin*"):
+        alias = types.GenericAlias(children[0], tuple(children[1:]))
+        return next(iter(alias)) if form == "builtin*" else alias
+    if form == "Union":
+        return typing.Union[tuple(children)]  # noqa: UP007
+    if form == "Literal":
+        return typing.Literal[tuple(children)]
+    if form == "generic":
+        origin, *args = children
+        if not _names.is_class(origin) or not _is_plain_generic(origin):
+            raise ValueError("an annotation subscripts something that is not generic")
+        return typing.Generic.__dict__["__class_getitem__"].__func__(
+            origin, tuple(args)
+        )
+    if form not in _TYPING_FORMS:
+        raise ValueError(f"unknown annotation {form!r:.80}")
+    if form == "Callable" and len(children) == 2:
+        arguments, result = children  # a list of types, or an ellipsis
+        return typing.Callable[arguments, result]
+    special = typing.__dict__[form]
+    return special[tuple(children)] if len(children) != 1 else special[children[0]]
+
+
+_ALIAS_TYPES = (
+    types.GenericAlias,
+    types.UnionType,
+    type(list[int]),
+    type(typing.List[int]),  # noqa: UP006
+    type(typing.Union[int, str]),  # noqa: UP007
+    type(typing.Literal[1]),
+    type(typing.Callable[[int], int]),
+    type(typing.Annotated[int, 1]),
+    typing.ForwardRef,
+)
+
+
+def _is_annotation(obj: Any) -> bool:
+    return (
+        obj is ...
+        or obj is None
+        or _names.is_class(obj)
+        or obj == []
+        or type(obj) in (*_ALIAS_TYPES, list, str, typing.TypeVar, type(typing.Any))
+    )
+
+
+VALUE_KINDS = (
+    Kind("none", exactly(type(None)), _as_is, lambda parts: None, keeps="`None`"),
+    Kind("bool", exactly(bool), _encode_bool, _decode_bool, keeps="`bool`"),
+    Kind("int", exactly(int), _encode_int, _decode_int, keeps="`int` of any size"),
+    Kind(
+        "float",
+        exactly(float),
+        _encode_float,
+        _decode_float,
+        keeps="`float`, to the bit",
+    ),
+    Kind(
+        "complex", exactly(complex), _encode_complex, _decode_complex, keeps="`complex`"
+    ),
+    Kind("str", exactly(str), _encode_str, _decode_str, keeps="`str`, any Unicode"),
+    Kind("bytes", exactly(bytes), _as_is, _decode_bytes, keeps="`bytes`"),
+    Kind(
+        "bytearray",
+        exactly(bytearray),
+        _encode_bytearray,
+        _decode_bytearray,
+        keeps="`bytearray`",
+        shared=True,
+    ),
+    Kind(
+        "constant",
+        exactly(type(...), type(NotImplemented)),
+        _encode_singleton,
+        _decode_singleton,
+        keeps="`Ellipsis` and `NotImplemented`",
+    ),
+    Kind("slice", exactly(slice), _encode_slice, _decode_slice, keeps="`slice`"),
+    Kind("range", exactly(range), _encode_range, _decode_range, keeps="`range`"),
+    Kind(
+        "enum",
+        subclass(enum.Enum),  # an IntEnum is an int, and comes by its own name
+        _encode_enum,
+        _decode_enum,
+        ENUM,
+        keeps="members of `Enum`, `IntEnum`, `StrEnum`, `Flag`, by name",
+    ),
+    Kind("date", exactly(dt.date), _encode_date, _decode_date, keeps="`date`"),
+    Kind("time", exactly(dt.time), _encode_time, _decode_time, keeps="`time`"),
+    Kind(
+        "datetime",
+        exactly(dt.datetime),
+        _encode_datetime,
+        _decode_datetime,
+        keeps="`datetime`, with its time zone",
+    ),
+    Kind(
+        "timedelta",
+        exactly(dt.timedelta),
+        _encode_timedelta,
+        _decode_timedelta,
+        keeps="`timedelta`",
+    ),
+    Kind(
+        "timezone",
+        exactly(dt.timezone, zoneinfo.ZoneInfo),
+        _encode_zone,
+        _decode_zone,
+        keeps="`timezone` and `ZoneInfo`",
+    ),
+    Kind("uuid", exactly(uuid.UUID), _encode_uuid, _decode_uuid, keeps="`UUID`"),
+    Kind(
+        "fraction",
+        exactly(Fraction),
+        _encode_fraction,
+        _decode_fraction,
+        keeps="`Fraction`",
+    ),
+    Kind(
+        "decimal", exactly(Decimal), _encode_decimal, _decode_decimal, keeps="`Decimal`"
+    ),
+    Kind(
+        "path",
+        exactly(*_PATHS.values()),
+        _encode_path,
+        _decode_path,
+        keeps="paths of `pathlib`, as text",
+    ),
+)
+
+# Annotations of jaxtyping -------------------------------------------------------------
+
+_ARRAY_ANNOTATION, _TREE_ANNOTATION = type(Float[np.ndarray, ""]), type(PyTree[int])
+# jaxtyping evaluates what stands in braces or between operators, so none of it is kept.
+_DIMENSIONS = re.compile(r"[\w .*#?_]*")
+
+
+def _encode_jaxtyping(obj: Any) -> Parts | None:
+    if type(obj) is _TREE_ANNOTATION:
+        if obj is PyTree:
+            return None
+        children = {"leaf": obj.leaftype}
+        value = {"dtype": "PyTree", "dimensions": obj.structure or ""}
+    else:
+        children = {"array": obj.array_type}
+        value = {"dtype": obj.dtype.__name__, "dimensions": obj.dim_str}
+    if _DIMENSIONS.fullmatch(value["dimensions"]) is None:
+        raise CannotKeep("Its dimensions are to be computed. Use plain names in them.")
+    return Parts(children=children, value=value, is_node=False)
+
+
+def _decode_jaxtyping(parts: Parts) -> Any:
+    (inner,) = _expect(parts.children, dict).values()
+    value = _expect(parts.value, dict)
+    name, dimensions = _expect(value["dtype"], str), _expect(value["dimensions"], str)
+    if _DIMENSIONS.fullmatch(dimensions) is None:
+        raise ValueError("the dimensions of an annotation are to be computed")
+    if not _is_annotation(inner):
+        raise ValueError("an annotation refers to something that is not a type")
+    if name == "PyTree":
+        return PyTree[inner, dimensions] if dimensions else PyTree[inner]
+    dtype = jaxtyping.__dict__.get(name)
+    if not _names.is_class(dtype) or AbstractDtype not in _names.mro(dtype):
+        raise ValueError(f"jaxtyping has no dtype {name!r:.80}")
+    return dtype[inner, dimensions]
+
+
+NAMESPACE_KINDS = (
+    Kind(
+        "namespace",
+        exactly(types.SimpleNamespace),
+        _encode_namespace,
+        _decode_namespace,
+        keeps="`SimpleNamespace`",
+        shared=True,
+    ),
+)
+
+TYPE_KINDS = (
+    Kind(
+        "jaxtyping",  # before "class": they are classes, made at each mention
+        lambda cls: cls in (_ARRAY_ANNOTATION, _TREE_ANNOTATION),
+        _encode_jaxtyping,
+        _decode_jaxtyping,
+        keeps='`Float[Array, "batch dim"]` and its kin of jaxtyping',
+    ),
+    Kind(
+        "annotation",  # before "class": some of these are instances of `type`
+        lambda cls: cls in _ALIAS_TYPES,
+        _encode_alias,
+        _decode_alias,
+        keeps="`list[int]`, `int | None`, `Callable[[int], int]` and their kin",
+    ),
+    Kind(
+        "class",
+        subclass(type),
+        _encode_class,
+        _decode_reference,
+        CLASS,
+        keeps="classes as values, by name",
+    ),
+)

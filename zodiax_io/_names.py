@@ -1,0 +1,305 @@
+"""Objects as `"package.module:Qual.Name"`, and back: identity decides, names lie."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from ._curated import FUNCTIONS, VALUES
+
+MAX_LENGTH = 512
+_PART = re.compile(r"[^\W\d]\w*")
+
+# What a program registers by `register`: identity to name, and name to object.
+_registered_names: dict[int, str] = {}
+_registered: dict[str, Any] = {}
+
+_CURATED: dict[str, tuple[str, ...]] = {
+    module: FUNCTIONS.get(module, ()) + VALUES.get(module, ())
+    for module in (*FUNCTIONS, *VALUES)
+}
+# Where an object has several names, the module that comes first in the table wins.
+_ORDER = {module: rank for rank, module in enumerate(_CURATED)}
+# Filled as modules are imported: identity to rank, module and name.
+_curated_ids: dict[int, tuple[tuple[int, bool], str, str]] = {}
+_indexed: set[str] = set()
+
+
+def is_class(obj: object) -> bool:
+    """Whether an object is a class, asked of its type (`__class__` may be a property)."""
+    return issubclass(type(obj), type)
+
+
+def mro(cls: type) -> tuple[type, ...]:
+    """The classes a class is made of, read past its metaclass."""
+    return type.__dict__["__mro__"].__get__(cls)
+
+
+def namespace(cls: type) -> Any:
+    """The class's own attributes, read past its metaclass."""
+    return type.__dict__["__dict__"].__get__(cls)
+
+
+def split(name: object) -> tuple[str, str]:
+    """Module and qualified name.
+
+    Raises
+    ------
+    ValueError
+        If the text is not two dotted identifiers joined by a colon, is too long, or
+        has a dunder part other than the module ``__main__`` and ``__call__``.
+    """
+    if type(name) is not str or len(name) > MAX_LENGTH or name.count(":") != 1:
+        raise ValueError("a name must read `package.module:Qual.Name`")
+    module, qualname = name.split(":")
+    for part in (*module.split("."), *qualname.split(".")):
+        if _PART.fullmatch(part) is None:
+            raise ValueError("each part of a name must be an identifier")
+        if part.startswith("__") and part.endswith("__"):
+            if not (part == module == "__main__" or part == "__call__"):
+                raise ValueError("a name may not have dunder parts")
+    return module, qualname
+
+
+def top(module: str) -> str:
+    """The package of a module: all up to the first dot."""
+    return module.partition(".")[0]
+
+
+def module_space(module: str) -> dict[str, Any] | None:
+    """The globals of an imported module; never imports, never runs a module's code."""
+    found = sys.modules.get(module)
+    if found is None or not issubclass(type(found), types.ModuleType):
+        return None
+    return object.__getattribute__(found, "__dict__")
+
+
+def lookup(module: str, qualname: str) -> Any:
+    """The object under a name, found by walking dictionaries, through classes only.
+
+    Raises
+    ------
+    LookupError
+        If the module is not imported, or nothing has that name.
+    """
+    space = module_space(module)
+    if space is None:
+        raise LookupError(f"module {module} is not imported")
+    *owners, last = qualname.split(".")
+    for owner in owners:
+        cls = space.get(owner)
+        if not is_class(cls):
+            raise LookupError(f"{module} has no class {owner}")
+        space = namespace(cls)
+    if last not in space:
+        raise LookupError(f"{module} has no {qualname}")
+    found = space[last]
+    if owners and type(found) in (staticmethod, classmethod):
+        found = found.__func__
+    return found
+
+
+def own_name(obj: object) -> tuple[str, str] | None:
+    """Module and qualified name as the object itself tells them, which may be a lie."""
+    if is_class(obj):
+        module = namespace(obj).get("__module__")  # type: ignore[arg-type]
+        if type(module) is not str:
+            # Classes written in C keep no `__module__`; `type` knows it.
+            module = type.__dict__["__module__"].__get__(obj)
+        qualname = type.__dict__["__qualname__"].__get__(obj)
+    else:
+        try:
+            module = object.__getattribute__(obj, "__module__")
+            qualname = object.__getattribute__(obj, "__qualname__")
+        except AttributeError:
+            return None
+    if type(module) is str and type(qualname) is str:
+        return module, qualname
+    return None
+
+
+def is_honest(obj: object, module: str, qualname: str) -> bool:
+    """Whether an object belongs under a name, rather than being imported there.
+
+    It does when it says so itself, when a package re-exports under the same qualified
+    name what one of its own modules defines, and when it is curated or registered.
+    """
+    if _registered_names.get(id(obj)) == f"{module}:{qualname}":
+        return True
+    if is_curated(module, qualname):
+        return True
+    told = own_name(obj)
+    if told is None:
+        return any(top(home) == top(module) for home in homes_of(obj))
+    if told[0] == module:
+        return True
+    if top(told[0]) != top(module) or told[1] != qualname:
+        return False
+    try:
+        return lookup(*told) is obj
+    except LookupError:
+        return True  # its own module keeps it under another name
+
+
+def is_curated(module: str, qualname: str) -> bool:
+    """Whether a name stands in the project's own table."""
+    return qualname in _CURATED.get(module, ())
+
+
+def _curated_name(obj: object) -> str | None:
+    for module in _CURATED.keys() - _indexed:
+        space = module_space(module)
+        if space is not None:
+            _indexed.add(module)
+            for name in _CURATED[module]:
+                if name in space:
+                    told = getattr(space[name], "__name__", None)
+                    rank = (_ORDER[module], told != name)
+                    known = _curated_ids.get(id(space[name]))
+                    if known is None or rank < known[0]:
+                        _curated_ids[id(space[name])] = (rank, module, name)
+    found = _curated_ids.get(id(obj))
+    if found is not None and lookup(*found[1:]) is obj:
+        return f"{found[1]}:{found[2]}"
+    return None
+
+
+def _candidates(module: str, qualname: str) -> Iterator[tuple[str, str]]:
+    """Where to look for an object: public packages first, its own module last."""
+    parts = module.split(".")
+    private = [i for i, part in enumerate(parts) if part.startswith("_")]
+    if private and parts[0] != "__main__":
+        for end in range(private[0], 0, -1):
+            yield ".".join(parts[:end]), qualname
+    yield module, qualname
+
+
+def name_of(obj: Any) -> str | None:
+    """The name by which an object can be found again, or None when it has none.
+
+    Parameters
+    ----------
+    obj : object
+        A class, a function, or any object that a module keeps under a name.
+
+    Returns
+    -------
+    str or None
+        ``"package.module:Qual.Name"``, public where there is a public name; looking it
+        up leads to this very object.
+    """
+    registered = _registered_names.get(id(obj))
+    if registered is not None and _registered.get(registered) is obj:
+        return registered
+    curated = _curated_name(obj)
+    if curated is not None:
+        return curated
+    told = own_name(obj)
+    if told is not None:
+        for module, qualname in _candidates(*told):
+            if _leads_to(module, qualname, obj):
+                return f"{module}:{qualname}"
+        return _global_name(told[0], obj)
+    for home in homes_of(obj):
+        name = _global_name(home, obj)
+        if name is not None:
+            return name
+    return None
+
+
+def homes_of(obj: object) -> list[str]:
+    """The modules to which an object without a name of its own may belong."""
+    homes: list[str] = []
+    try:
+        told = object.__getattribute__(obj, "__module__")
+    except AttributeError:
+        told = None
+    cls_name = own_name(type(obj))
+    for module in (told, None if cls_name is None else cls_name[0]):
+        if type(module) is str and module not in homes:
+            homes.append(module)
+    return homes
+
+
+def _global_name(module: str, obj: object) -> str | None:
+    """A global of a module, or of the packages above it, that is this very object."""
+    for candidate, _ in (*_candidates(module, ""),):
+        space = module_space(candidate)
+        for key, value in list(space.items()) if space is not None else ():
+            if value is obj and _leads_to(candidate, key, obj):
+                return f"{candidate}:{key}"
+    return None
+
+
+def _leads_to(module: str, qualname: str, obj: object) -> bool:
+    try:
+        split(f"{module}:{qualname}")
+        found = lookup(module, qualname)
+    except (LookupError, ValueError):
+        return False
+    return found is obj and is_honest(obj, module, qualname)
+
+
+def resolve(name: str) -> Any:
+    """The object under a registered or ordinary name, already judged.
+
+    Raises
+    ------
+    LookupError
+        If nothing has that name.
+    """
+    if name in _registered:
+        return _registered[name]
+    return lookup(*split(name))
+
+
+def register(obj: Any, alias: str | None = None) -> Any:
+    """Let every file of this program use a class, a function or a constant.
+
+    Parameters
+    ----------
+    obj : object
+        What files may name: a class, a function, or a constant without equality.
+    alias : str, optional
+        The name to store, ``"package.module:Name"``. By default the object's own;
+        a lambda or a local function needs one.
+
+    Returns
+    -------
+    object
+        `obj` itself, so that `register` serves as a decorator.
+
+    Raises
+    ------
+    ValueError
+        If the alias is not a name, or belongs to another object already.
+
+    Examples
+    --------
+    >>> import zodiax_io
+    >>> def make(power):
+    ...     return lambda x: x**power
+    >>> cube = zodiax_io.register(make(3), alias="mylab.functions:cube")
+    >>> zodiax_io.build_structure(cube)["type"]
+    'mylab.functions:cube'
+    """
+    name = alias if alias is not None else name_of(obj)
+    if name is None:
+        raise ValueError(
+            f"{obj!r:.200} has no name of its own to come back by; "
+            'pass one: `register(obj, alias="package.module:Name")`.'
+        )
+    split(name)
+    if _registered.get(name, obj) is not obj:
+        raise ValueError(f"{name!r} is registered already, for another object.")
+    _registered[name] = obj
+    _registered_names[id(obj)] = name
+    return obj
+
+
+def is_registered(name: str) -> bool:
+    """Whether `register` knows a name."""
+    return name in _registered

@@ -1,0 +1,423 @@
+"""A tree to its two files, and back: the two flows, step by step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from . import _commit, _environment, _format
+from ._backends import ArrayReader, backend_named, backend_of
+from ._backends.eqx import EqxBackend, has_trailer
+from ._errors import (
+    ArgumentError,
+    CorruptFileError,
+    MissingFileError,
+    MixedPairWarning,
+    PlaceholderWarning,
+    UnknownFormatError,
+    VersionMismatchError,
+    VersionMismatchWarning,
+    shown,
+    warn,
+)
+from ._structure import check_settings, decode, encode_all, restore, survey
+from ._trust import Judge
+
+PathOrFile = str | os.PathLike[str] | BinaryIO
+
+
+def serialise(
+    path_or_file: PathOrFile,
+    tree: Any,
+    *,
+    backend: str = "eqx",
+    metadata: Any = None,
+    durable: bool = True,
+    functions: Literal["error", "warn"] = "error",
+) -> None:
+    """Save a whole pytree: its classes, static fields, functions and arrays.
+
+    Parameters
+    ----------
+    path_or_file : str, path or binary file
+        Where to save. A path without a suffix gets ``.zdx``; beside ``model.zdx``
+        comes its companion ``model.eqx``, which holds the arrays. A path that ends in
+        ``.eqx``, or a binary file object open for writing, gets the companion alone:
+        it holds a copy of the structure, and is a complete checkpoint by itself.
+    tree : pytree
+        What to save. Nothing in it is changed.
+    backend : str, default "eqx"
+        What writes the arrays.
+    metadata : pytree, optional
+        Notes of your own (times, settings, scores), which `read_metadata` gives back
+        without loading the arrays of the tree.
+    durable : bool, default True
+        Whether to return only once the disk has it all, so that a power loss costs
+        nothing. False is faster, and still safe against a crash of the program.
+    functions : {"error", "warn"}, default "error"
+        What to do about a function without a name to come back by (a lambda, a local
+        function): refuse to save, or keep its source text in a placeholder that
+        ``deserialise(path, fill={…})`` fills.
+
+    Raises
+    ------
+    SerialisationError
+        If something in the tree cannot be kept; the message names its path. Nothing
+        has been written.
+    SaveError, MissingFileError, NotAFileError
+        If the files cannot be written. A previous checkpoint is intact.
+    ArgumentError
+        If an argument is not one of the values it may have.
+
+    Warns
+    -----
+    PlaceholderWarning
+        If ``functions="warn"`` replaced functions by placeholders.
+
+    Examples
+    --------
+    >>> import equinox as eqx, jax
+    >>> import zodiax_io
+    >>> model = eqx.nn.MLP(2, 2, 32, 2, key=jax.random.key(0))
+    >>> zodiax_io.serialise("model.zdx", model, metadata={"epoch": 3})
+    >>> zodiax_io.deserialise("model.zdx").activation is model.activation
+    True
+    """
+    chosen = backend_named(backend)
+    _check_destination(path_or_file, tree)
+    trees = (
+        {"model": tree} if metadata is None else {"model": tree, "metadata": metadata}
+    )
+    encoded = encode_all(trees, functions=functions)
+    names = {name for part in encoded.values() for name in part.names}
+    records = [record for part in encoded.values() for record in part.records]
+    versions = _environment.versions_of(names)
+
+    def structure(index: list[Any]) -> bytes:
+        document = _format.Document(
+            versions=versions,
+            settings=_environment.settings(),
+            backend={"name": chosen.name},
+            records=index,
+            metadata=encoded["metadata"].structure if "metadata" in encoded else None,
+            tree=encoded["model"].structure,
+        )
+        return _format.pack(document, max(part.depth for part in encoded.values()))
+
+    def write(file: BinaryIO) -> bytes:
+        return chosen.write(file, records, structure)
+
+    if isinstance(path_or_file, (str, os.PathLike)):
+        structure_path, companion = _pair(path_or_file)
+        _commit.commit(structure_path, companion, write, durable=durable)
+    else:
+        write(path_or_file)
+    _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
+
+
+def _check_destination(path_or_file: Any, tree: Any) -> None:
+    if isinstance(path_or_file, (str, os.PathLike)):
+        if not isinstance(os.fspath(path_or_file), str):
+            raise ArgumentError("A path must be text, not bytes.")
+        if not Path(path_or_file).name:
+            raise ArgumentError(f"{shown(path_or_file)!r} is not the path of a file.")
+    elif not _commit.is_writable(path_or_file):
+        hint = ""
+        if isinstance(tree, (str, os.PathLike)):
+            hint = " The path comes first: `serialise(path, tree)`."
+        raise ArgumentError(
+            "Expected a path or a binary file open for writing, got a "
+            f"`{type(path_or_file).__qualname__}`.{hint}"
+        )
+
+
+def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
+    if placeholders:
+        lines = "\n".join(f"  `{p.path}`: {p.name}" for p in placeholders)
+        warn(
+            "Functions without a name to come back by were replaced by placeholders. "
+            f"Put them back by `deserialise(path, fill={{…}})`:\n{lines}",
+            PlaceholderWarning,
+        )
+
+
+STRUCTURE_SUFFIX, COMPANION_SUFFIX = ".zdx", ".eqx"
+
+
+def _pair(path: str | os.PathLike[str]) -> tuple[Path | None, Path]:
+    """The structure file and the companion, by rule: no file ever names another."""
+    given = Path(path)
+    if given.suffix == "":
+        given = given.with_name(given.name + STRUCTURE_SUFFIX)
+    real = Path(os.path.realpath(given))  # through symbolic links, to what they mean
+    if real.suffix == COMPANION_SUFFIX:
+        return None, real
+    if real.suffix == STRUCTURE_SUFFIX:
+        return real, real.with_suffix(COMPANION_SUFFIX)
+    # `step_0.5` and `step_0.6` must not share a companion.
+    return real, real.with_name(real.name + COMPANION_SUFFIX)
+
+
+def deserialise(
+    path_or_file: PathOrFile,
+    *,
+    trusted: Sequence[Any] | str = (),
+    versions: Literal["warn", "error", "ignore"] = "warn",
+    fill: Mapping[str, Any] | None = None,
+    verify: bool = True,
+) -> Any:
+    """Load what `serialise` saved: the whole object, without a template.
+
+    No code that the file names is run, and nothing is imported that you do not trust.
+
+    Parameters
+    ----------
+    path_or_file : str, path or binary file
+        What was given to `serialise`; or the companion alone.
+    trusted : sequence of str, module, class or function, optional
+        What the file may name beside what every file may: packages (``"mylab"``, which
+        also lets their modules be imported), classes or functions. Your own code,
+        every imported `equinox.Module`, and the functions of JAX need no trust.
+    versions : {"warn", "error", "ignore"}, default "warn"
+        What to do when the packages here are not those that wrote the file.
+    fill : dict of str to function, optional
+        Functions to put where placeholders are, by path:
+        ``{"model.activation": f}``.
+    verify : bool, default True
+        Whether to check the arrays against their checksums. The structure is checked
+        in any case.
+
+    Returns
+    -------
+    pytree
+        The object that was saved.
+
+    Raises
+    ------
+    UntrustedError
+        If the file names what it may not use, with what to pass or to import.
+    CorruptFileError, UnknownFormatError
+        If the file is damaged, or not one of ours.
+    MissingFileError, NotAFileError, ReadError
+        If there is no such file, or it cannot be read.
+    ClassChangedError
+        If a class has other fields than it had.
+    SettingsError
+        If the file holds 64-bit JAX arrays and JAX is set to 32 bits.
+    VersionMismatchError
+        If packages differ and ``versions="error"``.
+
+    Warns
+    -----
+    VersionMismatchWarning
+        If packages differ and ``versions="warn"``.
+    MixedPairWarning
+        If the two files stem from different saves; the companion is believed.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import zodiax_io
+    >>> zodiax_io.serialise("state.zdx", {"step": 3, "rate": jnp.float32(0.1)})
+    >>> zodiax_io.deserialise("state.zdx")["step"]
+    3
+    """
+    if versions not in ("warn", "error", "ignore"):
+        raise ArgumentError(
+            f'`versions` is "warn", "error" or "ignore", not {versions!r:.80}.'
+        )
+    judge = Judge(trusted)
+    with _opened(path_or_file) as (document, reader, name):
+        _compare_versions(document.versions, versions, name)
+        return _load(
+            document, reader, judge, document.tree, "model", name, fill, verify
+        )
+
+
+def read_metadata(
+    path_or_file: PathOrFile, *, trusted: Sequence[Any] | str = ()
+) -> Any:
+    """The metadata given to `serialise`, without loading the arrays of the tree.
+
+    Parameters
+    ----------
+    path_or_file : str, path or binary file
+        What was given to `serialise`; or the companion alone.
+    trusted : sequence of str, module, class or function, optional
+        As for `deserialise`.
+
+    Returns
+    -------
+    pytree or None
+        The metadata; None if there is none.
+
+    Raises
+    ------
+    ZodiaxIOError
+        As `deserialise` does.
+
+    Examples
+    --------
+    >>> import zodiax_io
+    >>> zodiax_io.serialise("fit.zdx", [1.0, 2.0], metadata={"epoch": 3})
+    >>> zodiax_io.read_metadata("fit.zdx")
+    {'epoch': 3}
+    """
+    judge = Judge(trusted)
+    with _opened(path_or_file) as (document, reader, name):
+        if document.metadata is None:
+            return None
+        return _load(
+            document, reader, judge, document.metadata, "metadata", name, None, True
+        )
+
+
+def _load(
+    document: _format.Document,
+    reader: ArrayReader,
+    judge: Judge,
+    structure: dict[str, Any],
+    root: str,
+    name: str,
+    fill: Mapping[str, Any] | None,
+    verify: bool,
+) -> Any:
+    found = survey(structure, root)
+    entries = reader.entries(document.records)
+    judge.audit(found.uses, name)
+    # Importing a package may switch 64 bits on, so the settings are looked at after it.
+    check_settings(found, name)
+    wanted = [node.get("record") for _, node in found.arrays]
+    known = [n for n in wanted if type(n) is int and 0 <= n < len(entries)]
+    raw = reader.read(entries, known, verify=verify)
+    arrays = restore(found, raw, name)
+    return decode(
+        structure, found, judge, arrays=arrays, fill=fill, file=name, root=root
+    )
+
+
+def _compare_versions(recorded: dict[str, str], versions: str, name: str) -> None:
+    if versions == "ignore":
+        return
+    differences = _environment.compare(recorded)
+    if not differences:
+        return
+    lines = "\n".join(f"  {shown(difference)}" for difference in differences)
+    text = f"{name} was written with other packages than those here:\n{lines}"
+    if versions == "error":
+        raise VersionMismatchError(text, differences)
+    warn(
+        f'{text}\nPass `versions="ignore"` if that is well.',
+        VersionMismatchWarning,
+    )
+
+
+# Opening --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(path_or_file: Any) -> Any:
+    """The document of a checkpoint, and a reader of its companion."""
+    if isinstance(path_or_file, (str, os.PathLike)):
+        if not isinstance(os.fspath(path_or_file), str):
+            raise ArgumentError("A path must be text, not bytes.")
+        source = _open_companion(path_or_file)
+        structure = _structure_beside(path_or_file)
+    elif _commit.is_readable(path_or_file):
+        name = Path(str(getattr(path_or_file, "name", ""))).name or "The file"
+        data = path_or_file.read()
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise ArgumentError("The file is open as text; open it in binary mode.")
+        source, structure = _commit.BytesSource(bytes(data), name), None
+        _recognise(source)
+    else:
+        raise ArgumentError(
+            "Expected a path or a binary file open for reading, got a "
+            f"`{type(path_or_file).__qualname__}`."
+        )
+    try:
+        reader = EqxBackend().open(source, source.name)
+        if structure is not None and structure != reader.structure[: len(structure)]:
+            # Somebody may have saved between the two openings: look once more.
+            source.close()
+            source = _open_companion(path_or_file)
+            reader = EqxBackend().open(source, source.name)
+            structure = _structure_beside(path_or_file)
+            if (
+                structure is not None
+                and structure != reader.structure[: len(structure)]
+            ):
+                warn(
+                    f"{Path(path_or_file).name} does not belong to {source.name}: a "
+                    "save was interrupted, or copies were mixed. The companion is "
+                    "whole, and was loaded.",
+                    MixedPairWarning,
+                )
+        document = _format.unpack(reader.structure, source.name)
+        backend_of(document.backend, source.name)
+        yield document, reader, source.name
+    finally:
+        source.close()
+
+
+def _open_companion(path: str | os.PathLike[str]) -> _commit.FileSource:
+    structure, companion = _pair(path)
+    if structure is not None and structure.exists():
+        source = _commit.FileSource(structure)
+        try:
+            start = bytearray(min(source.size, len(_format.MAGIC)))
+            source.read_into(memoryview(start), 0)
+            if not _format.has_magic(start):
+                _recognise(source)  # a companion under another name
+                return source
+        except BaseException:
+            source.close()
+            raise
+        source.close()
+    try:
+        source = _commit.FileSource(companion)
+    except MissingFileError:
+        if structure is None or not structure.exists():
+            raise MissingFileError(
+                f"There is no file {structure or companion}."
+            ) from None
+        raise MissingFileError(
+            f"{companion.name}, which holds the arrays of {structure.name}, is not "
+            f"beside it in {companion.parent}. Move both files together."
+        ) from None
+    _recognise(source)
+    return source
+
+
+def _structure_beside(path: str | os.PathLike[str]) -> bytes | None:
+    """The frame of the structure file, which tells one save from another."""
+    structure, _ = _pair(path)
+    if structure is None or not structure.exists():
+        return None
+    source = _commit.FileSource(structure)
+    try:
+        start = bytearray(min(source.size, _format.FRAME_SIZE))
+        source.read_into(memoryview(start), 0)
+    finally:
+        source.close()
+    return bytes(start) if _format.has_magic(start) else None
+
+
+def _recognise(source: _commit.FileSource | _commit.BytesSource) -> None:
+    """Say what a file is, if it is not a companion of ours."""
+    if has_trailer(source):
+        return
+    start = bytearray(min(source.size, 8))
+    source.read_into(memoryview(start), 0)
+    if start[:6] == b"\x93NUMPY":
+        raise CorruptFileError(
+            f"{source.name} holds arrays but does not end as a companion does: it is "
+            "incomplete, or was written by `equinox.tree_serialise_leaves`, which "
+            "`equinox.tree_deserialise_leaves` loads."
+        )
+    raise UnknownFormatError(
+        f"{source.name} is not a zodiax_io file: it does not begin as one does."
+    )

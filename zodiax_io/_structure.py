@@ -1,0 +1,704 @@
+"""A pytree as a structure of plain data, and back: the only recursion of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from . import _dtypes, _names
+from ._errors import (
+    ArgumentError,
+    ClassChangedError,
+    CorruptFileError,
+    SerialisationError,
+    SettingsError,
+    UnknownFormatError,
+    ZodiaxIOError,
+    shown,
+)
+from ._kinds import (
+    CannotKeep,
+    FieldsChanged,
+    Kind,
+    Parts,
+    Placeholder,
+    is_unnamed_function,
+    kind_named,
+    kinds_of,
+    placeholder_for,
+)
+from ._trust import Judge, Use, objection
+
+# JAX's own limit is some 990 levels, less what the caller's stack has used of it.
+MAX_DEPTH = 500
+# What a tree may grow to once everything shared in it is counted each time it appears.
+MAX_NODES = 20_000_000
+
+Node = dict[str, Any]
+# A path is built only when somebody asks: (path of the parent, label), or the root.
+Path = tuple[Any, str]
+
+
+def path_text(path: Path | str) -> str:
+    """A path as the user writes it: ``model.layers[0].weight``."""
+    labels: list[str] = []
+    while not isinstance(path, str):
+        path, label = path
+        labels.append(label)
+    return path + "".join(reversed(labels))
+
+
+_MAPPINGS = frozenset({"dict", "ordereddict", "mappingproxy"})
+
+
+def _labels(node: Node, children: Any) -> list[str]:
+    """What each child adds to the path of its parent."""
+    if isinstance(children, dict):
+        if node["kind"] in _MAPPINGS:
+            return [f"[{key!r}]" for key in children]
+        return [f".{key}" for key in children]
+    keys = node.get("keys")
+    if isinstance(keys, list) and len(keys) == len(children):
+        return [_key_label(key, i) for i, key in enumerate(keys)]
+    return [f"[{i}]" for i in range(len(children))]
+
+
+def _key_label(key: Any, index: int) -> str:
+    if isinstance(key, dict) and key.get("node_type") == "leaf":
+        value = key.get("value")
+        if type(value) in (str, int, float, bool):
+            return f"[{shown(repr(value))}]"
+    return f"[key {index}]"
+
+
+# Taking apart ---------------------------------------------------------------------------
+
+
+@dataclass
+class Encoded:
+    """A tree taken apart: plain data, and the arrays in the order of their records."""
+
+    structure: Node
+    records: list[_dtypes.Record]
+    names: dict[str, Any] = field(default_factory=dict[str, Any])
+    placeholders: list[Placeholder] = field(default_factory=list[Placeholder])
+    depth: int = 0
+
+
+@dataclass(slots=True)
+class _Met:
+    obj: Any  # kept alive, so that its identity stays its own
+    node: Node | None = None
+    size: int = 0
+
+
+class _Encoder:
+    def __init__(self, functions: str) -> None:
+        self.functions = functions
+        self.met: dict[int, _Met] = {}
+        self.names: dict[str, Any] = {}
+        self.named: dict[tuple[int, str], str] = {}
+        self.leaves: list[tuple[Node | None, _dtypes.Record]] = []
+        self.extras: list[tuple[Node | None, _dtypes.Record]] = []
+        self.placeholders: list[Placeholder] = []
+        self.shared = 0
+        self.size = 0
+        self.depth = 0
+
+    def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+        """The node of an object; `dynamic` where JAX would find it among the leaves."""
+        met = self.met.get(id(obj))
+        if met is not None:
+            return self._again(met, path, dynamic)
+        kind, parts, obj = self._take_apart(obj, path)
+        if depth > self.depth:
+            self.depth = depth
+            if depth > MAX_DEPTH:
+                raise SerialisationError(
+                    f"Cannot serialise `{shown(path_text(path))[:60]}…`: the tree is "
+                    f"nested more than {MAX_DEPTH} levels deep, and JAX itself fails "
+                    "soon after. Keep long chains as a list instead.",
+                    path_text(path),
+                )
+        if kind.shared:
+            met = self.met[id(obj)] = _Met(obj)
+        before = self.size
+        self.size += 1
+        children = parts.children
+        node: Node = {
+            "node_type": "leaf" if children is None else "container",
+            "kind": kind.name,
+        }
+        if parts.refers is not None:
+            node["type"] = self._name(parts.refers, kind, obj, path)
+        if parts.value is not None:
+            node["value"] = parts.value
+        if parts.extra:
+            node.update(parts.extra)
+        if parts.array is not None:
+            if dynamic:
+                self.leaves.append((node, parts.array))
+            elif not parts.mirrored:
+                self.extras.append((node, parts.array))
+        if children is not None:
+            if parts.keys is not None:
+                node["keys"] = [
+                    self.node_of(key, (path, f".keys[{i}]"), depth + 1, False)
+                    for i, key in enumerate(parts.keys)
+                ]
+            inside = dynamic and parts.is_node
+            starts: list[int] = []
+            nodes: list[Node] = []
+            names = list(children) if isinstance(children, dict) else ()
+            values = children.values() if isinstance(children, dict) else children
+            for i, (label, child) in enumerate(
+                zip(_labels(node, children), values, strict=True)
+            ):
+                starts.append(len(self.leaves))
+                static = inside and bool(names) and names[i] in parts.static
+                nodes.append(
+                    self.node_of(child, (path, label), depth + 1, inside and not static)
+                )
+            if inside and parts.order is not None:
+                self._reorder(starts, parts.order)
+            if parts.static:
+                node["static"] = list(parts.static)
+            node["node"] = dict(zip(names, nodes, strict=True)) if names else nodes
+            if isinstance(children, dict) and not names:
+                node["node"] = {}
+        if met is not None:
+            met.node, met.size = node, self.size - before
+        return node
+
+    def _take_apart(self, obj: Any, path: Path | str) -> tuple[Kind, Parts, Any]:
+        for kind in kinds_of(type(obj)):
+            try:
+                parts = kind.encode(obj)
+            except CannotKeep as error:
+                if self.functions == "warn" and is_unnamed_function(obj):
+                    return self._take_apart(self._placeholder(obj, path), path)
+                raise _cannot(obj, path, str(error)) from None
+            except ZodiaxIOError:
+                raise
+            except Exception as error:
+                raise _cannot(
+                    obj,
+                    path,
+                    f"Taking it apart failed with {type(error).__name__}: {error}",
+                ) from error
+            if parts is not None:
+                return kind, parts, obj
+        raise _cannot(
+            obj,
+            path,
+            "Make it a pytree, or register a kind for it with "
+            "`zodiax_io.register_kind`.",
+        )
+
+    def _placeholder(self, obj: Any, path: Path | str) -> Placeholder:
+        placeholder = placeholder_for(obj, path_text(path))
+        self.placeholders.append(placeholder)
+        return placeholder
+
+    def _again(self, met: _Met, path: Path | str, dynamic: bool) -> Node:
+        """A reference to an object that has been met before."""
+        if met.node is None:
+            raise SerialisationError(
+                f"Cannot serialise `{path_text(path)}`: it contains itself. JAX cannot "
+                "flatten a cycle either; break it, for example by an index.",
+                path_text(path),
+            )
+        self.size += met.size
+        if self.size > MAX_NODES:
+            raise SerialisationError(
+                f"Cannot serialise `{path_text(path)}`: the tree shares so much that "
+                f"JAX would see more than {MAX_NODES} nodes in it.",
+                path_text(path),
+            )
+        if "id" not in met.node:
+            met.node["id"] = self.shared
+            self.shared += 1
+        if dynamic:
+            # Plain Equinox knows nothing of sharing: it reads each appearance anew.
+            for leaf in jtu.tree_leaves(met.obj):
+                record = self._take_apart(leaf, path)[1].array
+                if record is not None:
+                    self.leaves.append((None, record))
+        return {"node_type": "leaf", "kind": "same", "value": met.node["id"]}
+
+    def _reorder(self, starts: list[int], order: Sequence[int]) -> None:
+        """Put the leaves of the children into the order in which JAX flattens them."""
+        ends = [*starts[1:], len(self.leaves)]
+        runs = [self.leaves[a:b] for a, b in zip(starts, ends, strict=True)]
+        if starts:
+            self.leaves[starts[0] :] = [leaf for i in order for leaf in runs[i]]
+
+    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path | str) -> str:
+        key = (id(refers), kind.name)
+        known = self.named.get(key)
+        if known is not None:
+            return known
+        name = _names.name_of(refers)
+        told = _names.own_name(refers) or ("", repr(refers))
+        if name is None:
+            if "<locals>" in told[1]:
+                why = (
+                    f"`{told[1]}` is defined inside a function, where no load finds it"
+                )
+                advice = "Define it at the top level of a module"
+            else:
+                why = f"`{told[0]}` has no `{told[1]}` that is this very object"
+                advice = "Give it a name of its own"
+            raise _cannot(
+                obj,
+                path,
+                f"{why}. {advice}, or name it by "
+                '`zodiax_io.register(obj, alias="package.module:Name")`.',
+            )
+        assert kind.refers_to is not None
+        reason = objection(name, kind.refers_to)
+        if reason is not None:
+            raise _cannot(obj, path, f"`{name}` {reason}, so no file could be loaded.")
+        self.named[key] = name
+        self.names[name] = refers
+        return name
+
+
+def _cannot(obj: Any, path: Path | str, why: str) -> SerialisationError:
+    cls = type(obj)
+    where = path_text(path)
+    return SerialisationError(
+        f"Cannot serialise a `{cls.__module__}.{cls.__qualname__}` at "
+        f"`{shown(where)}`. {why}",
+        where,
+    )
+
+
+def encode(tree: Any, *, functions: str = "error", root: str = "model") -> Encoded:
+    """Take a tree apart into plain data and the records of its arrays."""
+    return encode_all({root: tree}, functions=functions)[root]
+
+
+def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded]:
+    """Take several trees apart; their records follow one another, the first one's first.
+
+    Each tree is named by the root of its paths.
+    """
+    if functions not in ("error", "warn"):
+        raise ArgumentError(f'`functions` is "error" or "warn", not {functions!r:.80}.')
+    result: dict[str, Encoded] = {}
+    offset = 0
+    for i, (root, tree) in enumerate(trees.items()):
+        encoder = _Encoder(functions)
+        try:
+            structure = encoder.node_of(tree, root, 0, dynamic=i == 0)
+        except RecursionError:
+            raise SerialisationError(
+                f"Cannot serialise `{root}`: it is nested too deeply for what is left "
+                "of Python's recursion limit here. Save from a shallower call, or keep "
+                "long chains as a list.",
+                root,
+            ) from None
+        records = [*encoder.leaves, *encoder.extras]
+        for index, (node, _) in enumerate(records, start=offset):
+            if node is not None:
+                node["record"] = index
+        offset += len(records)
+        result[root] = Encoded(
+            structure,
+            [record for _, record in records],
+            encoder.names,
+            encoder.placeholders,
+            encoder.depth,
+        )
+    return result
+
+
+def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
+    """Turn a pytree, static fields included, into a structure of plain data.
+
+    Parameters
+    ----------
+    tree : pytree
+        Any tree of the objects listed in the table of kinds.
+    functions : {"error", "warn"}, default "error"
+        What to do about a function without a name (a lambda, a local function):
+        refuse it, or keep its source text in a placeholder.
+
+    Returns
+    -------
+    dict
+        Dictionaries, lists, text, numbers and bytes only: what `msgpack` packs. The
+        arrays are not in it, only their shapes and dtypes and the number of the
+        record that holds them in the companion. The same tree gives the same
+        structure.
+
+    Raises
+    ------
+    SerialisationError
+        If the tree holds something that cannot be kept; the message names its path.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import zodiax_io
+    >>> structure = zodiax_io.build_structure({"weight": jnp.zeros((2, 3))})
+    >>> structure["node"]["weight"]["shape"]
+    [2, 3]
+    """
+    return encode(tree, functions=functions).structure
+
+
+# Looking through ------------------------------------------------------------------------
+
+
+def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node]]:
+    """Every node with its path, parents first; knows the shape of nodes, and no kind.
+
+    Raises
+    ------
+    CorruptFileError
+        If something in the structure is not a node.
+    """
+    waiting: list[tuple[Path | str, Any, int]] = [(root, structure, 0)]
+    while waiting:
+        path, node, depth = waiting.pop()
+        if not isinstance(node, dict) or depth > MAX_DEPTH:
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` is not a node, or lies too deep."
+            )
+        yield path, node
+        children = node.get("node")
+        if node.get("node_type") != ("leaf" if children is None else "container"):
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` is neither a leaf nor a container."
+            )
+        if type(node.get("kind")) is not str:
+            raise CorruptFileError(f"`{shown(path_text(path))}` has no kind.")
+        below: list[tuple[Path | str, Any, int]] = []
+        keys = node.get("keys")
+        if isinstance(keys, list):
+            below += [
+                ((path, f".keys[{i}]"), key, depth + 1) for i, key in enumerate(keys)
+            ]
+        if isinstance(children, (dict, list)):
+            values = children.values() if isinstance(children, dict) else children
+            below += [
+                ((path, label), child, depth + 1)
+                for label, child in zip(_labels(node, children), values, strict=True)
+            ]
+        elif children is not None:
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` holds children that are no tree."
+            )
+        waiting.extend(reversed(below))
+
+
+@dataclass
+class Survey:
+    """What a structure needs before anything of it is built."""
+
+    uses: list[Use]
+    arrays: list[tuple[Path | str, Node]]
+    by_id: dict[int, Node]
+    placeholders: list[str]
+
+
+def survey(structure: Any, root: str = "model") -> Survey:
+    """Names, arrays and shared nodes of a structure; judged before anything is built.
+
+    Raises
+    ------
+    CorruptFileError, UnknownFormatError
+        If the structure is not one that `build_structure` can give.
+    """
+    found = Survey([], [], {}, [])
+    for path, node in walk(structure, root):
+        name = node.get("kind")
+        if "id" in node:
+            if type(node["id"]) is not int or node["id"] in found.by_id:
+                raise CorruptFileError(
+                    f"`{shown(path_text(path))}` is numbered like another node."
+                )
+            found.by_id[node["id"]] = node
+        if name == "same":
+            continue
+        kind = kind_named(name)
+        if kind is None:
+            raise UnknownFormatError(
+                f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which this "
+                "release of zodiax_io does not know. Upgrade zodiax_io, or import the "
+                "package that registers the kind."
+            )
+        if (kind.refers_to is None) != ("type" not in node):
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` is of the kind `{kind.name}` but "
+                f"{'names' if 'type' in node else 'does not name'} a type."
+            )
+        if kind.refers_to is not None:
+            where = path_text(path)
+            use = node["type"] if type(node["type"]) is str else repr(node["type"])
+            found.uses.append(Use(use, where, kind.refers_to))
+        if kind.name in ("jax", "key", "numpy"):
+            found.arrays.append((path, node))
+        elif kind.name == "placeholder":
+            found.placeholders.append(path_text(path))
+    return found
+
+
+# Putting together ------------------------------------------------------------------------
+
+
+class _Decoder:
+    def __init__(
+        self,
+        by_id: dict[int, Node],
+        judge: Judge,
+        arrays: Mapping[int, Any] | None,
+        fill: Mapping[str, Any],
+        file: str,
+    ) -> None:
+        self.by_id = by_id
+        self.judge = judge
+        self.arrays = arrays
+        self.fill = fill
+        self.file = file
+        self.built: dict[int, tuple[Any, int]] = {}
+        self.building: set[int] = set()
+        self.size = 0
+
+    def object_of(self, node: Node, path: Path | str) -> Any:
+        if node["kind"] == "same":
+            target = self.by_id.get(node.get("value"))  # type: ignore[arg-type]
+            if target is None:
+                raise self._corrupt(path, "refers to a node that is not there")
+            node = target
+        number = node.get("id")
+        if number is not None:
+            if number in self.built:
+                obj, size = self.built[number]
+                self.size += size
+                if self.size > MAX_NODES:
+                    raise self._corrupt(path, f"makes it grow past {MAX_NODES} nodes")
+                return obj
+            if number in self.building:
+                raise self._corrupt(path, "contains itself")
+            self.building.add(number)
+        before = self.size
+        self.size += 1
+        obj = self._build(node, path)
+        if number is not None:
+            self.built[number] = obj, self.size - before
+        return obj
+
+    def _build(self, node: Node, path: Path | str) -> Any:
+        kind = kind_named(node["kind"])
+        assert kind is not None  # the survey has seen to it
+        parts = Parts(value=node.get("value"), extra=node)
+        if kind.refers_to is not None:
+            parts.refers = self.judge.resolve(node["type"], kind.refers_to)
+        if self.arrays is not None:
+            parts.array = self.arrays.get(node.get("record", -1))
+        keys = node.get("keys")
+        if isinstance(keys, list):
+            parts.keys = [
+                self.object_of(key, (path, f".keys[{i}]")) for i, key in enumerate(keys)
+            ]
+        children = node.get("node")
+        if isinstance(children, dict):
+            parts.children = {
+                name: self.object_of(child, (path, label))
+                for label, (name, child) in zip(
+                    _labels(node, children), children.items(), strict=True
+                )
+            }
+        elif isinstance(children, list):
+            parts.children = [
+                self.object_of(child, (path, label))
+                for label, child in zip(_labels(node, children), children, strict=True)
+            ]
+        if kind.name == "placeholder" and self.fill:
+            where = path_text(path)
+            if where in self.fill:
+                return self.fill[where]
+        try:
+            return kind.decode(parts)
+        except FieldsChanged as changed:
+            raise _changed(
+                changed, parts.refers, node["type"], path, self.file
+            ) from None
+        except ZodiaxIOError:
+            raise
+        except (CannotKeep, Exception) as error:
+            raise self._corrupt(
+                path, f"cannot be built as `{kind.name}`: {shown(error)}"
+            ) from error
+
+    def _corrupt(self, path: Path | str, what: str) -> CorruptFileError:
+        return CorruptFileError(f"{self.file}: `{shown(path_text(path))}` {what}.")
+
+
+def _changed(
+    changed: FieldsChanged, cls: type, name: str, path: Path | str, file: str
+) -> ClassChangedError:
+    sentences: list[str] = []
+    if changed.missing:
+        fields = ", ".join(f"`{shown(field)}`" for field in changed.missing)
+        sentences.append(f"the class has {fields}, which the file has not")
+    if changed.surplus:
+        fields = ", ".join(f"`{shown(field)}`" for field in changed.surplus)
+        sentences.append(f"the file has {fields}, which the class has not")
+    return ClassChangedError(
+        f"{file}: the fields of `{shown(name)}` at `{shown(path_text(path))}` are not "
+        f"those that were saved: {'; '.join(sentences)}. Load it with the release of "
+        f"`{_names.top(shown(name))}` that wrote the file."
+    )
+
+
+def decode(
+    structure: Node,
+    found: Survey,
+    judge: Judge,
+    *,
+    arrays: Mapping[int, Any] | None,
+    fill: Mapping[str, Any] | None = None,
+    file: str = "the structure",
+    root: str = "model",
+) -> Any:
+    """Put together a structure whose names `judge` has accepted."""
+    fill = dict(fill or {})
+    unknown = [path for path in fill if path not in found.placeholders]
+    if unknown:
+        there = ", ".join(f"`{path}`" for path in found.placeholders) or "none"
+        raise ArgumentError(
+            f"`fill` names `{shown(unknown[0])}`, where no function is missing. "
+            f"Places to fill: {shown(there)}."
+        )
+    try:
+        return _Decoder(found.by_id, judge, arrays, fill, file).object_of(
+            structure, root
+        )
+    except RecursionError:
+        raise CorruptFileError(
+            f"{file} is nested too deeply for what is left of Python's recursion limit "
+            "here. Load it from a shallower call."
+        ) from None
+
+
+def check_settings(found: Survey, file: str) -> None:
+    """Refuse JAX arrays that the settings of this process would silently narrow.
+
+    Raises
+    ------
+    SettingsError
+        If a 64-bit JAX array is to be loaded while JAX works with 32 bits.
+    """
+    if jax.config.jax_enable_x64:
+        return
+    wide = [
+        (path, node["dtype"])
+        for path, node in found.arrays
+        if node["kind"] == "jax" and node.get("dtype") in _WIDE
+    ]
+    if wide:
+        path, dtype = wide[0]
+        more = "" if len(wide) == 1 else f" and {len(wide) - 1} more"
+        raise SettingsError(
+            f"{file} holds 64-bit JAX arrays ({dtype} at `{shown(path_text(path))}`"
+            f"{more}), which JAX would narrow to 32 bits as it is set here. Call "
+            '`jax.config.update("jax_enable_x64", True)` before loading.'
+        )
+
+
+_WIDE = frozenset({"float64", "int64", "uint64", "complex128"})
+
+
+def logical(raw: np.ndarray[Any, Any], node: Node) -> np.ndarray[Any, Any]:
+    """An array as the node describes it, from the bytes that its record holds.
+
+    Raises
+    ------
+    ValueError
+        If the record does not hold such an array.
+    """
+    dtype = _dtypes.parse(node["dtype"])
+    shape = tuple(node["shape"])
+    if raw.shape != shape or raw.dtype != _dtypes.storage(dtype):
+        raise ValueError("its record holds another shape or dtype")
+    return raw if raw.dtype is dtype else raw.view(dtype)
+
+
+def restore(
+    found: Survey, raw: Mapping[int, np.ndarray[Any, Any]], file: str
+) -> dict[int, Any]:
+    """Arrays by record, on the device where they belong to JAX."""
+    result: dict[int, Any] = {}
+    placed: list[int] = []
+    for path, node in found.arrays:
+        index = node.get("record")
+        try:
+            if type(index) is not int or index not in raw or index in result:
+                raise ValueError("it has no record of its own")
+            result[index] = logical(raw[index], node)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CorruptFileError(
+                f"{file}: the array at `{shown(path_text(path))}` cannot be read: "
+                f"{shown(error)}."
+            ) from error
+        if node["kind"] != "numpy":
+            placed.append(index)
+    # One call for all: aligned memory is shared rather than copied.
+    arrays = jax.device_put([result[index] for index in placed])
+    result.update(zip(placed, arrays, strict=True))
+    return result
+
+
+def load_structure(
+    structure: dict[str, Any],
+    *,
+    trusted: Sequence[Any] | str = (),
+    fill: Mapping[str, Any] | None = None,
+) -> Any:
+    """Rebuild a pytree from its structure, with shapes where the arrays belong.
+
+    Parameters
+    ----------
+    structure : dict
+        What `build_structure` gave.
+    trusted : sequence of str, module, class or function, optional
+        Packages, or the very objects, that the structure may name beside those it may
+        name anyway.
+    fill : dict of str to function, optional
+        Functions to put where placeholders are, by path.
+
+    Returns
+    -------
+    pytree
+        The tree with a `jax.ShapeDtypeStruct` for each JAX array, and for each NumPy
+        array one of zeros that takes no memory: the ``like`` with which
+        `equinox.tree_deserialise_leaves` reads the companion file.
+
+    Raises
+    ------
+    UntrustedError
+        If the structure names what it may not use.
+    CorruptFileError
+        If it is not a structure that `build_structure` can give.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import zodiax_io
+    >>> structure = zodiax_io.build_structure({"weight": jnp.zeros((2, 3))})
+    >>> zodiax_io.load_structure(structure)
+    {'weight': ShapeDtypeStruct(shape=(2, 3), dtype=float32)}
+    """
+    judge = Judge(trusted)
+    found = survey(structure)
+    judge.audit(found.uses, "The structure")
+    return decode(structure, found, judge, arrays=None, fill=fill)
