@@ -7,6 +7,8 @@ lacks what is needed, so that a new release of JAX breaks one place at most.
 from __future__ import annotations
 
 import functools
+import inspect
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jax.flatten_util import ravel_pytree
 
 
 def flatten_once(obj: object) -> tuple[list[Any], Any] | None:
@@ -107,6 +110,110 @@ def jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
         if value not in ([], False)
     }
     return jax.jit(function, **given)
+
+
+# What `jax.vmap(f)` and its kin return is a closure around `f` and the options.
+_TRANSFORMS: dict[str, Callable[..., Any]] = {
+    "vmap": jax.vmap,
+    "grad": jax.grad,
+    "value_and_grad": jax.value_and_grad,
+    "jacfwd": jax.jacfwd,
+    "jacrev": jax.jacrev,
+    "checkpoint": jax.checkpoint,  # pyright: ignore[reportPrivateImportUsage]
+    "vectorize": jnp.vectorize,
+}
+
+
+def _innermost(function: Any) -> types.FunctionType | None:
+    """The closure below the wrapper that shortens JAX's tracebacks."""
+    while type(function) is types.FunctionType:
+        if function.__code__.co_name != "reraise_with_filtered_traceback":
+            return function
+        function = _closure(function).get("fun")
+    return None
+
+
+def _closure(function: types.FunctionType) -> dict[str, Any]:
+    names, cells = function.__code__.co_freevars, function.__closure__ or ()
+    try:
+        return {n: cell.cell_contents for n, cell in zip(names, cells, strict=True)}
+    except ValueError:  # a cell that is not filled yet
+        return {}
+
+
+@functools.cache
+def _sample(name: str) -> types.FunctionType | None:
+    def function(x: Any) -> Any:
+        return x
+
+    return _innermost(_TRANSFORMS[name](function))
+
+
+def transform_parts(function: Any) -> tuple[str, Any, dict[str, Any]] | None:
+    """Name, function and options of ``jax.vmap(f, …)``; None where they are unclear."""
+    found = _innermost(function)
+    if found is None:
+        return None
+    for name in _TRANSFORMS:
+        sample = _sample(name)
+        if sample is not None and sample.__code__ is found.__code__:
+            parts = _transform_options(name, found, sample)
+            if parts is not None:
+                again = _innermost(transform(name, *parts))
+                if again is not None and _same_closure(found, again):
+                    return name, *parts
+    return None
+
+
+def _transform_options(
+    name: str, found: types.FunctionType, sample: types.FunctionType
+) -> tuple[Any, dict[str, Any]] | None:
+    held, usual = _closure(found), _closure(sample)
+    nested = _innermost(held.get("value_and_grad_f"))
+    if name == "grad" and nested is not None:
+        held, usual = _closure(nested), _closure(_sample("value_and_grad") or sample)
+    given, *options = inspect.signature(_TRANSFORMS[name]).parameters
+    inner = held.get("fun", held.get(given, held.get("pyfunc")))
+    if not callable(inner):
+        return None
+    return inner, {
+        option: held[option]
+        for option in options
+        if option in held and held[option] is not usual.get(option)
+    }
+
+
+def _same_closure(a: types.FunctionType, b: types.FunctionType) -> bool:
+    one, two = _closure(a), _closure(b)
+    return one.keys() == two.keys() and all(_same(one[k], two[k]) for k in one)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    one, two = _innermost(a), _innermost(b)
+    if one is not None and two is not None:
+        return one.__code__ is two.__code__ and _same_closure(one, two)
+    return type(a) is type(b) and type(a) in (bool, int, str, tuple, list) and a == b
+
+
+def transform(name: str, function: Any, options: dict[str, Any]) -> Any:
+    """``jax.vmap(f, …)`` and its kin, from what `transform_parts` gives.
+
+    Raises
+    ------
+    ValueError
+        If there is no such transformation.
+    """
+    if name not in _TRANSFORMS:
+        raise ValueError(f"{name!r:.80} is no transformation")
+    return _TRANSFORMS[name](function, **options)
+
+
+@functools.cache
+def unravel_type() -> type:
+    """The type of the function by which `jax.flatten_util.ravel_pytree` goes back."""
+    return type(ravel_pytree(0)[1])
 
 
 @functools.cache

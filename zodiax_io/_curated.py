@@ -41,7 +41,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
             histogram2d histogram_bin_edges histogramdd hsplit hstack hypot
             i0 identity imag indices inner insert interp intersect1d invert
             isclose iscomplex iscomplexobj isdtype isfinite isin isinf isnan
-            isneginf isposinf isreal isrealobj isscalar issubdtype iterable
+            isnat isneginf isposinf isreal isrealobj isscalar issubdtype iterable
             ix_ kaiser kron lcm ldexp left_shift less less_equal lexsort
             linspace log log10 log1p log2 logaddexp logaddexp2 logical_and
             logical_not logical_or logical_xor logspace mask_indices matmul
@@ -219,6 +219,9 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
             tree_leaves_with_path tree_map tree_map_with_path tree_reduce
             tree_structure tree_transpose tree_unflatten
         """,
+        "jax._src.flatten_util": """
+            _unravel_list _unravel_list_single_dtype unravel_pytree
+        """,
         "jax.flatten_util": """
             ravel_pytree
         """,
@@ -237,6 +240,9 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "equinox.nn._mlp": """
             _identity
         """,
+        "equinox.nn._weight_norm": """
+            _norm_except_axis
+        """,
         "math": """
             acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos
             cosh degrees dist erf erfc exp exp2 expm1 fabs floor fmod frexp
@@ -253,7 +259,23 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
             abs all any divmod len max min pow round sorted sum
         """,
         "optimistix": """
+            dai_yuan fletcher_reeves hestenes_stiefel max_norm polak_ribiere rms_norm
+            sum_squares two_norm
+        """,
+        "optimistix._misc": """
+            _default_no_verbose _default_verbose
+        """,
+        "lineax": """
+            linear_solve
+        """,
+        "lineax._norm": """
             max_norm rms_norm sum_squares two_norm
+        """,
+        "diffrax._saveat": """
+            save_y
+        """,
+        "diffrax": """
+            steady_state_event
         """,
         "jax.scipy.fft": """
             dct dctn idct idctn
@@ -417,11 +439,13 @@ VALUES: dict[str, tuple[str, ...]] = {
 # Packages of the field: a file may have them imported, when they are installed.
 PACKAGES = frozenset(
     """
-    abcdLux blackjax chex coordinax dLux dLuxToliman dLuxWebbpsf diffrax distrax
-    distreqx dynamiqs e3nn_jax equimo equinox evosax exponax flax flowjax galax gpjax
-    haliax haiku interpax jax jax_cosmo jaxkd jaxley jaxlib jaxlie jaxopt jaxtyping
-    jraph lineax ml_dtypes numpy numpyro optax optimistix ott paramax penzai probdiffeq
-    quax quaxed rlax signax sympy2jax tinygp traceax unxt zodiax
+    abcdLux blackjax brax chex coordinax diffrax distrax distreqx dLux dLuxToliman
+    dLuxWebbpsf dynamax dynamiqs e3nn_jax equimo equinox evosax exponax flashbax
+    flax flowjax galax gpjax gymnax haiku haliax interpax jax jax_cosmo jax_md jaxdf
+    jaxkd jaxley jaxlib jaxlie jaxopt jaxtyping jraph jumanji kfac_jax lineax mctx
+    ml_dtypes numpy numpyro optax optimistix ott paramax penzai pgx probdiffeq
+    quadax quax quaxed rax rlax signax sympy2jax tensorflow_probability tinygp
+    traceax unxt xmmutablemap zodiax
     """.split()
 )
 
@@ -438,7 +462,9 @@ FRAMEWORKS = frozenset(
 
 # Classes of the frameworks that a file may have built, beside Equinox Modules.
 CLASSES: dict[str, tuple[str, ...]] = {
+    "equinox": ("if_array", "if_mapped"),
     "equinox.nn": ("State",),
+    "equinox.nn._shared": ("SharedNode",),
     "jax.experimental.sparse.bcoo": ("BCOO",),
     "jax.experimental.sparse.bcsr": ("BCSR",),
     "jax.experimental.sparse.coo": ("COO",),

@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from ._curated import FUNCTIONS, VALUES
+from ._curated import FUNCTIONS, PACKAGES, VALUES
 
 MAX_LENGTH = 512
 _PART = re.compile(r"[^\W\d]\w*")
@@ -221,7 +221,33 @@ def homes_of(obj: object) -> list[str]:
     for module in (told, None if cls_name is None else cls_name[0]):
         if type(module) is str and module not in homes:
             homes.append(module)
+    if type(obj).__module__ == "equinox.internal._str2jax":
+        homes += _homeless(type(obj))
     return homes
+
+
+def constant_like(obj: object) -> Any:
+    """The constant of a package of the field that is of this object's own class."""
+    for module in sorted(sys.modules):
+        space = module_space(module) if top(module) in PACKAGES else None
+        for value in list(space.values()) if space is not None else ():
+            if type(value) is type(obj):
+                return value
+    return None
+
+
+def _homeless(cls: type) -> Iterator[str]:
+    """Where a constant may be whose class was made inside a function."""
+    told = own_name(cls)
+    try:
+        if told is not None and lookup(*told) is cls:
+            return
+    except LookupError:
+        pass
+    for module in sorted(sys.modules):
+        space = module_space(module) if top(module) in PACKAGES else None
+        if space is not None and any(type(v) is cls for v in list(space.values())):
+            yield module
 
 
 def _global_name(module: str, obj: object) -> str | None:

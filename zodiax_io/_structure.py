@@ -103,8 +103,10 @@ class _Encoder:
         self.met: dict[int, _Met] = {}
         self.names: dict[str, Any] = {}
         self.named: dict[tuple[int, str], str] = {}
-        self.leaves: list[tuple[Node | None, _dtypes.Record]] = []
-        self.extras: list[tuple[Node | None, _dtypes.Record]] = []
+        # Nodes, their records, and the objects themselves.
+        self.leaves: list[tuple[Node | None, _dtypes.Record, Any]] = []
+        self.extras: list[tuple[Node | None, _dtypes.Record, Any]] = []
+        self.failures: dict[int, SerialisationError] = {}
         self.placeholders: list[Placeholder] = []
         self.shared = 0
         self.size = 0
@@ -115,7 +117,6 @@ class _Encoder:
         met = self.met.get(id(obj))
         if met is not None:
             return self._again(met, path, dynamic)
-        kind, parts, obj = self._take_apart(obj, path)
         if depth > self.depth:
             self.depth = depth
             if depth > MAX_DEPTH:
@@ -125,6 +126,28 @@ class _Encoder:
                     "soon after. Keep long chains as a list instead.",
                     path_text(path),
                 )
+        for attempt in self._attempts(obj, path):
+            kind, parts, obj = attempt
+            if not kind.gives_way:
+                return self._node(kind, parts, obj, path, depth, dynamic)
+            before = self._mark()
+            try:
+                return self._node(kind, parts, obj, path, depth, dynamic)
+            except SerialisationError as error:
+                self._rewind(before)
+                self.failures.setdefault(id(obj), error)
+        raise self.failures[id(obj)]
+
+    def _node(
+        self,
+        kind: Kind,
+        parts: Parts,
+        obj: Any,
+        path: Path | str,
+        depth: int,
+        dynamic: bool,
+    ) -> Node:
+        met = None
         if kind.shared:
             met = self.met[id(obj)] = _Met(obj)
         before = self.size
@@ -142,46 +165,85 @@ class _Encoder:
             node.update(parts.extra)
         if parts.array is not None:
             if dynamic:
-                self.leaves.append((node, parts.array))
+                self.leaves.append((node, parts.array, obj))
             elif not parts.mirrored:
-                self.extras.append((node, parts.array))
+                self.extras.append((node, parts.array, obj))
         if children is not None:
             if parts.keys is not None:
                 node["keys"] = [
                     self.node_of(key, (path, f".keys[{i}]"), depth + 1, False)
                     for i, key in enumerate(parts.keys)
                 ]
-            inside = dynamic and parts.is_node
+            extras = len(self.extras)
+            inside = dynamic and parts.is_node and not parts.by_leaves
             starts: list[int] = []
             nodes: list[Node] = []
-            names = list(children) if isinstance(children, dict) else ()
             values = children.values() if isinstance(children, dict) else children
-            for i, (label, child) in enumerate(
-                zip(_labels(node, children), values, strict=True)
+            static = parts.static
+            for label, name, child in zip(
+                _labels(node, children), children, values, strict=True
             ):
                 starts.append(len(self.leaves))
-                static = inside and bool(names) and names[i] in parts.static
-                nodes.append(
-                    self.node_of(child, (path, label), depth + 1, inside and not static)
-                )
+                leafy = inside and not (static and name in static)
+                nodes.append(self.node_of(child, (path, label), depth + 1, leafy))
             if inside and parts.order is not None:
                 self._reorder(starts, parts.order)
-            if parts.static:
-                node["static"] = list(parts.static)
-            node["node"] = dict(zip(names, nodes, strict=True)) if names else nodes
-            if isinstance(children, dict) and not names:
-                node["node"] = {}
+            if dynamic and parts.by_leaves:
+                self._match_leaves(obj, extras, path)
+            if static:
+                node["static"] = list(static)
+            named = isinstance(children, dict)
+            node["node"] = dict(zip(children, nodes, strict=True)) if named else nodes
         if met is not None:
             met.node, met.size = node, self.size - before
         return node
 
-    def _take_apart(self, obj: Any, path: Path | str) -> tuple[Kind, Parts, Any]:
+    def _match_leaves(self, obj: Any, start: int, path: Path | str) -> None:
+        """Move what JAX finds among the leaves of an object there, in JAX's order."""
+        inside = self.extras[start:]
+        known = {id(source): i for i, (_, _, source) in enumerate(inside)}
+        for leaf in jtu.tree_leaves(obj):
+            found = known.pop(id(leaf), None)
+            if found is not None:
+                self.leaves.append(inside[found])
+                inside[found] = None  # type: ignore[call-overload]
+                continue
+            record = self._record(leaf, path)
+            if record is not None:
+                self.leaves.append((None, record, leaf))
+        self.extras[start:] = [entry for entry in inside if entry is not None]
+
+    def _record(self, leaf: Any, path: Path | str) -> _dtypes.Record | None:
+        """What plain Equinox needs of a leaf that is kept elsewhere."""
+        return next(iter(self._attempts(leaf, path)))[1].array
+
+    def _mark(self) -> tuple[int, ...]:
+        lists = (self.leaves, self.extras, self.placeholders, self.met)
+        return (*map(len, lists), self.size)
+
+    def _rewind(self, mark: tuple[int, ...]) -> None:
+        """Forget what an attempt that failed has left behind."""
+        leaves, extras, placeholders, met, self.size = mark
+        del self.leaves[leaves:], self.extras[extras:], self.placeholders[placeholders:]
+        while len(self.met) > met:
+            self.met.popitem()
+
+    def _attempts(
+        self, obj: Any, path: Path | str
+    ) -> Iterator[tuple[Kind, Parts, Any]]:
+        """The ways to take an object apart, in the order of the table."""
+        if id(obj) in self.failures:
+            return
+        tried = False
         for kind in kinds_of(type(obj)):
             try:
                 parts = kind.encode(obj)
             except CannotKeep as error:
+                if tried:
+                    return
                 if self.functions == "warn" and is_unnamed_function(obj):
-                    return self._take_apart(self._placeholder(obj, path), path)
+                    yield from self._attempts(self._placeholder(obj, path), path)
+                    return
                 raise _cannot(obj, path, str(error)) from None
             except ZodiaxIOError:
                 raise
@@ -192,13 +254,15 @@ class _Encoder:
                     f"Taking it apart failed with {type(error).__name__}: {error}",
                 ) from error
             if parts is not None:
-                return kind, parts, obj
-        raise _cannot(
-            obj,
-            path,
-            "Make it a pytree, or register a kind for it with "
-            "`zodiax_io.register_kind`.",
-        )
+                tried = True
+                yield kind, parts, obj
+        if not tried:
+            raise _cannot(
+                obj,
+                path,
+                "Make it a pytree, or register a kind for it with "
+                "`zodiax_io.register_kind`.",
+            )
 
     def _placeholder(self, obj: Any, path: Path | str) -> Placeholder:
         placeholder = placeholder_for(obj, path_text(path))
@@ -226,17 +290,18 @@ class _Encoder:
         if dynamic:
             # Plain Equinox knows nothing of sharing: it reads each appearance anew.
             for leaf in jtu.tree_leaves(met.obj):
-                record = self._take_apart(leaf, path)[1].array
+                record = self._record(leaf, path)
                 if record is not None:
-                    self.leaves.append((None, record))
+                    self.leaves.append((None, record, leaf))
         return {"node_type": "leaf", "kind": "same", "value": met.node["id"]}
 
     def _reorder(self, starts: list[int], order: Sequence[int]) -> None:
         """Put the leaves of the children into the order in which JAX flattens them."""
+        if not starts:
+            return
         ends = [*starts[1:], len(self.leaves)]
         runs = [self.leaves[a:b] for a, b in zip(starts, ends, strict=True)]
-        if starts:
-            self.leaves[starts[0] :] = [leaf for i in order for leaf in runs[i]]
+        self.leaves[starts[0] :] = [leaf for i in order for leaf in runs[i]]
 
     def _name(self, refers: Any, kind: Kind, obj: Any, path: Path | str) -> str:
         key = (id(refers), kind.name)
@@ -305,13 +370,13 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
                 root,
             ) from None
         records = [*encoder.leaves, *encoder.extras]
-        for index, (node, _) in enumerate(records, start=offset):
+        for index, (node, _, _) in enumerate(records, start=offset):
             if node is not None:
                 node["record"] = index
         offset += len(records)
         result[root] = Encoded(
             structure,
-            [record for _, record in records],
+            [record for _, record, _ in records],
             encoder.names,
             encoder.placeholders,
             encoder.depth,

@@ -100,6 +100,9 @@ NODE = Role("a registered pytree class", _is_node_class, builds=True)
 MARKER = Role("a class", _names.is_class, builds=True)
 CLASS = Role("a class (as a value)", _names.is_class)
 FUNCTION = Role("a function", lambda obj: not _names.is_class(obj))
+CODE = Role(
+    "a class or a function", lambda obj: _names.is_class(obj) or is_function(obj)
+)
 CONSTANT = Role("a constant of a module", lambda obj: not _names.is_class(obj))
 
 
@@ -252,6 +255,10 @@ class Judge:
             if not role.accepts(found):
                 raise _Refused(f"is not {role.words}")
             return found
+        if role is CODE and package in FRAMEWORKS:
+            raise _Refused(
+                f"is not among the functions of `{package}` that a file may use"
+            )
         if not _names.is_honest(found, module, qualname):
             raise _Refused(
                 f"is not defined in `{package}`, only imported there, "
@@ -307,7 +314,7 @@ class Judge:
                 "belongs to Python's standard library, which no file may use"
             )
         if role.builds:
-            _refuse_dangerous(cls, role)
+            _refuse_dangerous(cls, role, self._trusts)
         trusted = self._trusts(home) or id(cls) in self._objects or is_own_code(home)
         if trusted:
             return
@@ -322,10 +329,15 @@ class Judge:
         if not role.builds:
             if package in FRAMEWORKS and _is_scalar_type(cls):
                 return
+        if not role.builds and type(cls) is type(eqx.Enumeration):
+            return
+        if not role.builds and package in PACKAGES - FRAMEWORKS:
+            return
         if package in PACKAGES and not handwritten:
             if _is_namedtuple(cls) or _is_enum(cls):
                 return  # nothing but their values
-            if package not in FRAMEWORKS and (_is_node_class(cls) or role is MARKER):
+            plain = _is_node_class(cls) or role in (DATACLASS, MARKER)
+            if package not in FRAMEWORKS and plain:
                 return
         raise _Refused("is not trusted", trust=package)
 
@@ -452,7 +464,7 @@ def _handwritten(cls: type) -> str | None:
 _METACLASSES = (type, abc.ABCMeta, enum.EnumMeta, type(eqx.Module))
 
 
-def _refuse_dangerous(cls: type, role: Role) -> None:
+def _refuse_dangerous(cls: type, role: Role, trusts: Callable[[str], bool]) -> None:
     for base in _names.mro(cls):
         if "__del__" in _names.namespace(base):
             raise _Refused("has a `__del__`, which would run when the object goes")
@@ -460,8 +472,8 @@ def _refuse_dangerous(cls: type, role: Role) -> None:
     if meta not in _METACLASSES:
         told = _names.own_name(meta)
         home = told[0] if told is not None else ""
-        known = _names.top(home) in EXEMPT | {"typing", "abc", "typing_extensions"}
-        if not known and not is_own_code(home) and _names.top(home) not in PACKAGES:
+        known = PACKAGES | {"abc", "typing", "typing_extensions"}
+        if not (_names.top(home) in known or is_own_code(home) or trusts(home)):
             raise _Refused("has a metaclass of its own")
     if role in (MODULE, DATACLASS, MARKER) and not has_python_layout(cls):
         raise _Refused("is built on a type written in C")

@@ -12,6 +12,7 @@ from ._base import CannotKeep as CannotKeep
 from ._base import Kind as Kind
 from ._base import Parts as Parts
 from ._base import subclass
+from ._closures import CLOSURE_KINDS
 from ._containers import (
     MAPPING_KINDS,
     MARKER_KINDS,
@@ -19,7 +20,7 @@ from ._containers import (
     SEQUENCE_KINDS,
 )
 from ._containers import FieldsChanged as FieldsChanged
-from ._functions import FUNCTION_KINDS, LAST_KINDS, NAME_KINDS
+from ._functions import FUNCTION_KINDS, LAST_KINDS, NAME_KINDS, UNNAMED_KINDS
 from ._functions import Placeholder as Placeholder
 from ._functions import is_unnamed_function as is_unnamed_function
 from ._functions import placeholder_for as placeholder_for
@@ -34,6 +35,8 @@ _BUILT_IN: tuple[Kind, ...] = (
     *VALUE_KINDS,
     *NAME_KINDS,
     *FUNCTION_KINDS,
+    *CLOSURE_KINDS,
+    *UNNAMED_KINDS,
     *TYPE_KINDS,
     *SEQUENCE_KINDS,
     *MAPPING_KINDS,

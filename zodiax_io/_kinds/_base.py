@@ -31,6 +31,9 @@ class Parts:
         nothing of what is inside.
     order : sequence of int or None
         The order in which JAX flattens the children, where it is not their own.
+    by_leaves : bool
+        Whether JAX finds leaves in the object some other way than child by child, so
+        that they must be matched one by one.
     refers : object
         The class, function or constant to name.
     value : plain data
@@ -48,6 +51,7 @@ class Parts:
     static: tuple[str, ...] = ()
     is_node: bool = True
     order: Sequence[int] | None = None
+    by_leaves: bool = False
     refers: Any = None
     value: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -81,6 +85,9 @@ class Kind:
         One line for the table in the documentation.
     shared : bool
         Whether two references to one object come back as two references to one.
+    gives_way : bool
+        Whether a later row may try where this one meets something inside that cannot
+        be kept.
     """
 
     name: str
@@ -90,6 +97,7 @@ class Kind:
     refers_to: Role | None = None
     keeps: str = ""
     shared: bool = False
+    gives_way: bool = False
 
 
 def exactly(*classes: type) -> Callable[[type], bool]:

@@ -370,9 +370,22 @@ def _may_hold(cls: type, name: str) -> bool:
     if not name.isidentifier() or (name.startswith("__") and name.endswith("__")):
         return False
     found = class_attribute(cls, name)
-    return found is None or isinstance(
-        found, (functools.cached_property, types.MemberDescriptorType)
-    )
+    if type(found) in _PLAIN_ATTRIBUTES:
+        return True
+    # A property that remembers its value in the instance, as `cached_property` does.
+    space = [s for base in _names.mro(type(found)) for s in _names.namespace(base)]
+    return "__get__" in space and "__set__" not in space and not _is_method(found)
+
+
+def _is_method(found: Any) -> bool:
+    return is_function(found) or type(found) in (staticmethod, classmethod)
+
+
+# What an instance may hold in place of its class: defaults, slots, cached properties.
+_PLAIN_ATTRIBUTES = (
+    *(type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set),
+    *(functools.cached_property, types.MemberDescriptorType),
+)
 
 
 def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
@@ -459,13 +472,13 @@ def _encode_dataclass(obj: Any) -> Parts | None:
     flat = _compat.flatten_once(obj)
     if flat is None:
         return _encode_object(obj, fields, (), is_node=False)
-    order = _positions(state_of(obj, fields)[0], flat[0])
-    if order is None:
-        return None
-    names = list(state_of(obj, fields)[0])
-    static = tuple(name for i, name in enumerate(names) if i not in order)
+    present = state_of(obj, fields)[0]
+    order = _positions(present, flat[0])
+    static = tuple(
+        name for i, name in enumerate(present) if order is not None and i not in order
+    )
     parts = _encode_object(obj, fields, static, is_node=True)
-    parts.order = order
+    parts.order, parts.by_leaves = order, order is None
     return parts
 
 
@@ -514,6 +527,27 @@ def _decode_namedtuple(parts: Parts) -> Any:
 # Registered pytree classes, and treedefs ----------------------------------------------
 
 
+def _encode_registered(obj: Any) -> Parts | None:
+    """By what the instance holds: some classes flatten in the order of a set."""
+    cls = type(obj)
+    if not _compat.is_registered_node(cls) or not has_python_layout(cls):
+        return None
+    held = state_of(obj, {})[1]
+    if not all(_may_hold(cls, name) for name in held):
+        return None
+    hashes = [name for name in held if "hash" in name and type(held[name]) is int]
+    if hashes:  # a hash holds for one process only: take what a fresh copy has
+        flat = _compat.flatten_once(obj)
+        assert flat is not None
+        fresh = state_of(_compat.unflatten_once(cls, flat[1], flat[0]), {})[1]
+        held.update({name: fresh[name] for name in hashes if name in fresh})
+    return Parts(children=held, by_leaves=True, refers=cls)
+
+
+def _decode_registered(parts: Parts) -> Any:
+    return _decode_object(parts, {})
+
+
 def _encode_node(obj: Any) -> Parts | None:
     if not _compat.is_registered_node(type(obj)):
         return None
@@ -521,15 +555,28 @@ def _encode_node(obj: Any) -> Parts | None:
     if flat is None:
         return None
     children, aux = flat
-    if aux is obj:  # registered as static: the treedef holds the very object
-        return _encode_object(obj, {}, (), is_node=True)
+    if aux is obj:  # registered as static: there is nothing else to it
+        return None
     if isinstance(obj, (dict, list)):
         _refuse_lossy(obj, children, aux)
+    names = _names_of_children(obj, children)
     return Parts(
         children={"children": tuple(children), "aux": aux},
         static=("aux",),
         refers=type(obj),
+        extra={"held": names} if names else {},
     )
+
+
+def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
+    """Which attribute holds which child, as far as that is plain to see."""
+    by_id = {id(value): name for name, value in state_of(obj, {})[1].items()}
+    plain = (type(None), bool, int, float, str, tuple)
+    return {
+        by_id[id(child)]: i
+        for i, child in enumerate(children)
+        if id(child) in by_id and type(child) not in plain
+    }
 
 
 def _refuse_lossy(obj: Any, children: list[Any], aux: Any) -> None:
@@ -548,23 +595,26 @@ def _refuse_lossy(obj: Any, children: list[Any], aux: Any) -> None:
 
 def _decode_node(parts: Parts) -> Any:
     children = _named(parts)
-    if _is_static_node(parts):
-        return _decode_object(parts, {})
     if set(children) != {"children", "aux"} or type(children["children"]) is not tuple:
         raise ValueError("a registered pytree node has no children and auxiliary data")
     cls = parts.refers
     try:
-        return _compat.unflatten_once(cls, children["aux"], children["children"])
+        obj = _compat.unflatten_once(cls, children["aux"], children["children"])
     except Exception as error:
         raise ValueError(
             f"the unflatten function of {cls.__qualname__} failed: "
             f"{type(error).__name__}: {error}"
         ) from error
-
-
-def _is_static_node(parts: Parts) -> bool:
-    # A node that was taken apart by flattening always says that `aux` is static.
-    return parts.extra.get("static") != ["aux"]
+    names = parts.extra.get("held", {})
+    held = state_of(obj, {})[1]
+    for name, index in names.items() if type(names) is dict else ():
+        # A class that flattens in the order of a set mixes its children up.
+        if held.get(name) is not children["children"][index]:
+            raise ValueError(
+                f"the unflatten function of {cls.__qualname__} put another child into "
+                f"{name!r:.80} than its flatten function had taken out of it"
+            )
+    return obj
 
 
 def _encode_treedef(obj: Any) -> Parts:
@@ -704,8 +754,18 @@ OBJECT_KINDS = (
         shared=True,
     ),
     Kind(
+        "registered",
+        subclass(object),  # registration can come after this table was asked
+        _encode_registered,
+        _decode_registered,
+        NODE,
+        keeps="classes registered as pytree nodes, by the attributes of the instance",
+        shared=True,
+        gives_way=True,
+    ),
+    Kind(
         "node",
-        lambda cls: True,  # registration can come after this table was asked
+        subclass(object),
         _encode_node,
         _decode_node,
         NODE,

@@ -80,6 +80,14 @@ def _encode_constant(obj: Any) -> Parts | None:
     return Parts(refers=obj)
 
 
+def _encode_token(obj: eqx.Module) -> Parts | None:
+    if type(obj).__module__ != "equinox.internal._str2jax":
+        return None
+    # A token passed through `tree_map` is another instance of the same lone class.
+    constant = _names.constant_like(obj)
+    return None if constant is None else Parts(refers=constant)
+
+
 def _has_state(obj: Any) -> bool:
     try:
         return bool(object.__getattribute__(obj, "__dict__"))
@@ -104,6 +112,22 @@ def _decode_jit(parts: Parts) -> Any:
     if not callable(inner) or type(options) is not dict:
         raise ValueError("a jitted function holds no function")
     return _compat.jit(inner, options)
+
+
+def _encode_transform(obj: Any) -> Parts | None:
+    found = _compat.transform_parts(obj)
+    if found is None:
+        return None
+    name, function, options = found
+    children = {"function": function, "options": options}
+    return Parts(children=children, value=name, is_node=False)
+
+
+def _decode_transform(parts: Parts) -> Any:
+    function, options = _expect_named(parts, "function", "options")
+    if not callable(function) or type(options) is not dict:
+        raise ValueError("a transformation holds no function")
+    return _compat.transform(parts.value, function, options)
 
 
 _FILTER_JIT = _compat.filter_jit_type()
@@ -163,6 +187,19 @@ def _decode_partial(parts: Parts) -> functools.partial[Any]:
     result = functools.partial(func, *args, **keywords)
     result.__dict__.update(attributes)
     return result
+
+
+def _encode_unravel(obj: Any) -> Parts:
+    held = object.__getattribute__(obj, "__dict__")
+    children = {name: held[name] for name in ("f", "args", "kwargs")}
+    return Parts(children=children, is_node=False)
+
+
+def _decode_unravel(parts: Parts) -> Any:
+    function, args, kwargs = _expect_named(parts, "f", "args", "kwargs")
+    if not is_function(function) or type(args) is not tuple or type(kwargs) is not dict:
+        raise ValueError("an unravelling function holds no function")
+    return _compat.unravel_type()(function, *args, **kwargs)
 
 
 def _encode_jax_partial(obj: jtu.Partial) -> Parts:
@@ -318,6 +355,14 @@ def _refuse_function(obj: Any) -> Parts:
 
 NAME_KINDS = (
     Kind(
+        "token",  # before "module": each token is the one instance of a class of its own
+        subclass(eqx.Module),
+        _encode_token,
+        _decode_reference,
+        CONSTANT,
+        keeps="the tokens in the states of lineax's solvers, by name",
+    ),
+    Kind(
         "function",  # before "module": a decorated function may be a Module
         _is_nameable,
         _encode_function,
@@ -353,6 +398,22 @@ FUNCTION_KINDS = (
         shared=True,
     ),
     Kind(
+        "transform",
+        exactly(types.FunctionType),
+        _encode_transform,
+        _decode_transform,
+        keeps="`jax.vmap`, `jax.grad` and their kin around something that can be kept",
+        shared=True,
+    ),
+    Kind(
+        "unravel",
+        lambda cls: cls is _compat.unravel_type(),
+        _encode_unravel,
+        _decode_unravel,
+        keeps="what `jax.flatten_util.ravel_pytree` gives to go back by",
+        shared=True,
+    ),
+    Kind(
         "jax_partial",
         exactly(jtu.Partial),
         _encode_jax_partial,
@@ -382,6 +443,9 @@ FUNCTION_KINDS = (
         _decode_placeholder,
         keeps="placeholders of functions, to be filled",
     ),
+)
+
+UNNAMED_KINDS = (
     Kind("unnamed", _is_function_type, _refuse_function, _decode_reference),
 )
 

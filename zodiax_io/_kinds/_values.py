@@ -158,6 +158,7 @@ def _encode_enum(obj: enum.Enum) -> Parts:
     if type(name) is str and members.get(name) is obj:
         return Parts(refers=cls, value=name, array=array, mirrored=True)
     if isinstance(obj, enum.Flag):
+        _decode_flags(cls, int(obj.value))  # raises now rather than when loading
         return Parts(refers=cls, value=int(obj.value), array=array, mirrored=True)
     raise CannotKeep("It is not one of the members of its Enum.")
 
@@ -169,29 +170,18 @@ def _decode_enum(parts: Parts) -> enum.Enum:
         if parts.value not in members:
             raise ValueError(f"{cls.__name__} has no member {parts.value!r:.80}")
         return members[parts.value]
-    return _decode_flags(cls, members, _expect(parts.value, int))
+    return _decode_flags(cls, _expect(parts.value, int))
 
 
-def _decode_flags(cls: type, members: dict[str, Any], value: int) -> enum.Enum:
-    """A combination of flags, from its members: the class's own code does not run."""
-    if enum.Flag not in _names.mro(cls):
+def _decode_flags(cls: type, value: int) -> enum.Enum:
+    """A combination of flags, where making one is Python's own work."""
+    made_by = [class_attribute(cls, name) for name in ("__new__", "_missing_")]
+    made_by = [getattr(method, "__func__", method) for method in made_by]
+    if enum.Flag not in _names.mro(cls) or type(cls) is not enum.EnumMeta:
         raise ValueError(f"{cls.__name__} is not a Flag")
-    for name in ("__or__", "__and__", "__invert__", "_missing_"):
-        method = class_attribute(cls, name)
-        method = getattr(method, "__func__", method)
-        if getattr(method, "__module__", None) != "enum":
-            raise ValueError(f"{cls.__name__} writes its own `{name}`")
-    flags = list(members.values())
-    chosen = [flag for flag in flags if flag._value_ & ~value == 0 and flag._value_]
-    if not flags:
-        raise ValueError(f"{cls.__name__} has no members")
-    if chosen:
-        result = functools.reduce(operator.or_, chosen)
-    else:
-        result = functools.reduce(operator.and_, flags) & ~flags[0] & flags[0]
-    if result._value_ != value:
-        raise ValueError(f"{cls.__name__} has no combination {value}")
-    return result
+    if not all(getattr(method, "__module__", None) == "enum" for method in made_by):
+        raise ValueError(f"{cls.__name__} makes its members itself")
+    return cls(value)
 
 
 # Dates, numbers, paths ----------------------------------------------------------------

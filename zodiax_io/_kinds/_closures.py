@@ -1,0 +1,163 @@
+"""Local functions of installed packages, by the place in the source that defines them.
+
+Flows and bijections carry functions that their packages make inside a function. Such a
+function has no name, but its code has a place: it is found again in the package that is
+installed here, and given its variables back. No code comes from the file. One's own
+local functions are refused instead: their place changes with the next edit.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from .. import _names
+from .._curated import FRAMEWORKS
+from .._trust import CODE, class_attribute, is_own_code
+from ._base import Kind, Parts, exactly
+
+# An optimiser is made anew by its own call; what is worth keeping is its state.
+_REBUILT = frozenset({"optax"})
+_LOCALS = ".<locals>."
+
+
+def _encode_closure(obj: types.FunctionType) -> Parts | None:
+    code, module = obj.__code__, obj.__globals__.get("__name__")
+    place = code.co_qualname
+    if _LOCALS not in place or type(module) is not str:
+        return None
+    package = _names.top(module)
+    if package in _REBUILT or is_own_code(module):
+        return None
+    if _names.module_space(module) is not obj.__globals__:
+        return None
+    try:
+        holder = _names.lookup(module, place.partition(".")[0])
+        index = _codes(holder, place).index(code)
+        cells = [cell.cell_contents for cell in obj.__closure__ or ()]
+    except (LookupError, ValueError):
+        return None
+    if package in FRAMEWORKS and not _is_curated(holder):
+        return None
+    children: dict[str, Any] = {"cells": cells, "defaults": obj.__defaults__}
+    children["kwdefaults"] = obj.__kwdefaults__
+    if obj.__dict__:
+        children["attributes"] = dict(obj.__dict__)
+    value = {"place": place, "index": index, "signature": _signature(code)}
+    told = [obj.__module__, obj.__name__, obj.__qualname__, obj.__doc__]
+    if told != [module, code.co_name, place, _doc(code)]:
+        value["told"] = told  # as `functools.wraps` leaves it
+    return Parts(children=children, value=value, refers=holder, is_node=False)
+
+
+def _is_curated(holder: Any) -> bool:
+    name = _names.name_of(holder)
+    return name is not None and _names.is_curated(*_names.split(name))
+
+
+def _doc(code: types.CodeType) -> str | None:
+    first = code.co_consts[0] if code.co_consts else None
+    return first if type(first) is str else None
+
+
+def _signature(code: types.CodeType) -> list[str]:
+    count = code.co_argcount + code.co_kwonlyargcount
+    return [*code.co_varnames[:count], "/", *code.co_freevars]
+
+
+def _codes(holder: Any, place: str) -> list[types.CodeType]:
+    """The code objects at a place in the source, in their order there."""
+    outer = place.partition(_LOCALS)[0]
+    owner: Any = holder
+    for name in outer.split(".")[1:]:
+        if not _names.is_class(owner):
+            return []
+        owner = class_attribute(owner, name)
+    function = _plain(owner)
+    if function is None:
+        return []
+    return [c for c in _nested(function.__code__) if c.co_qualname == place]
+
+
+def _plain(owner: Any) -> types.FunctionType | None:
+    """The plain function below decorators."""
+    for _ in range(8):
+        if type(owner) is types.FunctionType and "__wrapped__" not in owner.__dict__:
+            return owner
+        if type(owner) in (staticmethod, classmethod):
+            owner = owner.__func__
+        elif type(owner) is property:
+            owner = owner.fget
+        elif type(owner) is functools.cached_property:
+            owner = owner.func
+        else:
+            held = getattr(type(owner), "__dict__", {}).get("__dict__")
+            owner = None if held is None else held.__get__(owner).get("__wrapped__")
+    return None
+
+
+def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    for constant in code.co_consts:
+        if type(constant) is types.CodeType:
+            yield constant
+            yield from _nested(constant)
+
+
+def _decode_closure(parts: Parts) -> types.FunctionType:
+    children, value = parts.children, parts.value
+    if type(children) is not dict or type(value) is not dict:
+        raise ValueError("a local function has no variables")
+    place, index = value["place"], value["index"]
+    if type(place) is not str or type(index) is not int or _LOCALS not in place:
+        raise ValueError("a local function has no place")
+    codes = _codes(parts.refers, place)
+    cells = children["cells"]
+    if not 0 <= index < len(codes) or _signature(codes[index]) != value["signature"]:
+        raise ValueError(
+            f"the package here has no function `{place:.80}` as it was when saved"
+        )
+    code = codes[index]
+    if type(cells) is not list or len(cells) != len(code.co_freevars):
+        raise ValueError("a local function has not its variables")
+    defaults, kwdefaults = children["defaults"], children["kwdefaults"]
+    if type(defaults) not in (tuple, type(None)):
+        raise ValueError("a local function has no tuple of defaults")
+    if type(kwdefaults) not in (dict, type(None)):
+        raise ValueError("a local function has no keyword defaults")
+    owner = _plain_of(parts.refers, place)
+    closure = tuple(types.CellType(value) for value in cells)
+    made = types.FunctionType(code, owner.__globals__, code.co_name, defaults, closure)
+    made.__kwdefaults__ = kwdefaults
+    attributes = children.get("attributes", {})
+    if type(attributes) is not dict:
+        raise ValueError("a local function has no attributes")
+    made.__dict__.update(attributes)
+    made.__module__ = owner.__globals__["__name__"]
+    if "told" in value:
+        made.__module__, made.__name__, made.__qualname__, made.__doc__ = value["told"]
+    return made
+
+
+def _plain_of(holder: Any, place: str) -> types.FunctionType:
+    owner: Any = holder
+    for name in place.partition(_LOCALS)[0].split(".")[1:]:
+        owner = class_attribute(owner, name)
+    found = _plain(owner)
+    assert found is not None  # its code has been found
+    return found
+
+
+CLOSURE_KINDS = (
+    Kind(
+        "closure",  # after "transform": `jax.vmap(f)` is one of these, too
+        exactly(types.FunctionType),
+        _encode_closure,
+        _decode_closure,
+        CODE,
+        keeps="local functions of installed packages, by their place in the source",
+        shared=True,
+        gives_way=True,
+    ),
+)
