@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,7 +32,7 @@ else:  # pragma: no cover
 _MARK = ".zdxtmp-"
 
 
-# Writing --------------------------------------------------------------------------------
+# Writing ------------------------------------------------------------------------------
 
 
 def commit(
@@ -109,8 +109,8 @@ def _check_target(target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file beside the target, with the rights that the target has or would get."""
+def _temporary(target: Path) -> Generator[tuple[BinaryIO, Path], None, None]:
+    """A new file beside the target, with the rights that it has or would get."""
     name = f".{target.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}"
     path = target.with_name(name)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
@@ -184,7 +184,7 @@ def _sweep(target: Path) -> None:
                 os.close(descriptor)
 
 
-# Reading --------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------
 
 
 class FileSource:

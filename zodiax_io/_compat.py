@@ -6,6 +6,7 @@ lacks what is needed, so that a new release of JAX breaks one place at most.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
@@ -47,17 +48,16 @@ def unflatten_once(cls: type, aux: Any, children: Sequence[Any]) -> Any:
 
 def weakly_typed(array: jax.Array) -> jax.Array:
     """The same array, of weak type: bit for bit, so no arithmetic is involved."""
-    try:
+    with contextlib.suppress(AttributeError, TypeError):
         # What unpickling a JAX array does; `array` is ours alone at this point.
         array.aval = array.aval.update(weak_type=True)  # type: ignore[misc]
-    except (AttributeError, TypeError):
-        pass
     if array.weak_type:
         return array
     # The pickle protocol of a weakly typed array is public, and rebuilds any other.
-    rebuild, (fun, args, state, aval_state) = jnp.asarray(0).__reduce__()
-    _, args, state = jax.device_get(array).__reduce__()
-    return rebuild(fun, args, state, aval_state)
+    reduced: Any = jnp.asarray(0).__reduce__()
+    rebuild, (fun, _, _, aval_state) = reduced
+    plain: Any = jax.device_get(array).__reduce__()
+    return rebuild(fun, plain[1], plain[2], aval_state)
 
 
 def is_deleted(array: jax.Array) -> bool:
@@ -83,7 +83,7 @@ _JIT_OPTIONS = (
 
 
 def jit_options(function: Any) -> dict[str, Any] | None:
-    """The options of `jax.jit(f, …)`, or None when they cannot be read back exactly."""
+    """The options of `jax.jit(f, …)`; None where they cannot be read back exactly."""
     info = getattr(function, "_jit_info", None)
     if info is None:
         return None
@@ -104,7 +104,7 @@ def jit_options(function: Any) -> dict[str, Any] | None:
 
 def jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     """`jax.jit` with options as `jit_options` gives them."""
-    given = {
+    given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in options.items()
         if value not in ([], False)

@@ -1,4 +1,4 @@
-"""The names that any file may use: pure functions, harmless types, packages of the field.
+"""The names that any file may use: pure functions, harmless types, known packages.
 
 Each function was called under an audit hook and touched neither files nor processes;
 whatever loads, saves, calls back, prints or breaks into a debugger was left out.

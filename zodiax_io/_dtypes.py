@@ -55,7 +55,7 @@ def describe(dtype: np.dtype[Any]) -> str | dict[str, Any]:
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return {"base": describe(base), "shape": list(shape)}
-    fields = dtype.fields
+    fields: Any = dtype.fields
     if fields is not None and dtype.names is not None:
         if dtype.type is not np.void:
             raise ValueError(f"dtype {dtype} belongs to the class {dtype.type}")
@@ -210,7 +210,7 @@ class Record:
         """Bytes of data, without the header."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def buffer(self) -> np.ndarray[Any, Any]:
+    def buffer(self) -> Any:
         """The data in the order in which it is stored, as a flat array of bytes."""
         array = np.asarray(self.source)
         if array.dtype.fields is not None and array.dtype != FLOAT0:
@@ -230,7 +230,7 @@ def record_of(array: Any) -> Record:
 
 
 def _without_padding(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A copy whose padding bytes are zero, so that the same values give the same file."""
+    """A copy whose padding is zero, so that the same values give the same file."""
     clean = np.zeros_like(array, subok=False)
     _copy_fields(clean, array)
     return clean

@@ -1,4 +1,4 @@
-"""The packages and settings under which a file is written, and how they differ on load."""
+"""The packages and settings that a file is written with, and how others differ."""
 
 from __future__ import annotations
 
@@ -66,15 +66,16 @@ def versions_of(names: Iterable[str]) -> dict[str, str]:
 
 def settings() -> dict[str, Any]:
     """The settings of JAX that change values."""
+    config: Any = jax.config
     return {
-        "jax_enable_x64": bool(jax.config.jax_enable_x64),
-        "jax_default_prng_impl": str(jax.config.jax_default_prng_impl),
+        "jax_enable_x64": bool(config.jax_enable_x64),
+        "jax_default_prng_impl": str(config.jax_default_prng_impl),
     }
 
 
 @functools.cache
 def _distribution(package: str) -> str | None:
-    """The distribution that installs a package, or None (the standard library, a script)."""
+    """The distribution that installs a package; None for a script of one's own."""
     if package in sys.stdlib_module_names or package == "__main__":
         return None
     try:

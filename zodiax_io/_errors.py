@@ -1,4 +1,4 @@
-"""Every exception and warning of zodiax_io: one family, each also the builtin a user would catch."""
+"""Every exception and warning: one family, each also the builtin one would catch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ FRAME_SIZE = _FRAME.size
 # packed as bytes within the document.
 _LEVELS = 100
 _DEEPER = "deeper"
-_MARK = msgpack.packb(_DEEPER)
 _MAX_DEPTH = 1000
 _REQUIRED = {
     "versions": dict,
@@ -66,9 +65,18 @@ def pack(document: Document, depth: int) -> bytes:
     if depth >= _LEVELS:
         for name in ("metadata", "tree"):
             plain[name] = None if plain[name] is None else _fold(plain[name], 0)
-    body = msgpack.packb(plain, use_bin_type=True)
+    body = _pack(plain)
     digest = _digest(VERSION, body)
     return _FRAME.pack(MAGIC, VERSION, len(body), digest) + body
+
+
+def _pack(plain: Any) -> bytes:
+    packed = msgpack.packb(plain, use_bin_type=True)
+    assert packed is not None  # msgpack's annotations allow for a stream
+    return packed
+
+
+_MARK = _pack(_DEEPER)
 
 
 def _digest(version: int, body: bytes | memoryview) -> bytes:
@@ -87,7 +95,7 @@ def _fold(node: dict[str, Any], level: int) -> dict[str, Any]:
         elif isinstance(children, list):
             folded[part] = [_fold(c, level + 1) for c in children]
     if level % _LEVELS == 0 and level:
-        return {_DEEPER: msgpack.packb(folded, use_bin_type=True)}
+        return {_DEEPER: _pack(folded)}
     return folded
 
 
@@ -144,7 +152,7 @@ def _unpack(body: bytes | memoryview) -> Any:
     )
 
 
-def has_magic(start: bytes | memoryview) -> bool:
+def has_magic(start: bytes | bytearray | memoryview) -> bool:
     """Whether bytes begin as a structure file does."""
     return bytes(start[: len(MAGIC)]) == MAGIC
 

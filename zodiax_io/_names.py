@@ -6,7 +6,7 @@ import re
 import sys
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from ._curated import FUNCTIONS, PACKAGES, VALUES
 
@@ -28,8 +28,8 @@ _curated_ids: dict[int, tuple[tuple[int, bool], str, str]] = {}
 _indexed: set[str] = set()
 
 
-def is_class(obj: object) -> bool:
-    """Whether an object is a class, asked of its type (`__class__` may be a property)."""
+def is_class(obj: object) -> TypeGuard[type]:
+    """Whether an object is a class, asked of its type: `__class__` may lie."""
     return issubclass(type(obj), type)
 
 
@@ -58,9 +58,9 @@ def split(name: object) -> tuple[str, str]:
     for part in (*module.split("."), *qualname.split(".")):
         if _PART.fullmatch(part) is None:
             raise ValueError("each part of a name must be an identifier")
-        if part.startswith("__") and part.endswith("__"):
-            if not (part == module == "__main__" or part == "__call__"):
-                raise ValueError("a name may not have dunder parts")
+        allowed = part == "__call__" or part == module == "__main__"
+        if part.startswith("__") and part.endswith("__") and not allowed:
+            raise ValueError("a name may not have dunder parts")
     return module, qualname
 
 
@@ -105,7 +105,7 @@ def lookup(module: str, qualname: str) -> Any:
 def own_name(obj: object) -> tuple[str, str] | None:
     """Module and qualified name as the object itself tells them, which may be a lie."""
     if is_class(obj):
-        module = namespace(obj).get("__module__")  # type: ignore[arg-type]
+        module = namespace(obj).get("__module__")
         if type(module) is not str:
             # Classes written in C keep no `__module__`; `type` knows it.
             module = type.__dict__["__module__"].__get__(obj)

@@ -315,7 +315,7 @@ def _compare_versions(recorded: dict[str, str], versions: str, name: str) -> Non
     )
 
 
-# Opening --------------------------------------------------------------------------------
+# Opening ------------------------------------------------------------------------------
 
 
 @contextmanager

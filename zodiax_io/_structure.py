@@ -1,4 +1,4 @@
-"""A pytree as a structure of plain data, and back: the only recursion of the library."""
+"""A pytree as a structure of plain data, and back: the library's only recursion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from . import _dtypes, _names
+from . import _dtypes, _environment, _names
 from ._errors import (
     ArgumentError,
     ClassChangedError,
@@ -76,7 +76,7 @@ def _key_label(key: Any, index: int) -> str:
     return f"[key {index}]"
 
 
-# Taking apart ---------------------------------------------------------------------------
+# Taking apart -------------------------------------------------------------------------
 
 
 @dataclass
@@ -350,7 +350,7 @@ def encode(tree: Any, *, functions: str = "error", root: str = "model") -> Encod
 
 
 def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded]:
-    """Take several trees apart; their records follow one another, the first one's first.
+    """Take several trees apart; their records follow one another in the same order.
 
     Each tree is named by the root of its paths.
     """
@@ -419,7 +419,7 @@ def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
     return encode(tree, functions=functions).structure
 
 
-# Looking through ------------------------------------------------------------------------
+# Looking through ----------------------------------------------------------------------
 
 
 def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node]]:
@@ -496,8 +496,8 @@ def survey(structure: Any, root: str = "model") -> Survey:
         kind = kind_named(name)
         if kind is None:
             raise UnknownFormatError(
-                f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which this "
-                "release of zodiax_io does not know. Upgrade zodiax_io, or import the "
+                f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which "
+                "this release of zodiax_io does not know. Upgrade zodiax_io, or import the "
                 "package that registers the kind."
             )
         if (kind.refers_to is None) != ("type" not in node):
@@ -516,7 +516,7 @@ def survey(structure: Any, root: str = "model") -> Survey:
     return found
 
 
-# Putting together ------------------------------------------------------------------------
+# Putting together ---------------------------------------------------------------------
 
 
 class _Decoder:
@@ -663,7 +663,7 @@ def check_settings(found: Survey, file: str) -> None:
     SettingsError
         If a 64-bit JAX array is to be loaded while JAX works with 32 bits.
     """
-    if jax.config.jax_enable_x64:
+    if _environment.settings()["jax_enable_x64"]:
         return
     wide = [
         (path, node["dtype"])

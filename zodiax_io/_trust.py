@@ -315,31 +315,15 @@ class Judge:
             )
         if role.builds:
             _refuse_dangerous(cls, role, self._trusts)
-        trusted = self._trusts(home) or id(cls) in self._objects or is_own_code(home)
-        if trusted:
+        if self._trusts(home) or id(cls) in self._objects or is_own_code(home):
             return
-        if home in CLASSES or module in CLASSES:
-            if cls.__name__ in CLASSES.get(module, ()) + CLASSES.get(home, ()):
-                return
+        if cls.__name__ in CLASSES.get(module, ()) + CLASSES.get(home, ()):
+            return
         handwritten = _handwritten(cls)
-        if _is_module_class(cls):
-            if not handwritten:
-                return
+        if _is_module_class(cls) and handwritten is not None:
             raise _Refused(f"writes its own `{handwritten}`", trust=package)
-        if not role.builds:
-            if package in FRAMEWORKS and _is_scalar_type(cls):
-                return
-        if not role.builds and type(cls) is type(eqx.Enumeration):
-            return
-        if not role.builds and package in PACKAGES - FRAMEWORKS:
-            return
-        if package in PACKAGES and not handwritten:
-            if _is_namedtuple(cls) or _is_enum(cls):
-                return  # nothing but their values
-            plain = _is_node_class(cls) or role in (DATACLASS, MARKER)
-            if package not in FRAMEWORKS and plain:
-                return
-        raise _Refused("is not trusted", trust=package)
+        if not _is_harmless(cls, package, role, handwritten):
+            raise _Refused("is not trusted", trust=package)
 
     def _judge_value(self, obj: Any, module: str, qualname: str, role: Role) -> None:
         told = _names.own_name(obj)
@@ -433,6 +417,28 @@ def _untrusted(refusals: list[Refusal], file: str) -> UntrustedError:
     return UntrustedError(text, refusals, trust)
 
 
+def _is_harmless(cls: type, package: str, role: Role, handwritten: str | None) -> bool:
+    """Whether a class of somebody else needs no trust."""
+    if _is_module_class(cls):
+        return True
+    field = package in PACKAGES and package not in FRAMEWORKS
+    if not role.builds:  # a value: nothing is made of it
+        return field or _is_enumeration(cls) or _is_scalar_type(cls, package)
+    if package not in PACKAGES or handwritten is not None:
+        return False
+    if _is_namedtuple(cls) or _is_enum(cls):
+        return True  # nothing but their values
+    return field and (_is_node_class(cls) or role in (DATACLASS, MARKER))
+
+
+def _is_enumeration(cls: type) -> bool:
+    return type(cls) is type(eqx.Enumeration)
+
+
+def _is_scalar_type(cls: type, package: str) -> bool:
+    return package in FRAMEWORKS and np.generic in _names.mro(cls)
+
+
 _SPECIAL = (
     "__getattr__",
     "__getattribute__",
@@ -488,10 +494,6 @@ def has_python_layout(cls: type) -> bool:
     )
     extras = (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
     return cls.__basicsize__ <= object.__basicsize__ + 8 * (members + extras)
-
-
-def _is_scalar_type(cls: type) -> bool:
-    return np.generic in _names.mro(cls)
 
 
 @functools.cache

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .._errors import ArgumentError, UnknownFormatError, shown
-from .base import ArrayBackend as ArrayBackend
-from .base import ArrayReader as ArrayReader
-from .base import Entry as Entry
+from .base import (
+    ArrayBackend as ArrayBackend,
+    ArrayReader as ArrayReader,
+    Entry as Entry,
+)
 from .eqx import EqxBackend
 
 BACKENDS: dict[str, ArrayBackend] = {"eqx": EqxBackend()}

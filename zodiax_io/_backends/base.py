@@ -52,7 +52,10 @@ class ArrayReader(Protocol):
 class ArrayBackend(Protocol):
     """A way to keep arrays; its options are its fields."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the file calls it."""
+        ...
 
     def write(
         self,

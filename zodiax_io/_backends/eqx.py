@@ -167,7 +167,7 @@ class EqxReader:
         return arrays
 
     def _array(
-        self, entry: Entry, number: int, buffer: np.ndarray[Any, Any], verify: bool
+        self, entry: Entry, number: int, buffer: Any, verify: bool
     ) -> np.ndarray[Any, Any]:
         header = _dtypes.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
         if buffer[: len(header)].tobytes() != header:
@@ -214,7 +214,7 @@ def _groups(entries: Sequence[Entry], wanted: list[int]) -> list[list[int]]:
     return groups
 
 
-def _aligned(size: int, offset: int) -> np.ndarray[Any, Any]:
+def _aligned(size: int, offset: int) -> Any:
     """Fresh memory whose addresses are aligned as the offsets of the file are."""
     buffer = np.empty(size + ALIGNMENT, np.uint8)
     shift = (offset - buffer.ctypes.data) % ALIGNMENT

@@ -8,22 +8,24 @@ from typing import Any
 from .._errors import ArgumentError
 from .._trust import CLASS, Role
 from ._arrays import ARRAY_KINDS
-from ._base import CannotKeep as CannotKeep
-from ._base import Kind as Kind
-from ._base import Parts as Parts
-from ._base import subclass
+from ._base import CannotKeep as CannotKeep, Kind as Kind, Parts as Parts, subclass
 from ._closures import CLOSURE_KINDS
 from ._containers import (
     MAPPING_KINDS,
     MARKER_KINDS,
     OBJECT_KINDS,
     SEQUENCE_KINDS,
+    FieldsChanged as FieldsChanged,
 )
-from ._containers import FieldsChanged as FieldsChanged
-from ._functions import FUNCTION_KINDS, LAST_KINDS, NAME_KINDS, UNNAMED_KINDS
-from ._functions import Placeholder as Placeholder
-from ._functions import is_unnamed_function as is_unnamed_function
-from ._functions import placeholder_for as placeholder_for
+from ._functions import (
+    FUNCTION_KINDS,
+    LAST_KINDS,
+    NAME_KINDS,
+    UNNAMED_KINDS,
+    Placeholder as Placeholder,
+    is_unnamed_function as is_unnamed_function,
+    placeholder_for as placeholder_for,
+)
 from ._values import NAMESPACE_KINDS, TYPE_KINDS, VALUE_KINDS
 
 # Exact types come first within each group; a row that matches more says so itself.
@@ -110,7 +112,8 @@ def register_kind(
     """
     if type(name) is not str or "." not in name:
         raise ArgumentError(
-            f'A kind needs a name with a dot, such as "mypackage.thing", not {name!r:.80}.'
+            'A kind needs a name with a dot, such as "mypackage.thing", not '
+            f"{name!r:.80}."
         )
     if name in _by_name:
         raise ArgumentError(f"The kind {name!r} is registered already.")

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import PartitionSpec
 
 from .. import _compat, _dtypes
@@ -38,7 +39,7 @@ def _shape(plain: Any) -> tuple[int, ...]:
 
 
 def _available(obj: jax.Array) -> None:
-    if isinstance(obj, jax.core.Tracer):
+    if isinstance(obj, Tracer):
         raise CannotKeep(
             "It is a tracer: its values do not exist yet. Save outside of `jax.jit`, "
             "`jax.grad` and `jax.vmap`."
@@ -259,7 +260,7 @@ ARRAY_KINDS = (
         keeps="typed random keys (`jax.random.key`) of any implementation",
         shared=True,
     ),
-    Kind("tracer", subclass(jax.Array, jax.core.Tracer), _refuse_tracer, _decode_jax),
+    Kind("tracer", subclass(jax.Array, Tracer), _refuse_tracer, _decode_jax),
     Kind(
         "numpy",
         exactly(np.ndarray),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._dtypes import Record
 from .._trust import Role
 
 
@@ -55,7 +54,7 @@ class Parts:
     refers: Any = None
     value: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
-    array: Record | Any = None
+    array: Any = None
     mirrored: bool = False
 
 

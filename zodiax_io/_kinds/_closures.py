@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from .. import _names
 from .._curated import FRAMEWORKS
@@ -45,7 +45,11 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
     children["kwdefaults"] = obj.__kwdefaults__
     if obj.__dict__:
         children["attributes"] = dict(obj.__dict__)
-    value = {"place": place, "index": index, "signature": _signature(code)}
+    value: dict[str, Any] = {
+        "place": place,
+        "index": index,
+        "signature": _signature(code),
+    }
     told = [obj.__module__, obj.__name__, obj.__qualname__, obj.__doc__]
     if told != [module, code.co_name, place, _doc(code)]:
         value["told"] = told  # as `functools.wraps` leaves it
@@ -84,8 +88,9 @@ def _codes(holder: Any, place: str) -> list[types.CodeType]:
 def _plain(owner: Any) -> types.FunctionType | None:
     """The plain function below decorators."""
     for _ in range(8):
-        if type(owner) is types.FunctionType and "__wrapped__" not in owner.__dict__:
+        if isinstance(owner, types.FunctionType) and "__wrapped__" not in vars(owner):
             return owner
+        owner = cast(Any, owner)
         if type(owner) in (staticmethod, classmethod):
             owner = owner.__func__
         elif type(owner) is property:

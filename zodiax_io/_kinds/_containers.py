@@ -227,8 +227,10 @@ def _refuse_subclass(obj: Any) -> Parts:
     )
 
 
-_SUBCLASSED = (dict, list, set, frozenset, collections.deque, tuple, str, bytes, int)
-_SUBCLASSED += (float, complex, bytearray)
+_SUBCLASSED = (
+    *(dict, list, set, frozenset, collections.deque, tuple),
+    *(str, bytes, bytearray, int, float, complex),
+)
 
 
 # Objects with fields ------------------------------------------------------------------
@@ -292,11 +294,16 @@ def _or_default(cls: type, name: str, value: Any) -> Any:
     return value
 
 
+def vars_of(obj: Any) -> dict[str, Any]:
+    """The attributes of an instance, past any `__getattribute__`; the very dict."""
+    return object.__getattribute__(obj, "__dict__")
+
+
 def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What an object holds: its declared fields in their order, and all the rest."""
     cls = type(obj)
     try:
-        held = dict(object.__getattribute__(obj, "__dict__"))
+        held = dict(vars_of(obj))
     except AttributeError:
         held = {}
     for base in reversed(_names.mro(cls)):
@@ -347,9 +354,9 @@ def _wrapped_field(present: dict[str, Any], rest: dict[str, Any]) -> str | None:
     if not names:
         return None
     for field, value in present.items():
-        if is_function(value) or isinstance(value, eqx.Module):
-            if all(_lent(value, name) is rest[name] for name in names):
-                return field
+        wraps = is_function(value) or isinstance(value, eqx.Module)
+        if wraps and all(_lent(value, name) is rest[name] for name in names):
+            return field
     return None
 
 
@@ -360,7 +367,7 @@ def _lent(wrapped: Any, name: str) -> Any:
     if is_function(wrapped):
         value = getattr(wrapped, name, _NOTHING)
     else:
-        held = object.__getattribute__(wrapped, "__dict__")
+        held = vars_of(wrapped)
         value = held.get(name, class_attribute(type(wrapped), name) or _NOTHING)
     return _compat.equinox_missing() if value is _NOTHING else value
 
@@ -428,7 +435,7 @@ def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
 
 def _instance_dict(obj: Any) -> dict[str, Any] | None:
     try:
-        return object.__getattribute__(obj, "__dict__")
+        return vars_of(obj)
     except AttributeError:
         return None
 
@@ -582,7 +589,7 @@ def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
 def _refuse_lossy(obj: Any, children: list[Any], aux: Any) -> None:
     """A dict or list that JAX would give back otherwise than it was."""
     again = _compat.unflatten_once(type(obj), aux, children)
-    base = dict if isinstance(obj, dict) else list
+    base: Any = dict if isinstance(obj, dict) else list
     same = len(again) == len(obj) and all(
         a is b for a, b in zip(base.__iter__(again), base.__iter__(obj), strict=True)
     )

@@ -22,7 +22,7 @@ from .._trust import (
     is_own_code,
 )
 from ._base import CannotKeep, Kind, Parts, exactly, subclass
-from ._containers import Default, find_default
+from ._containers import Default, find_default, vars_of
 
 
 def _expect_named(parts: Parts, *names: str) -> list[Any]:
@@ -44,10 +44,9 @@ def _is_function_type(cls: type) -> bool:
 
 
 def _encode_function(obj: Any) -> Parts | None:
-    if isinstance(obj, eqx.Module):
-        # Wrappers such as `eqx.filter_jit` bear the name of what they wrap.
-        if "__qualname__" not in object.__getattribute__(obj, "__dict__"):
-            return None
+    # Wrappers such as `eqx.filter_jit` bear the name of what they wrap.
+    if isinstance(obj, eqx.Module) and "__qualname__" not in vars_of(obj):
+        return None
     return None if _names.name_of(obj) is None else Parts(refers=obj)
 
 
@@ -90,9 +89,9 @@ def _encode_token(obj: eqx.Module) -> Parts | None:
 
 def _has_state(obj: Any) -> bool:
     try:
-        return bool(object.__getattribute__(obj, "__dict__"))
+        return bool(vars_of(obj))
     except AttributeError:
-        return not type(obj).__basicsize__ == object.__basicsize__
+        return type(obj).__basicsize__ != object.__basicsize__
 
 
 # Wrappers around functions ------------------------------------------------------------
@@ -134,13 +133,13 @@ _FILTER_JIT = _compat.filter_jit_type()
 
 
 def _encode_filter_jit(obj: Any) -> Parts:
-    held = object.__getattribute__(obj, "__dict__")
+    held = vars_of(obj)
     value = [held["filter_warning"], held["donate_first"], held["donate_rest"]]
     children = {"dynamic": held["_dynamic_fun"], "static": held["_static_fun"]}
     return Parts(children=children, static=("static",), value=value)
 
 
-_DONATE = {
+_DONATE: dict[tuple[bool, bool, bool], Any] = {
     (True, True, True): "all",
     (True, False, True): "all-except-first",
     (False, True, True): "warn",
@@ -153,12 +152,12 @@ def _decode_filter_jit(parts: Parts) -> Any:
     dynamic, static = _expect_named(parts, "dynamic", "static")
     donate = _DONATE[tuple(parts.value)]
     bare = object.__new__(_FILTER_JIT)
-    held = object.__getattribute__(bare, "__dict__")
+    held = vars_of(bare)
     held.update(_dynamic_fun=dynamic, _static_fun=static)
     wrapper = eqx.filter_jit(bare.__wrapped__, donate=donate)
     # The partition into arrays and the rest is the file's, also where the arrays are
     # no more than their shapes.
-    object.__getattribute__(wrapper, "__dict__").update(held)
+    vars_of(wrapper).update(held)
     return wrapper
 
 
@@ -190,7 +189,7 @@ def _decode_partial(parts: Parts) -> functools.partial[Any]:
 
 
 def _encode_unravel(obj: Any) -> Parts:
-    held = object.__getattribute__(obj, "__dict__")
+    held = vars_of(obj)
     children = {name: held[name] for name in ("f", "args", "kwargs")}
     return Parts(children=children, is_node=False)
 
@@ -203,7 +202,8 @@ def _decode_unravel(parts: Parts) -> Any:
 
 
 def _encode_jax_partial(obj: jtu.Partial) -> Parts:
-    func, value = obj.func, None
+    func: Any = obj.func
+    value = None
     if type(func).__name__ == "_HashableCallableShim":  # around a partial
         func, value = func.fun, "partial"
     children = {"args": obj.args, "keywords": obj.keywords, "func": func}
@@ -258,7 +258,7 @@ def _decode_method(parts: Parts) -> Any:
     return types.MethodType(function, owner)
 
 
-# Functions that cannot be kept ---------------------------------------------------------
+# Functions that cannot be kept --------------------------------------------------------
 
 
 class Placeholder:
@@ -355,7 +355,7 @@ def _refuse_function(obj: Any) -> Parts:
 
 NAME_KINDS = (
     Kind(
-        "token",  # before "module": each token is the one instance of a class of its own
+        "token",  # before "module": each is the one instance of a class of its own
         subclass(eqx.Module),
         _encode_token,
         _decode_reference,

@@ -146,7 +146,7 @@ def _decode_range(parts: Parts) -> range:
     return range(*(_expect(children[name], int) for name in ("start", "stop", "step")))
 
 
-# Enums -----------------------------------------------------------------------------
+# Enums --------------------------------------------------------------------------------
 
 
 def _encode_enum(obj: enum.Enum) -> Parts:
@@ -181,7 +181,8 @@ def _decode_flags(cls: type, value: int) -> enum.Enum:
         raise ValueError(f"{cls.__name__} is not a Flag")
     if not all(getattr(method, "__module__", None) == "enum" for method in made_by):
         raise ValueError(f"{cls.__name__} makes its members itself")
-    return cls(value)
+    make: Any = cls
+    return make(value)
 
 
 # Dates, numbers, paths ----------------------------------------------------------------
@@ -219,7 +220,7 @@ def _from_zone(plain: Any) -> dt.tzinfo | None:
     offset = dt.timedelta(days, seconds, microseconds)
     if "name" in plain:
         return dt.timezone(offset, _expect(plain["name"], str))
-    return dt.timezone.utc if not offset else dt.timezone(offset)
+    return dt.UTC if not offset else dt.timezone(offset)
 
 
 def _encode_time(obj: dt.time) -> Parts:
@@ -315,7 +316,7 @@ def _decode_namespace(parts: Parts) -> types.SimpleNamespace:
     return types.SimpleNamespace(**_expect(parts.children, dict))
 
 
-# Types as values --------------------------------------------------------------------
+# Types as values ----------------------------------------------------------------------
 
 
 def _encode_class(obj: type) -> Parts | None:
@@ -401,8 +402,9 @@ def _decode_alias(parts: Parts) -> Any:
     if form not in _TYPING_FORMS:
         raise ValueError(f"unknown annotation {form!r:.80}")
     if form == "Callable" and len(children) == 2:
-        arguments, result = children  # a list of types, or an ellipsis
-        return typing.Callable[arguments, result]
+        # A list of types, or an ellipsis, and the type of the result.
+        form_of: Any = typing.Callable
+        return form_of[tuple(children)]
     special = typing.__dict__[form]
     return special[tuple(children)] if len(children) != 1 else special[children[0]]
 
@@ -545,10 +547,11 @@ def _decode_jaxtyping(parts: Parts) -> Any:
         raise ValueError("an annotation refers to something that is not a type")
     if name == "PyTree":
         return PyTree[inner, dimensions] if dimensions else PyTree[inner]
-    dtype = jaxtyping.__dict__.get(name)
+    dtype: Any = jaxtyping.__dict__.get(name)
     if not _names.is_class(dtype) or AbstractDtype not in _names.mro(dtype):
         raise ValueError(f"jaxtyping has no dtype {name!r:.80}")
-    return dtype[inner, dimensions]
+    made: Any = dtype
+    return made[inner, dimensions]
 
 
 NAMESPACE_KINDS = (
