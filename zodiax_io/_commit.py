@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ._errors import (
+    ArgumentError,
     CorruptFileError,
     MissingFileError,
     NotAFileError,
     ReadError,
     SaveError,
+    ZodiaxIOError,
 )
 
 if sys.platform != "win32":
@@ -61,11 +63,10 @@ def commit(
         If the files cannot be written. What was there before is there still.
     """
     targets = [path for path in (companion, structure) if path is not None]
-    for target in targets:
-        _check_target(target)
     temporaries: list[Path] = []
     try:
         for target in targets:
+            _check_target(target)
             _sweep(target)
         with contextlib.ExitStack() as stack:
             file, temporary = stack.enter_context(_temporary(companion))
@@ -82,6 +83,8 @@ def commit(
                 temporaries.remove(temporary)
             if durable:
                 _sync_folder(companion.parent)
+    except ZodiaxIOError:
+        raise
     except OSError as error:
         raise SaveError(
             error.errno,
@@ -205,12 +208,12 @@ class FileSource:
             raise ReadError(
                 error.errno, f"Cannot open {path}: {error.strerror}"
             ) from error
-        self._file = os.fdopen(descriptor, "rb", buffering=0)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            self._file.close()
+            os.close(descriptor)
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise NotAFileError(f"{path} is {what}.")
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
         self.size = status.st_size
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
@@ -258,9 +261,40 @@ class BytesSource:
         """Nothing to let go of."""
 
 
-def read_all(source: FileSource | BytesSource, offset: int = 0) -> bytes:
-    """All bytes from an offset on."""
-    data = bytearray(max(source.size - offset, 0))
+def write_to(file: BinaryIO, write: Callable[[BinaryIO], bytes]) -> None:
+    """Write a companion into an open file.
+
+    Raises
+    ------
+    SaveError
+        If the file cannot be written to.
+    """
+    try:
+        write(file)
+    except (OSError, ValueError) as error:  # a closed file is a ValueError
+        raise SaveError(f"Cannot save to the file object: {error}.") from error
+
+
+def read_from(file: Any) -> bytes:
+    """All that is left in an open file.
+
+    Raises
+    ------
+    ReadError, ArgumentError
+        If the file cannot be read from, or is open as text.
+    """
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:
+        raise ReadError(f"Cannot read the file object: {error}.") from error
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ArgumentError("The file is open as text; open it in binary mode.")
+    return bytes(data)
+
+
+def read_some(source: FileSource | BytesSource, offset: int, length: int) -> bytes:
+    """Bytes from an offset on, as many as there are of those asked for."""
+    data = bytearray(max(min(length, source.size - offset), 0))
     source.read_into(memoryview(data), offset)
     return bytes(data)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import sys
+import threading
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -19,11 +21,48 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.flatten_util import ravel_pytree
 
+_deep = {"count": 0, "limit": 0}
+_deep_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def deep_recursion(frames: int) -> Generator[None, None, None]:
+    """Room for so many more frames of Python than its recursion limit leaves.
+
+    Frames of Python take no C stack from Python 3.11 on, so that the limit guards
+    against endless recursion only; ours ends by limits of its own.
+    """
+    with _deep_lock:
+        if _deep["count"] == 0:
+            _deep["limit"] = sys.getrecursionlimit()
+            sys.setrecursionlimit(_deep["limit"] + frames)
+        _deep["count"] += 1
+    try:
+        yield
+    finally:
+        with _deep_lock:
+            _deep["count"] -= 1
+            if _deep["count"] == 0:
+                sys.setrecursionlimit(_deep["limit"])
+
 
 def flatten_once(obj: object) -> tuple[list[Any], Any] | None:
     """Children and auxiliary data of one pytree node, or None for a leaf."""
     flat = jtu.default_registry.flatten_one_level(obj)
     return None if flat is None else (list(flat[0]), flat[1])
+
+
+try:
+    from jax._src.array import ArrayImpl
+    from jax._src.random.prng import KeyTy, PRNGKeyArray
+except ImportError:
+    try:
+        from jax._src.array import ArrayImpl
+        from jax._src.prng import KeyTy, PRNGKeyArray
+    except ImportError:  # moved: ask instances, though that starts a backend
+        ArrayImpl = type(jnp.zeros(()))
+        PRNGKeyArray = type(jax.random.key(0))
+        KeyTy = type(jax.random.key(0).dtype)
 
 
 def is_registered_node(cls: type) -> bool:
@@ -63,6 +102,21 @@ def weakly_typed(array: jax.Array) -> jax.Array:
 def is_deleted(array: jax.Array) -> bool:
     """Whether the buffers of an array are gone (donated, or deleted by hand)."""
     return bool(array.is_deleted())
+
+
+def array_type() -> type:
+    """The type of a concrete JAX array; asking must not start JAX's backends."""
+    return ArrayImpl
+
+
+def key_array_type() -> type:
+    """The type of a typed random key."""
+    return PRNGKeyArray
+
+
+def key_dtype_type() -> type:
+    """The type of the dtype of typed random keys."""
+    return KeyTy
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import ml_dtypes
 import numpy as np
+from numpy.typing import NDArray
 
 # jax.dtypes.float0 is a structured dtype without bytes: the tangent of an integer.
 FLOAT0 = np.dtype(jax.dtypes.float0)
@@ -24,7 +25,8 @@ _EXTENDED: dict[str, np.dtype[Any]] = {
 }
 # bool, intN, uintN, floatN, complexN: named without byte order, in native order.
 _NATIVE: dict[str, np.dtype[Any]] = {
-    np.dtype(code).name: np.dtype(code) for code in "?bhilqBHILQefdgFDG"
+    name: np.dtype(name)
+    for name in (np.dtype(code).name for code in "?bhilqBHILQefdgFDG")
 }
 _BY_NAME = {**_NATIVE, **_EXTENDED, "float0": FLOAT0}
 # On most systems two C types share a width; the scalar types stay distinct in NumPy.
@@ -133,7 +135,8 @@ def _length(value: Any) -> int:
 
 def is_extended(dtype: np.dtype[Any]) -> bool:
     """Whether this is one of the dtypes of ml_dtypes, such as bfloat16."""
-    return _EXTENDED.get(dtype.name) == dtype
+    known = _EXTENDED.get(dtype.name)
+    return known is not None and known == dtype  # to NumPy, None equals float64
 
 
 @functools.lru_cache(maxsize=1024)
@@ -229,14 +232,14 @@ def record_of(array: Any) -> Record:
     return Record(array, storage(dtype), tuple(array.shape), fortran)
 
 
-def _without_padding(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _without_padding(array: NDArray[Any]) -> NDArray[Any]:
     """A copy whose padding is zero, so that the same values give the same file."""
     clean = np.zeros_like(array, subok=False)
     _copy_fields(clean, array)
     return clean
 
 
-def _copy_fields(to: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
+def _copy_fields(to: NDArray[Any], source: NDArray[Any]) -> None:
     if source.dtype.names is None:
         to[...] = source
     else:

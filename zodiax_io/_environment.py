@@ -81,6 +81,8 @@ def _distribution(package: str) -> str | None:
     try:
         return importlib.metadata.distribution(package).metadata["Name"]
     except importlib.metadata.PackageNotFoundError:
+        if package == "zodiax_io":
+            return package
         # The slow way, for packages such as `jax_cosmo` of `jax-cosmo`.
         found = importlib.metadata.packages_distributions().get(package)
         return found[0] if found else None
@@ -90,7 +92,9 @@ def _distribution(package: str) -> str | None:
 def _version(distribution: str) -> str | None:
     try:
         found = importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        if distribution == "zodiax_io":  # run from a checkout, without installation
+            return sys.modules["zodiax_io"].__version__
         return None
     commit = _commit(found)
     return found.version if commit is None else f"{found.version} (commit {commit})"
@@ -152,7 +156,7 @@ def _kind(then: str, now: str | None) -> str:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    match = re.match(r"\d+(\.\d+)*", version)
+    match = re.match(r"\d{1,9}(\.\d{1,9})*", version)
     numbers = [int(n) for n in match[0].split(".")] if match else []
     while numbers and numbers[-1] == 0:
         numbers.pop()

@@ -130,10 +130,13 @@ class PlaceholderWarning(ZodiaxIOWarning):
 def warn(message: str, category: type[ZodiaxIOWarning]) -> None:
     """Warn at the line of the caller's code, however deep in the package we are."""
     frame, level = sys._getframe(1), 2
-    # Type checkers under test put a frame of their own, without a file, between ours.
+    # Context managers, and type checkers under test, put frames between ours.
     while frame is not None and (
-        frame.f_globals.get("__name__", "").partition(".")[0] == "zodiax_io"
+        frame.f_globals.get("__name__", "").partition(".")[0] in _OURS
         or frame.f_code.co_filename.startswith("<@beartype(zodiax_io")
     ):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level - 1)
+    warnings.warn(message, category, stacklevel=level)
+
+
+_OURS = ("zodiax_io", "contextlib")

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgpack
 
+from ._compat import deep_recursion
 from ._errors import CorruptFileError, UnknownFormatError
 
 MAGIC = b"\x89ZDX\r\n\x1a\n"
@@ -63,8 +64,9 @@ def pack(document: Document, depth: int) -> bytes:
     """The bytes of a structure file whose trees are `depth` levels deep."""
     plain = dict(vars(document))
     if depth >= _LEVELS:
-        for name in ("metadata", "tree"):
-            plain[name] = None if plain[name] is None else _fold(plain[name], 0)
+        with deep_recursion(8 * depth):
+            for name in ("metadata", "tree"):
+                plain[name] = None if plain[name] is None else _fold(plain[name], 0)
     body = _pack(plain)
     digest = _digest(VERSION, body)
     return _FRAME.pack(MAGIC, VERSION, len(body), digest) + body

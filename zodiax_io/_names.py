@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from ._curated import FUNCTIONS, PACKAGES, VALUES
+from ._errors import ArgumentError, shown
 
 MAX_LENGTH = 512
 _PART = re.compile(r"[^\W\d]\w*")
@@ -300,7 +301,7 @@ def register(obj: Any, alias: str | None = None) -> Any:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the alias is not a name, or belongs to another object already.
 
     Examples
@@ -314,13 +315,16 @@ def register(obj: Any, alias: str | None = None) -> Any:
     """
     name = alias if alias is not None else name_of(obj)
     if name is None:
-        raise ValueError(
-            f"{obj!r:.200} has no name of its own to come back by; "
-            'pass one: `register(obj, alias="package.module:Name")`.'
+        raise ArgumentError(
+            f"{shown(repr(obj))} has no name of its own to come back by. Pass one: "
+            '`register(obj, alias="package.module:Name")`.'
         )
-    split(name)
+    try:
+        split(name)
+    except ValueError as error:
+        raise ArgumentError(f"{shown(repr(name))} is not a name: {error}.") from None
     if _registered.get(name, obj) is not obj:
-        raise ValueError(f"{name!r} is registered already, for another object.")
+        raise ArgumentError(f"{shown(repr(name))} is registered for another object.")
     _registered[name] = obj
     _registered_names[id(obj)] = name
     return obj

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeGuard
 
 from . import _commit, _environment, _format
 from ._backends import ArrayReader, backend_named, backend_of
@@ -16,10 +16,12 @@ from ._errors import (
     CorruptFileError,
     MissingFileError,
     MixedPairWarning,
+    NotAFileError,
     PlaceholderWarning,
     UnknownFormatError,
     VersionMismatchError,
     VersionMismatchWarning,
+    ZodiaxIOError,
     shown,
     warn,
 )
@@ -110,20 +112,22 @@ def serialise(
     def write(file: BinaryIO) -> bytes:
         return chosen.write(file, records, structure)
 
-    if isinstance(path_or_file, (str, os.PathLike)):
+    if _is_path(path_or_file):
         structure_path, companion = _pair(path_or_file)
         _commit.commit(structure_path, companion, write, durable=durable)
     else:
-        write(path_or_file)
+        _commit.write_to(path_or_file, write)
     _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
 
 
 def _check_destination(path_or_file: Any, tree: Any) -> None:
-    if isinstance(path_or_file, (str, os.PathLike)):
-        if not isinstance(os.fspath(path_or_file), str):
-            raise ArgumentError("A path must be text, not bytes.")
-        if not Path(path_or_file).name:
-            raise ArgumentError(f"{shown(path_or_file)!r} is not the path of a file.")
+    if _is_path(path_or_file):
+        folder = Path(path_or_file)
+        if folder.suffix == "" and folder.is_dir():
+            raise NotAFileError(
+                f"Cannot save to {folder}: it is a folder. Name a file in it, such as "
+                f"{folder / 'model.zdx'}."
+            )
     elif not _commit.is_writable(path_or_file):
         hint = ""
         if isinstance(tree, (str, os.PathLike)):
@@ -132,6 +136,20 @@ def _check_destination(path_or_file: Any, tree: Any) -> None:
             "Expected a path or a binary file open for writing, got a "
             f"`{type(path_or_file).__qualname__}`.{hint}"
         )
+
+
+def _is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether this is a path; a path that can name no file is an error."""
+    if isinstance(path_or_file, bytes):
+        raise ArgumentError("A path must be text, not bytes.")
+    if not isinstance(path_or_file, (str, os.PathLike)):
+        return False
+    text = os.fspath(path_or_file)
+    if not isinstance(text, str):
+        raise ArgumentError("A path must be text, not bytes.")
+    if "\0" in text or Path(text).name in ("", ".."):
+        raise ArgumentError(f"{shown(repr(text))} is not the path of a file.")
+    return True
 
 
 def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
@@ -171,7 +189,8 @@ def deserialise(
 ) -> Any:
     """Load what `serialise` saved: the whole object, without a template.
 
-    No code that the file names is run, and nothing is imported that you do not trust.
+    Nothing that the file names is called, except the unflatten functions of registered
+    pytree classes that you use, and nothing is imported that you do not trust.
 
     Parameters
     ----------
@@ -318,106 +337,113 @@ def _compare_versions(recorded: dict[str, str], versions: str, name: str) -> Non
 # Opening ------------------------------------------------------------------------------
 
 
+Source = _commit.FileSource | _commit.BytesSource
+Opened = tuple[_format.Document, Any, str]
+
+
 @contextmanager
-def _opened(path_or_file: Any) -> Any:
+def _opened(
+    path_or_file: Any,
+) -> Generator[Opened, None, None]:
     """The document of a checkpoint, and a reader of its companion."""
-    if isinstance(path_or_file, (str, os.PathLike)):
-        if not isinstance(os.fspath(path_or_file), str):
-            raise ArgumentError("A path must be text, not bytes.")
-        source = _open_companion(path_or_file)
-        structure = _structure_beside(path_or_file)
+    if _is_path(path_or_file):
+        source, mixed = _open_pair(path_or_file)
+        if mixed is not None:
+            # Somebody may have saved between two openings: look once more.
+            source.close()
+            source, mixed = _open_pair(path_or_file)
     elif _commit.is_readable(path_or_file):
+        data = _commit.read_from(path_or_file)
         name = Path(str(getattr(path_or_file, "name", ""))).name or "The file"
-        data = path_or_file.read()
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise ArgumentError("The file is open as text; open it in binary mode.")
-        source, structure = _commit.BytesSource(bytes(data), name), None
-        _recognise(source)
+        source, mixed = _commit.BytesSource(data, name), None
     else:
         raise ArgumentError(
             "Expected a path or a binary file open for reading, got a "
             f"`{type(path_or_file).__qualname__}`."
         )
     try:
-        reader = EqxBackend().open(source, source.name)
-        if structure is not None and structure != reader.structure[: len(structure)]:
-            # Somebody may have saved between the two openings: look once more.
-            source.close()
-            source = _open_companion(path_or_file)
-            reader = EqxBackend().open(source, source.name)
-            structure = _structure_beside(path_or_file)
-            if (
-                structure is not None
-                and structure != reader.structure[: len(structure)]
-            ):
-                warn(
-                    f"{Path(path_or_file).name} does not belong to {source.name}: a "
-                    "save was interrupted, or copies were mixed. The companion is "
-                    "whole, and was loaded.",
-                    MixedPairWarning,
-                )
+        reader = _reader(source)
         document = _format.unpack(reader.structure, source.name)
         backend_of(document.backend, source.name)
+        if mixed is not None:
+            warn(f"{mixed} The companion is whole, and was loaded.", MixedPairWarning)
         yield document, reader, source.name
     finally:
         source.close()
 
 
-def _open_companion(path: str | os.PathLike[str]) -> _commit.FileSource:
+def _reader(source: Source) -> Any:
+    if not has_trailer(source):
+        raise _foreign(source)
+    return EqxBackend().open(source, source.name)
+
+
+def _open_pair(
+    path: str | os.PathLike[str],
+) -> tuple[_commit.FileSource, str | None]:
+    """The companion, which decides; and what is wrong with the structure file."""
     structure, companion = _pair(path)
-    if structure is not None and structure.exists():
-        source = _commit.FileSource(structure)
-        try:
-            start = bytearray(min(source.size, len(_format.MAGIC)))
-            source.read_into(memoryview(start), 0)
-            if not _format.has_magic(start):
-                _recognise(source)  # a companion under another name
-                return source
-        except BaseException:
-            source.close()
-            raise
-        source.close()
+    if structure is None:
+        return _commit.FileSource(companion), None
     try:
-        source = _commit.FileSource(companion)
+        beside = _commit.FileSource(structure)
     except MissingFileError:
-        if structure is None or not structure.exists():
-            raise MissingFileError(
-                f"There is no file {structure or companion}."
-            ) from None
+        if not companion.exists():
+            raise
+        what = f"{structure.name} is missing beside {companion.name}."
+        return _open_companion(structure, companion), what
+    if has_trailer(beside):  # a companion under a name of its own
+        return beside, None
+    try:
+        start = _commit.read_some(beside, 0, _format.FRAME_SIZE)
+        if not _format.has_magic(start) and not companion.exists():
+            raise _foreign(beside)
+    finally:
+        beside.close()
+    source = _open_companion(structure, companion)
+    try:
+        if start == _reader(source).structure[: len(start)]:
+            return source, None
+    except CorruptFileError:
+        return source, None  # said again, and better, when it is read
+    except BaseException:
+        source.close()
+        raise
+    return source, (
+        f"{structure.name} does not belong to {source.name}: a save was interrupted, "
+        "or copies were mixed."
+    )
+
+
+def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
+    if Path(os.path.realpath(companion)).parent != companion.parent:
+        raise NotAFileError(
+            f"{companion} is a symbolic link that leaves its folder. Move both files "
+            "together."
+        )
+    try:
+        return _commit.FileSource(companion)
+    except MissingFileError:
         raise MissingFileError(
             f"{companion.name}, which holds the arrays of {structure.name}, is not "
             f"beside it in {companion.parent}. Move both files together."
         ) from None
-    _recognise(source)
-    return source
 
 
-def _structure_beside(path: str | os.PathLike[str]) -> bytes | None:
-    """The frame of the structure file, which tells one save from another."""
-    structure, _ = _pair(path)
-    if structure is None or not structure.exists():
-        return None
-    source = _commit.FileSource(structure)
-    try:
-        start = bytearray(min(source.size, _format.FRAME_SIZE))
-        source.read_into(memoryview(start), 0)
-    finally:
-        source.close()
-    return bytes(start) if _format.has_magic(start) else None
-
-
-def _recognise(source: _commit.FileSource | _commit.BytesSource) -> None:
-    """Say what a file is, if it is not a companion of ours."""
-    if has_trailer(source):
-        return
-    start = bytearray(min(source.size, 8))
-    source.read_into(memoryview(start), 0)
+def _foreign(source: Source) -> ZodiaxIOError:
+    """What a file is that does not end as a companion of ours does."""
+    start = _commit.read_some(source, 0, 8)
     if start[:6] == b"\x93NUMPY":
-        raise CorruptFileError(
+        return CorruptFileError(
             f"{source.name} holds arrays but does not end as a companion does: it is "
             "incomplete, or was written by `equinox.tree_serialise_leaves`, which "
             "`equinox.tree_deserialise_leaves` loads."
         )
-    raise UnknownFormatError(
+    if _format.has_magic(start):
+        return ArgumentError(
+            f"{source.name} holds a structure without its arrays. Give the path of the "
+            "structure file, or the companion, instead."
+        )
+    return UnknownFormatError(
         f"{source.name} is not a zodiax_io file: it does not begin as one does."
     )

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax
 import jax.tree_util as jtu
-import numpy as np
+from numpy.typing import NDArray
 
 from . import _dtypes, _environment, _names
+from ._compat import deep_recursion
 from ._errors import (
     ArgumentError,
     ClassChangedError,
@@ -34,10 +35,13 @@ from ._kinds import (
 )
 from ._trust import Judge, Use, objection
 
-# JAX's own limit is some 990 levels, less what the caller's stack has used of it.
+# JAX's own limit is some 990 levels, less what the caller's stack uses of it.
 MAX_DEPTH = 500
 # What a tree may grow to once everything shared in it is counted each time it appears.
 MAX_NODES = 20_000_000
+
+# Frames of Python for that depth: a few a level, and twice as many under type checks.
+_FRAMES = 12 * MAX_DEPTH
 
 Node = dict[str, Any]
 # A path is built only when somebody asks: (path of the parent, label), or the root.
@@ -360,15 +364,8 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
     offset = 0
     for i, (root, tree) in enumerate(trees.items()):
         encoder = _Encoder(functions)
-        try:
+        with deep_recursion(_FRAMES):
             structure = encoder.node_of(tree, root, 0, dynamic=i == 0)
-        except RecursionError:
-            raise SerialisationError(
-                f"Cannot serialise `{root}`: it is nested too deeply for what is left "
-                "of Python's recursion limit here. Save from a shallower call, or keep "
-                "long chains as a list.",
-                root,
-            ) from None
         records = [*encoder.leaves, *encoder.extras]
         for index, (node, _, _) in enumerate(records, start=offset):
             if node is not None:
@@ -497,8 +494,8 @@ def survey(structure: Any, root: str = "model") -> Survey:
         if kind is None:
             raise UnknownFormatError(
                 f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which "
-                "this release of zodiax_io does not know. Upgrade zodiax_io, or import the "
-                "package that registers the kind."
+                "this release of zodiax_io does not know. Upgrade zodiax_io, or import "
+                "the package that registers the kind."
             )
         if (kind.refers_to is None) != ("type" not in node):
             raise CorruptFileError(
@@ -539,8 +536,9 @@ class _Decoder:
 
     def object_of(self, node: Node, path: Path | str) -> Any:
         if node["kind"] == "same":
-            target = self.by_id.get(node.get("value"))  # type: ignore[arg-type]
-            if target is None:
+            value = node.get("value")
+            target = self.by_id.get(value) if type(value) is int else None
+            if target is None or target["kind"] == "same":
                 raise self._corrupt(path, "refers to a node that is not there")
             node = target
         number = node.get("id")
@@ -621,7 +619,7 @@ def _changed(
     return ClassChangedError(
         f"{file}: the fields of `{shown(name)}` at `{shown(path_text(path))}` are not "
         f"those that were saved: {'; '.join(sentences)}. Load it with the release of "
-        f"`{_names.top(shown(name))}` that wrote the file."
+        f"`{_names.top(shown(name).partition(':')[0])}` that wrote the file."
     )
 
 
@@ -644,15 +642,10 @@ def decode(
             f"`fill` names `{shown(unknown[0])}`, where no function is missing. "
             f"Places to fill: {shown(there)}."
         )
-    try:
+    with deep_recursion(_FRAMES):
         return _Decoder(found.by_id, judge, arrays, fill, file).object_of(
             structure, root
         )
-    except RecursionError:
-        raise CorruptFileError(
-            f"{file} is nested too deeply for what is left of Python's recursion limit "
-            "here. Load it from a shallower call."
-        ) from None
 
 
 def check_settings(found: Survey, file: str) -> None:
@@ -668,7 +661,7 @@ def check_settings(found: Survey, file: str) -> None:
     wide = [
         (path, node["dtype"])
         for path, node in found.arrays
-        if node["kind"] == "jax" and node.get("dtype") in _WIDE
+        if node["kind"] == "jax" and str(node.get("dtype")) in _WIDE
     ]
     if wide:
         path, dtype = wide[0]
@@ -683,7 +676,7 @@ def check_settings(found: Survey, file: str) -> None:
 _WIDE = frozenset({"float64", "int64", "uint64", "complex128"})
 
 
-def logical(raw: np.ndarray[Any, Any], node: Node) -> np.ndarray[Any, Any]:
+def logical(raw: NDArray[Any], node: Node) -> NDArray[Any]:
     """An array as the node describes it, from the bytes that its record holds.
 
     Raises
@@ -699,7 +692,7 @@ def logical(raw: np.ndarray[Any, Any], node: Node) -> np.ndarray[Any, Any]:
 
 
 def restore(
-    found: Survey, raw: Mapping[int, np.ndarray[Any, Any]], file: str
+    found: Survey, raw: Mapping[int, NDArray[Any]], file: str
 ) -> dict[int, Any]:
     """Arrays by record, on the device where they belong to JAX."""
     result: dict[int, Any] = {}
@@ -718,7 +711,12 @@ def restore(
         if node["kind"] != "numpy":
             placed.append(index)
     # One call for all: aligned memory is shared rather than copied.
-    arrays = jax.device_put([result[index] for index in placed])
+    try:
+        arrays = jax.device_put([result[index] for index in placed])
+    except (TypeError, ValueError) as error:
+        raise CorruptFileError(
+            f"{file}: JAX cannot hold one of its arrays: {shown(error)}."
+        ) from error
     result.update(zip(placed, arrays, strict=True))
     return result
 

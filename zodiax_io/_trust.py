@@ -18,7 +18,7 @@ import sys
 import sysconfig
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -171,11 +171,13 @@ class Judge:
         If `trusted` holds something else, or an empty name.
     """
 
-    def __init__(self, trusted: Sequence[Any] | str = ()) -> None:
+    def __init__(self, trusted: Any = ()) -> None:
         self._packages: set[str] = set()
         self._objects: dict[int, Any] = {}
         self._resolved: dict[tuple[str, str], Any] = {}
-        given = [trusted] if isinstance(trusted, str) else list(trusted)
+        given: Any = () if trusted is None else trusted
+        if not isinstance(given, (list, tuple, set, frozenset)):
+            given = [given]
         for item in given:
             if isinstance(item, types.ModuleType):
                 self._packages.add(item.__name__)
@@ -317,7 +319,8 @@ class Judge:
             _refuse_dangerous(cls, role, self._trusts)
         if self._trusts(home) or id(cls) in self._objects or is_own_code(home):
             return
-        if cls.__name__ in CLASSES.get(module, ()) + CLASSES.get(home, ()):
+        name = "" if told is None else told[1]
+        if name in CLASSES.get(module, ()) + CLASSES.get(home, ()):
             return
         handwritten = _handwritten(cls)
         if _is_module_class(cls) and handwritten is not None:
@@ -353,7 +356,9 @@ class Judge:
             package = _names.top(home)
             if package in sys.stdlib_module_names and package != "__main__":
                 raise _Refused("is an object of Python's standard library")
-            if self._trusts(home) or is_own_code(home) or package in PACKAGES:
+            if self._trusts(home) or is_own_code(home):
+                return
+            if package in PACKAGES - FRAMEWORKS and not callable(obj):
                 return
             raise _Refused("is not trusted", trust=package)
         if package in FRAMEWORKS:
@@ -459,7 +464,7 @@ def _handwritten(cls: type) -> str | None:
         space = _names.namespace(base)
         for name in _SPECIAL:
             method = space.get(name)
-            if method is None or not isinstance(method, types.FunctionType):
+            if type(method) is not types.FunctionType:
                 continue
             # What `dataclasses` generates has no source file.
             if method.__code__.co_filename != "<string>":
@@ -492,8 +497,15 @@ def has_python_layout(cls: type) -> bool:
         for base in _names.mro(cls)
         for value in _names.namespace(base).values()
     )
-    extras = (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
-    return cls.__basicsize__ <= object.__basicsize__ + 8 * (members + extras)
+    offsets = [_layout(cls, name) for name in ("__dictoffset__", "__weakrefoffset__")]
+    extras = sum(offset > 0 for offset in offsets)
+    return _layout(cls, "__basicsize__") <= object.__basicsize__ + 8 * (
+        members + extras
+    )
+
+
+def _layout(cls: type, name: str) -> int:
+    return type.__dict__[name].__get__(cls)  # past the metaclass
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._dtypes import Record
 
@@ -44,7 +45,7 @@ class ArrayReader(Protocol):
 
     def read(
         self, entries: Sequence[Entry], wanted: Iterable[int], *, verify: bool
-    ) -> dict[int, np.ndarray[Any, Any]]:
+    ) -> dict[int, NDArray[Any]]:
         """The arrays of the wanted records, in aligned memory of their own."""
         ...
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import equinox as eqx
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from .. import _dtypes
 from .._dtypes import ALIGNMENT, Record
@@ -75,7 +76,10 @@ class EqxBackend:
             )
             offset += length
 
-        eqx.tree_serialise_leaves(file, list(records), filter_spec=write_record)
+        try:
+            eqx.tree_serialise_leaves(file, list(records), filter_spec=write_record)
+        except RuntimeError as error:  # Equinox tells the path of a leaf around it
+            raise _innermost(error) from error
         text = structure(index)
         file.write(_dtypes.header(_BYTES, (len(text),), False, offset))
         file.write(text)
@@ -152,9 +156,9 @@ class EqxReader:
 
     def read(
         self, entries: Sequence[Entry], wanted: Iterable[int], *, verify: bool
-    ) -> dict[int, np.ndarray[Any, Any]]:
+    ) -> dict[int, NDArray[Any]]:
         """The arrays of the wanted records, in aligned memory of their own."""
-        arrays: dict[int, np.ndarray[Any, Any]] = {}
+        arrays: dict[int, NDArray[Any]] = {}
         for group in _groups(entries, sorted(set(wanted))):
             first, last = entries[group[0]], entries[group[-1]]
             start = first.offset
@@ -168,7 +172,7 @@ class EqxReader:
 
     def _array(
         self, entry: Entry, number: int, buffer: Any, verify: bool
-    ) -> np.ndarray[Any, Any]:
+    ) -> NDArray[Any]:
         header = _dtypes.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
         if buffer[: len(header)].tobytes() != header:
             raise CorruptFileError(
@@ -189,6 +193,12 @@ class EqxReader:
             raise CorruptFileError(
                 f"{self._file} is damaged: record {number} is no array: {error}."
             ) from error
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _header(

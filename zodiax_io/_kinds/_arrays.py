@@ -11,12 +11,11 @@ import jax.random as jr
 import numpy as np
 from jax.core import Tracer
 from jax.sharding import PartitionSpec
+from numpy.typing import NDArray
 
 from .. import _compat, _dtypes
 from ._base import CannotKeep, Kind, Parts, exactly, subclass
 
-_CONCRETE = type(jnp.zeros(()))
-_KEY = type(jr.key(0))
 _SCALAR_META = type(jnp.float32)
 
 
@@ -111,7 +110,7 @@ def _refuse_tracer(obj: Any) -> Parts:
 # NumPy ------------------------------------------------------------------------------
 
 
-def _encode_numpy(obj: np.ndarray[Any, Any]) -> Parts:
+def _encode_numpy(obj: NDArray[Any]) -> Parts:
     record = _dtypes.record_of(obj)
     extra: dict[str, Any] = {"shape": list(obj.shape), "dtype": _described(obj.dtype)}
     if record.fortran:
@@ -121,7 +120,7 @@ def _encode_numpy(obj: np.ndarray[Any, Any]) -> Parts:
     return Parts(extra=extra, array=record)
 
 
-def _decode_numpy(parts: Parts) -> np.ndarray[Any, Any]:
+def _decode_numpy(parts: Parts) -> NDArray[Any]:
     array = parts.array
     if array is None:
         shape, dtype = _shape(parts.extra["shape"]), _dtypes.parse(parts.extra["dtype"])
@@ -233,12 +232,21 @@ def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
 def _encode_spec(obj: PartitionSpec) -> Parts:
     if getattr(obj, "unreduced", None) or getattr(obj, "reduced", None):
         raise CannotKeep("Reduced axes of a PartitionSpec belong to one computation.")
-    return Parts(children=list(obj), is_node=False)
+    axes = list(obj)
+    if not all(_is_axis(axis) for axis in axes):
+        raise CannotKeep("Its axes are not all names of mesh axes.")
+    return Parts(children=axes, is_node=False)
+
+
+def _is_axis(axis: Any) -> bool:
+    if type(axis) is tuple:
+        return all(type(name) is str for name in axis)
+    return axis is None or type(axis) is str
 
 
 def _decode_spec(parts: Parts) -> PartitionSpec:
     children = parts.children
-    if type(children) is not list:
+    if type(children) is not list or not all(_is_axis(axis) for axis in children):
         raise ValueError("a PartitionSpec has no list of axes")
     return PartitionSpec(*children)
 
@@ -246,7 +254,7 @@ def _decode_spec(parts: Parts) -> PartitionSpec:
 ARRAY_KINDS = (
     Kind(
         "jax",
-        lambda cls: cls is _CONCRETE,
+        lambda cls: cls is _compat.array_type(),
         _encode_jax,
         _decode_jax,
         keeps="`jax.Array` of any dtype, with its weak type; sharded ones by value",
@@ -254,7 +262,7 @@ ARRAY_KINDS = (
     ),
     Kind(
         "key",
-        lambda cls: cls is _KEY,
+        lambda cls: cls is _compat.key_array_type(),
         _encode_key,
         _decode_key,
         keeps="typed random keys (`jax.random.key`) of any implementation",
@@ -279,7 +287,7 @@ ARRAY_KINDS = (
     ),
     Kind(
         "dtype",
-        subclass(np.dtype, type(jr.key(0).dtype)),
+        lambda cls: issubclass(cls, (np.dtype, _compat.key_dtype_type())),
         _encode_dtype,
         _decode_dtype,
         keeps="`numpy.dtype`, and the dtypes of random keys",

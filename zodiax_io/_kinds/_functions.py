@@ -113,11 +113,22 @@ def _decode_jit(parts: Parts) -> Any:
     return _compat.jit(inner, options)
 
 
+def _is_option(option: Any) -> bool:
+    if type(option) in (tuple, list, frozenset):
+        return all(_is_option(item) for item in option)
+    if type(option) is dict:
+        return all(type(k) is str and _is_option(v) for k, v in option.items())
+    plain = (type(None), bool, int, str, object)
+    return type(option) in plain or is_function(option)
+
+
 def _encode_transform(obj: Any) -> Parts | None:
     found = _compat.transform_parts(obj)
     if found is None:
         return None
     name, function, options = found
+    if not all(_is_option(option) for option in options.values()):
+        return None
     children = {"function": function, "options": options}
     return Parts(children=children, value=name, is_node=False)
 
@@ -126,6 +137,8 @@ def _decode_transform(parts: Parts) -> Any:
     function, options = _expect_named(parts, "function", "options")
     if not callable(function) or type(options) is not dict:
         raise ValueError("a transformation holds no function")
+    if not all(_is_option(option) for option in options.values()):
+        raise ValueError("an option of a transformation is not plain")
     return _compat.transform(parts.value, function, options)
 
 

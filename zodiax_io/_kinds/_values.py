@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import datetime as dt
 import enum
 import functools
@@ -24,6 +25,7 @@ from .. import _names
 from .._dtypes import Record, record_of
 from .._trust import CLASS, ENUM, class_attribute
 from ._base import CannotKeep, Kind, Parts, exactly, subclass
+from ._containers import check_keys
 
 
 def _as_is(obj: Any) -> Parts:
@@ -327,15 +329,25 @@ def _decode_reference(parts: Parts) -> Any:
     return parts.refers
 
 
+def _forward(text: str) -> str:
+    # `ForwardRef` compiles its text, so it may hold names and subscripts only.
+    if re.fullmatch(r"[\w.\[\], |]+", text) is None:
+        raise CannotKeep("A forward reference holds more than names.")
+    return text
+
+
 def _encode_alias(obj: Any) -> Parts | None:
     if type(obj) is typing.ForwardRef:
-        return Parts(children=[], value="'" + obj.__forward_arg__, is_node=False)
+        value = "'" + _forward(obj.__forward_arg__)
+        return Parts(children=[], value=value, is_node=False)
     if typing.get_origin(obj) is typing.Annotated:
         children = [obj.__origin__, *obj.__metadata__]
         return Parts(children=children, value="Annotated", is_node=False)
     if type(obj) is types.UnionType:
         return Parts(children=list(obj.__args__), value="|", is_node=False)
     origin, args = typing.get_origin(obj), typing.get_args(obj)
+    if type(obj) is _CALLABLE_ALIAS:
+        return Parts(children=list(args), value="abc.Callable", is_node=False)
     if type(obj) is types.GenericAlias:
         children = [obj.__origin__, *obj.__args__]
         value = "builtin*" if obj.__unpacked__ else "builtin"
@@ -377,8 +389,9 @@ def _is_plain_generic(origin: Any) -> bool:
 
 def _decode_alias(parts: Parts) -> Any:
     children, form = _expect(parts.children, list), _expect(parts.value, str)
+    check_keys(children)  # `typing` hashes them
     if form.startswith("'"):
-        return typing.ForwardRef(form[1:])
+        return typing.ForwardRef(_forward(form[1:]))
     if form == "Annotated":
         return typing.Annotated[tuple(children)]
     if not all(_is_annotation(child) for child in children) and form != "Literal":
@@ -401,6 +414,8 @@ def _decode_alias(parts: Parts) -> Any:
         )
     if form not in _TYPING_FORMS:
         raise ValueError(f"unknown annotation {form!r:.80}")
+    if form == "abc.Callable" and len(children) == 2:
+        return collections.abc.Callable[tuple(children)]  # type: ignore[misc]
     if form == "Callable" and len(children) == 2:
         # A list of types, or an ellipsis, and the type of the result.
         form_of: Any = typing.Callable
@@ -409,7 +424,9 @@ def _decode_alias(parts: Parts) -> Any:
     return special[tuple(children)] if len(children) != 1 else special[children[0]]
 
 
+_CALLABLE_ALIAS = type(collections.abc.Callable[[int], int])
 _ALIAS_TYPES = (
+    _CALLABLE_ALIAS,
     types.GenericAlias,
     types.UnionType,
     type(list[int]),
