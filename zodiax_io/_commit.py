@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ._errors import (
     ArgumentError,
@@ -40,7 +40,7 @@ _MARK = ".zdxtmp-"
 def commit(
     structure: Path | None,
     companion: Path,
-    write: Callable[[BinaryIO], bytes],
+    write: Callable[[Any], bytes],
     *,
     durable: bool,
 ) -> None:
@@ -112,7 +112,7 @@ def _check_target(target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(target: Path) -> Generator[tuple[BinaryIO, Path], None, None]:
+def _temporary(target: Path) -> Generator[tuple[io.BufferedWriter, Path], None, None]:
     """A new file beside the target, with the rights that it has or would get."""
     name = f".{target.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}"
     path = target.with_name(name)
@@ -141,7 +141,7 @@ def _copy_rights(target: Path, descriptor: int) -> None:
         os.fchown(descriptor, -1, then.st_gid)
 
 
-def _finish(file: BinaryIO, durable: bool) -> None:
+def _finish(file: io.BufferedWriter, durable: bool) -> None:
     file.flush()
     if durable:
         # A failed fsync is never retried: the kernel may have dropped the pages.
@@ -261,7 +261,7 @@ class BytesSource:
         """Nothing to let go of."""
 
 
-def write_to(file: BinaryIO, write: Callable[[BinaryIO], bytes]) -> None:
+def write_to(file: Any, write: Callable[[Any], bytes]) -> None:
     """Write a companion into an open file.
 
     Raises
@@ -271,7 +271,8 @@ def write_to(file: BinaryIO, write: Callable[[BinaryIO], bytes]) -> None:
     """
     try:
         write(file)
-    except (OSError, ValueError) as error:  # a closed file is a ValueError
+    except (OSError, ValueError, TypeError) as error:
+        # A closed file is a ValueError, one that is open as text a TypeError.
         raise SaveError(f"Cannot save to the file object: {error}.") from error
 
 

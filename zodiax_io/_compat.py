@@ -58,7 +58,10 @@ try:
 except ImportError:
     try:
         from jax._src.array import ArrayImpl
-        from jax._src.prng import KeyTy, PRNGKeyArray
+        from jax._src.prng import (  # pyright: ignore[reportMissingImports]
+            KeyTy,
+            PRNGKeyArray,
+        )
     except ImportError:  # moved: ask instances, though that starts a backend
         ArrayImpl = type(jnp.zeros(()))
         PRNGKeyArray = type(jax.random.key(0))

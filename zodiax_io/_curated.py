@@ -41,7 +41,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
             histogram2d histogram_bin_edges histogramdd hsplit hstack hypot
             i0 identity imag indices inner insert interp intersect1d invert
             isclose iscomplex iscomplexobj isdtype isfinite isin isinf isnan
-            isnat isneginf isposinf isreal isrealobj isscalar issubdtype iterable
+            isneginf isposinf isreal isrealobj isscalar issubdtype iterable
             ix_ kaiser kron lcm ldexp left_shift less less_equal lexsort
             linspace log log10 log1p log2 logaddexp logaddexp2 logical_and
             logical_not logical_or logical_xor logspace mask_indices matmul
@@ -129,7 +129,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
             hanning heaviside histogram histogram2d histogram_bin_edges
             histogramdd hsplit hstack hypot i0 identity imag indices inner
             insert interp intersect1d invert isclose iscomplex iscomplexobj
-            isdtype isfinite isfortran isin isinf isnan isneginf isposinf
+            isdtype isfinite isfortran isin isinf isnan isnat isneginf isposinf
             isreal isrealobj isscalar issubdtype iterable ix_ kaiser kron
             lcm ldexp left_shift less less_equal lexsort linspace log log10
             log1p log2 logaddexp logaddexp2 logical_and logical_not

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeGuard
 
 from . import _commit, _environment, _format
-from ._backends import ArrayReader, backend_named, backend_of
+from ._backends import ArrayReader, Sink, backend_named, backend_of
 from ._backends.eqx import EqxBackend, has_trailer
 from ._errors import (
     ArgumentError,
@@ -109,7 +109,7 @@ def serialise(
         )
         return _format.pack(document, max(part.depth for part in encoded.values()))
 
-    def write(file: BinaryIO) -> bytes:
+    def write(file: Sink) -> bytes:
         return chosen.write(file, records, structure)
 
     if _is_path(path_or_file):
@@ -123,7 +123,7 @@ def serialise(
 def _check_destination(path_or_file: Any, tree: Any) -> None:
     if _is_path(path_or_file):
         folder = Path(path_or_file)
-        if folder.suffix == "" and folder.is_dir():
+        if folder.suffix == "" and os.path.isdir(folder):  # never raises
             raise NotAFileError(
                 f"Cannot save to {folder}: it is a folder. Name a file in it, such as "
                 f"{folder / 'model.zdx'}."
@@ -388,15 +388,14 @@ def _open_pair(
     try:
         beside = _commit.FileSource(structure)
     except MissingFileError:
-        if not companion.exists():
+        if not os.path.exists(companion):
             raise
-        what = f"{structure.name} is missing beside {companion.name}."
-        return _open_companion(structure, companion), what
+        return _open_companion(structure, companion), None
     if has_trailer(beside):  # a companion under a name of its own
         return beside, None
     try:
         start = _commit.read_some(beside, 0, _format.FRAME_SIZE)
-        if not _format.has_magic(start) and not companion.exists():
+        if not _format.has_magic(start) and not os.path.exists(companion):
             raise _foreign(beside)
     finally:
         beside.close()
@@ -440,7 +439,7 @@ def _foreign(source: Source) -> ZodiaxIOError:
             "`equinox.tree_deserialise_leaves` loads."
         )
     if _format.has_magic(start):
-        return ArgumentError(
+        return UnknownFormatError(
             f"{source.name} holds a structure without its arrays. Give the path of the "
             "structure file, or the companion, instead."
         )

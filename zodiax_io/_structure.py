@@ -206,7 +206,7 @@ class _Encoder:
         """Move what JAX finds among the leaves of an object there, in JAX's order."""
         inside = self.extras[start:]
         known = {id(source): i for i, (_, _, source) in enumerate(inside)}
-        for leaf in jtu.tree_leaves(obj):
+        for leaf in _leaves(obj):
             found = known.pop(id(leaf), None)
             if found is not None:
                 self.leaves.append(inside[found])
@@ -293,7 +293,7 @@ class _Encoder:
             self.shared += 1
         if dynamic:
             # Plain Equinox knows nothing of sharing: it reads each appearance anew.
-            for leaf in jtu.tree_leaves(met.obj):
+            for leaf in _leaves(met.obj):
                 record = self._record(leaf, path)
                 if record is not None:
                     self.leaves.append((None, record, leaf))
@@ -336,6 +336,14 @@ class _Encoder:
         self.named[key] = name
         self.names[name] = refers
         return name
+
+
+def _leaves(obj: Any) -> list[Any]:
+    """What JAX finds; nothing where it fails, as on keys that cannot be sorted."""
+    try:
+        return jtu.tree_leaves(obj)
+    except Exception:  # the keys' own code
+        return []
 
 
 def _cannot(obj: Any, path: Path | str, why: str) -> SerialisationError:

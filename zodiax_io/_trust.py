@@ -103,7 +103,10 @@ FUNCTION = Role("a function", lambda obj: not _names.is_class(obj))
 CODE = Role(
     "a class or a function", lambda obj: _names.is_class(obj) or is_function(obj)
 )
-CONSTANT = Role("a constant of a module", lambda obj: not _names.is_class(obj))
+CONSTANT = Role(
+    "a constant of a module",
+    lambda obj: not _names.is_class(obj) and not is_function(obj),
+)
 
 
 def class_attribute(cls: type, name: str) -> Any:
@@ -356,6 +359,8 @@ class Judge:
             package = _names.top(home)
             if package in sys.stdlib_module_names and package != "__main__":
                 raise _Refused("is an object of Python's standard library")
+            if package in FRAMEWORKS and callable(obj):
+                raise _Refused("is a callable of a framework, not a constant")
             if self._trusts(home) or is_own_code(home):
                 return
             if package in PACKAGES - FRAMEWORKS and not callable(obj):
@@ -497,11 +502,9 @@ def has_python_layout(cls: type) -> bool:
         for base in _names.mro(cls)
         for value in _names.namespace(base).values()
     )
-    offsets = [_layout(cls, name) for name in ("__dictoffset__", "__weakrefoffset__")]
-    extras = sum(offset > 0 for offset in offsets)
-    return _layout(cls, "__basicsize__") <= object.__basicsize__ + 8 * (
-        members + extras
-    )
+    for name in ("__dictoffset__", "__weakrefoffset__"):
+        members += _layout(cls, name) > 0
+    return _layout(cls, "__basicsize__") <= object.__basicsize__ + 8 * members
 
 
 def _layout(cls: type, name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 from .._dtypes import Record
 
 
+@runtime_checkable
+class Sink(Protocol):
+    """What bytes can be written to, one after the other."""
+
+    def write(self, data: Any, /) -> Any:
+        """Write bytes."""
+        ...
+
+
+@runtime_checkable
 class Source(Protocol):
     """Bytes that can be read at any offset, all from one version of a file."""
 
@@ -34,6 +44,7 @@ class Entry:
     fortran: bool
 
 
+@runtime_checkable
 class ArrayReader(Protocol):
     """An opened companion."""
 
@@ -50,6 +61,7 @@ class ArrayReader(Protocol):
         ...
 
 
+@runtime_checkable
 class ArrayBackend(Protocol):
     """A way to keep arrays; its options are its fields."""
 
@@ -60,7 +72,7 @@ class ArrayBackend(Protocol):
 
     def write(
         self,
-        file: BinaryIO,
+        file: Sink,
         records: Sequence[Record],
         structure: Callable[[list[Any]], bytes],
     ) -> bytes:

@@ -12,7 +12,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .. import _dtypes
 from .._dtypes import ALIGNMENT, Record
 from .._errors import CorruptFileError
-from .base import Entry, Source
+from .base import Entry, Sink, Source
 
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
@@ -50,7 +50,7 @@ class EqxBackend:
 
     def write(
         self,
-        file: BinaryIO,
+        file: Sink,
         records: Sequence[Record],
         structure: Callable[[list[Any]], bytes],
     ) -> bytes:
@@ -58,7 +58,7 @@ class EqxBackend:
         index: list[Any] = []
         offset = 0
 
-        def write_record(out: BinaryIO, record: Record) -> None:
+        def write_record(out: Sink, record: Record) -> None:
             nonlocal offset
             header = _dtypes.header(record.dtype, record.shape, record.fortran, offset)
             check = xxhash.xxh3_64(header)

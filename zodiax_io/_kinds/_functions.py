@@ -167,7 +167,13 @@ def _decode_filter_jit(parts: Parts) -> Any:
     bare = object.__new__(_FILTER_JIT)
     held = vars_of(bare)
     held.update(_dynamic_fun=dynamic, _static_fun=static)
-    wrapper = eqx.filter_jit(bare.__wrapped__, donate=donate)
+    inner = bare.__wrapped__
+    if isinstance(inner, eqx.Module):
+        # Put together from its parts, it holds markers where it has no such attribute.
+        for name in _compat.equinox_wrapper_names():
+            if vars_of(inner).get(name) is _compat.equinox_missing():
+                del vars_of(inner)[name]
+    wrapper = eqx.filter_jit(inner, donate=donate)
     # The partition into arrays and the rest is the file's, also where the arrays are
     # no more than their shapes.
     vars_of(wrapper).update(held)

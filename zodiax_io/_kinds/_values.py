@@ -412,10 +412,10 @@ def _decode_alias(parts: Parts) -> Any:
         return typing.Generic.__dict__["__class_getitem__"].__func__(
             origin, tuple(args)
         )
-    if form not in _TYPING_FORMS:
-        raise ValueError(f"unknown annotation {form!r:.80}")
     if form == "abc.Callable" and len(children) == 2:
         return collections.abc.Callable[tuple(children)]  # type: ignore[misc]
+    if form not in _TYPING_FORMS:
+        raise ValueError(f"unknown annotation {form!r:.80}")
     if form == "Callable" and len(children) == 2:
         # A list of types, or an ellipsis, and the type of the result.
         form_of: Any = typing.Callable

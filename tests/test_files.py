@@ -1,0 +1,904 @@
+"""Where files go, what may lie in their way, and what is left behind."""
+
+import errno
+import fcntl
+import io
+import os
+import pickle
+import shutil
+import stat
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from documents import Checkpoint
+
+import zodiax_io
+from zodiax_io import (
+    ArgumentError,
+    CorruptFileError,
+    MissingFileError,
+    MixedPairWarning,
+    NotAFileError,
+    SaveError,
+    SerialisationError,
+    UnknownFormatError,
+    ZodiaxIOError,
+    _commit,
+    deserialise,
+    read_metadata,
+    serialise,
+)
+
+TREE = {"weight": np.arange(6.0).reshape(2, 3), "step": 3}
+OTHER = {"weight": np.zeros(2), "step": 4}
+
+
+def same(one, two):
+    return one["step"] == two["step"] and np.array_equal(one["weight"], two["weight"])
+
+
+def listing(folder):
+    return sorted(os.listdir(folder))
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# Names --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [str, Path], ids=["str", "pathlib"])
+def test_path_is_text_or_a_path(tmp_path, kind):
+    """A path may be text or a `pathlib.Path`."""
+    serialise(kind(tmp_path / "model.zdx"), TREE)
+    assert same(deserialise(kind(tmp_path / "model.zdx")), TREE)
+
+
+def test_path_like_objects_are_paths(tmp_path):
+    """Anything that `os.fspath` understands is a path."""
+
+    class Run:
+        def __fspath__(self):
+            return str(tmp_path / "run.zdx")
+
+    serialise(Run(), TREE)
+    assert same(deserialise(Run()), TREE)
+
+
+def test_saving_writes_a_pair(tmp_path):
+    """`model.zdx` gets its companion `model.eqx`, and nothing else appears."""
+    serialise(tmp_path / "model.zdx", TREE)
+    assert listing(tmp_path) == ["model.eqx", "model.zdx"]
+
+
+def test_suffix_is_added_where_there_is_none(tmp_path):
+    """`model` means `model.zdx`, when saving and when loading."""
+    serialise(tmp_path / "model", TREE)
+    assert listing(tmp_path) == ["model.eqx", "model.zdx"]
+    assert same(deserialise(tmp_path / "model"), TREE)
+    assert same(deserialise(tmp_path / "model.zdx"), TREE)
+
+
+def test_relative_paths_start_at_the_working_folder(tmp_path, monkeypatch):
+    """A bare name is a file in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    serialise("model", TREE)
+    assert listing(tmp_path) == ["model.eqx", "model.zdx"]
+    assert same(deserialise("model"), TREE)
+
+
+def test_numbers_in_names_do_not_share_a_companion(tmp_path):
+    """`step_0.5` and `step_0.6` are two checkpoints."""
+    serialise(tmp_path / "step_0.5", TREE)
+    serialise(tmp_path / "step_0.6", OTHER)
+    assert len(listing(tmp_path)) == 4
+    assert same(deserialise(tmp_path / "step_0.5"), TREE)
+    assert same(deserialise(tmp_path / "step_0.6"), OTHER)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.v2", "model.tar.gz", ".hidden", "model.", "Größe", "a b", "模型.zdx"],
+)
+def test_any_name_loads_under_the_name_it_was_saved(tmp_path, name):
+    """Whatever the name, the same name loads."""
+    serialise(tmp_path / name, TREE)
+    assert same(deserialise(tmp_path / name), TREE)
+
+
+def test_eqx_path_is_a_single_file(tmp_path):
+    """A path that ends in `.eqx` gets one file, which is complete."""
+    serialise(tmp_path / "model.eqx", TREE)
+    assert listing(tmp_path) == ["model.eqx"]
+    assert same(deserialise(tmp_path / "model.eqx"), TREE)
+
+
+def test_single_file_loads_under_the_name_of_a_pair(tmp_path):
+    """`model` and `model.zdx` find a lone `model.eqx`."""
+    serialise(tmp_path / "model.eqx", TREE)
+    assert same(deserialise(tmp_path / "model"), TREE)
+    assert same(deserialise(tmp_path / "model.zdx"), TREE)
+
+
+def test_single_file_loads_under_any_name(tmp_path):
+    """A companion that somebody renamed still loads."""
+    serialise(tmp_path / "model.eqx", TREE)
+    (tmp_path / "model.eqx").rename(tmp_path / "best.checkpoint")
+    assert same(deserialise(tmp_path / "best.checkpoint"), TREE)
+
+
+# File objects -------------------------------------------------------------------------
+
+
+def test_bytes_in_memory():
+    """A `BytesIO` is saved to and loaded from."""
+    file = io.BytesIO()
+    serialise(file, TREE)
+    file.seek(0)
+    assert same(deserialise(file), TREE)
+
+
+def test_open_file(tmp_path):
+    """A file that the caller opened is saved to and loaded from, and stays open."""
+    with open(tmp_path / "any.name", "wb") as file:
+        serialise(file, TREE)
+        assert not file.closed
+    with open(tmp_path / "any.name", "rb") as file:
+        assert same(deserialise(file), TREE)
+        assert not file.closed
+
+
+def test_file_object_holds_what_a_path_holds(tmp_path):
+    """A file object gets byte for byte the companion."""
+    file = io.BytesIO()
+    serialise(file, TREE)
+    serialise(tmp_path / "model", TREE)
+    assert file.getvalue() == (tmp_path / "model.eqx").read_bytes()
+
+
+def test_file_object_is_read_from_where_it_stands():
+    """Bytes before the position of a file object belong to somebody else."""
+    file = io.BytesIO(b"preface")
+    file.seek(7)
+    serialise(file, TREE)
+    file.seek(7)
+    assert same(deserialise(file), TREE)
+
+
+def test_named_temporary_file():
+    """A wrapped file, as `tempfile` gives, is a file."""
+    with tempfile.NamedTemporaryFile() as file:
+        serialise(file, TREE)
+        file.seek(0)
+        assert same(deserialise(file), TREE)
+
+
+# Pairs --------------------------------------------------------------------------------
+
+
+def test_structure_file_ends_the_companion(tmp_path):
+    """The companion holds a byte-identical copy of the structure file."""
+    serialise(tmp_path / "model", TREE)
+    companion = (tmp_path / "model.eqx").read_bytes()
+    assert (
+        Checkpoint.apart(companion).structure() == (tmp_path / "model.zdx").read_bytes()
+    )
+
+
+def test_companion_alone_loads(tmp_path):
+    """One file to mail: the companion is a complete checkpoint."""
+    serialise(tmp_path / "model", TREE, metadata={"epoch": 1})
+    (tmp_path / "model.zdx").unlink()
+    assert same(deserialise(tmp_path / "model.eqx"), TREE)
+    assert same(deserialise(tmp_path / "model.zdx"), TREE)
+    assert read_metadata(tmp_path / "model.eqx") == {"epoch": 1}
+
+
+def test_pair_moves_together(tmp_path):
+    """A pair moved to another folder is a pair there."""
+    serialise(tmp_path / "model", TREE)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("model.zdx", "model.eqx"):
+        shutil.move(tmp_path / name, tmp_path / "elsewhere" / name)
+    assert same(deserialise(tmp_path / "elsewhere" / "model.zdx"), TREE)
+
+
+def test_pair_is_renamed_together(tmp_path):
+    """A pair renamed is a pair under its new name."""
+    serialise(tmp_path / "model", TREE)
+    (tmp_path / "model.zdx").rename(tmp_path / "best.zdx")
+    (tmp_path / "model.eqx").rename(tmp_path / "best.eqx")
+    assert same(deserialise(tmp_path / "best"), TREE)
+
+
+def test_missing_companion_is_an_error(tmp_path):
+    """A structure file without its companion says what is missing and where."""
+    serialise(tmp_path / "model", TREE)
+    (tmp_path / "model.eqx").unlink()
+    with pytest.raises(MissingFileError) as caught:
+        deserialise(tmp_path / "model")
+    assert str(caught.value) == (
+        "model.eqx, which holds the arrays of model.zdx, is not beside it in "
+        f"{tmp_path}. Move both files together."
+    )
+
+
+def test_missing_file_is_an_error(tmp_path):
+    """A checkpoint that is not there is named in full."""
+    with pytest.raises(FileNotFoundError) as caught:
+        deserialise(tmp_path / "model")
+    assert isinstance(caught.value, MissingFileError)
+    assert str(caught.value) == f"There is no file {tmp_path / 'model.zdx'}."
+
+
+def test_mixed_pair_loads_the_companion(tmp_path):
+    """Of two files of different saves the companion is believed, with a warning."""
+    serialise(tmp_path / "old", TREE)
+    serialise(tmp_path / "new", OTHER)
+    shutil.copy(tmp_path / "old.zdx", tmp_path / "new.zdx")
+    with pytest.warns(MixedPairWarning) as caught:
+        loaded = deserialise(tmp_path / "new")
+    assert same(loaded, OTHER)
+    assert len(caught) == 1
+    assert str(caught[0].message) == (
+        "new.zdx does not belong to new.eqx: a save was interrupted, or copies were "
+        "mixed. The companion is whole, and was loaded."
+    )
+
+
+def test_interrupted_save_leaves_something_to_load(tmp_path, monkeypatch):
+    """A crash between the two renames costs a warning and nothing else."""
+    serialise(tmp_path / "model", TREE)
+    replace, calls = os.replace, []
+
+    def crash(source, target):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(_commit.os, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        serialise(tmp_path / "model", OTHER)
+    monkeypatch.undo()
+    with pytest.warns(MixedPairWarning):
+        assert same(deserialise(tmp_path / "model"), OTHER)
+    assert listing(tmp_path) == ["model.eqx", "model.zdx"]
+
+
+def test_saving_again_mends_a_mixed_pair(tmp_path):
+    """After another save the pair is whole, and nothing warns."""
+    serialise(tmp_path / "model", TREE)
+    serialise(tmp_path / "model.eqx", OTHER)
+    with pytest.warns(MixedPairWarning):
+        deserialise(tmp_path / "model")
+    serialise(tmp_path / "model", OTHER)
+    assert same(deserialise(tmp_path / "model"), OTHER)
+
+
+def test_saving_replaces(tmp_path):
+    """A second save under one name replaces the first."""
+    serialise(tmp_path / "model", TREE)
+    serialise(tmp_path / "model", OTHER)
+    assert listing(tmp_path) == ["model.eqx", "model.zdx"]
+    assert same(deserialise(tmp_path / "model"), OTHER)
+
+
+def test_replacing_leaves_an_open_reader_alone(tmp_path):
+    """Who has the old file open reads the old file to its end."""
+    serialise(tmp_path / "model.eqx", TREE)
+    with open(tmp_path / "model.eqx", "rb") as file:
+        serialise(tmp_path / "model.eqx", OTHER)
+        assert same(deserialise(file), TREE)
+
+
+def test_loaded_arrays_do_not_depend_on_the_file(tmp_path):
+    """What was loaded stays as it is when the file is replaced or removed."""
+    serialise(tmp_path / "model", TREE)
+    loaded = deserialise(tmp_path / "model")
+    serialise(tmp_path / "model", OTHER)
+    for name in listing(tmp_path):
+        (tmp_path / name).unlink()
+    assert same(loaded, TREE)
+    loaded["weight"][0, 0] = 7.0  # and may be changed
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_durable_syncs_files_and_folder(tmp_path, monkeypatch, durable):
+    """`durable=True` waits for both files and the folder; `False` for nothing."""
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(
+        _commit.os,
+        "fsync",
+        lambda fd: (synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)), fsync(fd)),
+    )
+    serialise(tmp_path / "model", TREE, durable=durable)
+    assert synced == ([False, False, True] if durable else [])
+
+
+# Metadata -----------------------------------------------------------------------------
+
+
+def test_metadata_comes_back(tmp_path):
+    """`read_metadata` gives what `serialise` was given."""
+    serialise(tmp_path / "model", TREE, metadata={"loss": [0.5, 0.25], "epoch": 2})
+    assert read_metadata(tmp_path / "model") == {"loss": [0.5, 0.25], "epoch": 2}
+
+
+def test_metadata_may_hold_arrays(tmp_path):
+    """Metadata is a pytree as good as any."""
+    serialise(tmp_path / "model", TREE, metadata={"loss": jnp.arange(3.0)})
+    assert read_metadata(tmp_path / "model")["loss"].tolist() == [0.0, 1.0, 2.0]
+    assert same(deserialise(tmp_path / "model"), TREE)
+
+
+def test_metadata_is_none_where_there_is_none(tmp_path):
+    """A checkpoint without metadata has None."""
+    serialise(tmp_path / "model", TREE)
+    assert read_metadata(tmp_path / "model") is None
+
+
+def test_metadata_is_read_from_file_objects():
+    """`read_metadata` takes what `deserialise` takes."""
+    file = io.BytesIO()
+    serialise(file, TREE, metadata="notes")
+    file.seek(0)
+    assert read_metadata(file) == "notes"
+
+
+def test_metadata_is_read_without_the_arrays_of_the_tree():
+    """Damaged arrays do not keep the metadata from being read."""
+    checkpoint = Checkpoint.of(TREE, metadata={"scores": np.arange(3)})
+    record = checkpoint.tree["node"]["weight"]["record"]
+    offset, length = checkpoint.document["records"][record][:2]
+    damaged = bytearray(checkpoint.records)
+    damaged[offset + length - 1] ^= 1
+    checkpoint.records = bytes(damaged)
+    with pytest.raises(CorruptFileError):
+        checkpoint.load()
+    found = read_metadata(io.BytesIO(checkpoint.companion()))
+    assert found["scores"].tolist() == [0, 1, 2]
+
+
+def test_metadata_is_read_without_the_classes_of_the_tree():
+    """A tree that may not be loaded here still has metadata."""
+    checkpoint = Checkpoint.of(eqx.nn.Identity(), metadata={"epoch": 2})
+    checkpoint.tree["type"] = "no_such_package.models:Lens"
+    assert read_metadata(io.BytesIO(checkpoint.companion())) == {"epoch": 2}
+
+
+def test_plain_equinox_reads_the_arrays_beside_metadata(tmp_path):
+    """Metadata comes after the tree, where Equinox stops reading."""
+    serialise(tmp_path / "model", TREE, metadata={"loss": np.arange(3)})
+    assert same(eqx.tree_deserialise_leaves(tmp_path / "model.eqx", TREE), TREE)
+
+
+# Links, rights, leftovers -------------------------------------------------------------
+
+
+def test_symlinked_structure_file_is_written_through(tmp_path):
+    """A link stays a link: the file that it means is replaced."""
+    store = tmp_path / "store"
+    store.mkdir()
+    serialise(store / "model", TREE)
+    (tmp_path / "latest.zdx").symlink_to(store / "model.zdx")
+    serialise(tmp_path / "latest", OTHER)
+    assert (tmp_path / "latest.zdx").is_symlink()
+    assert same(deserialise(store / "model"), OTHER)
+    assert same(deserialise(tmp_path / "latest"), OTHER)
+
+
+def test_symlinked_companion_is_written_through(tmp_path):
+    """The same for a checkpoint of one file."""
+    serialise(tmp_path / "model.eqx", TREE)
+    (tmp_path / "latest.eqx").symlink_to("model.eqx")
+    serialise(tmp_path / "latest.eqx", OTHER)
+    assert (tmp_path / "latest.eqx").is_symlink()
+    assert same(deserialise(tmp_path / "model.eqx"), OTHER)
+
+
+def test_symlinked_folder(tmp_path):
+    """A folder may be a link."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").symlink_to("disk")
+    serialise(tmp_path / "runs" / "model", TREE)
+    assert listing(tmp_path / "disk") == ["model.eqx", "model.zdx"]
+    assert same(deserialise(tmp_path / "runs" / "model"), TREE)
+
+
+def test_link_to_a_file_that_is_not_there_yet(tmp_path):
+    """A dangling link says where the file is to go."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "latest.zdx").symlink_to(tmp_path / "store" / "model.zdx")
+    serialise(tmp_path / "latest.zdx", TREE)
+    assert listing(tmp_path / "store") == ["model.eqx", "model.zdx"]
+
+
+def test_companion_that_links_out_of_its_folder_is_refused(tmp_path):
+    """A companion is found by rule, and no link leads the rule elsewhere."""
+    serialise(tmp_path / "model", TREE)
+    store = tmp_path / "store"
+    store.mkdir()
+    (tmp_path / "model.eqx").rename(store / "secret")
+    (tmp_path / "model.eqx").symlink_to(store / "secret")
+    with pytest.raises(zodiax_io.NotAFileError, match="leaves its folder"):
+        deserialise(tmp_path / "model")
+
+
+@contextmanager
+def umask(mask):
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_new_files_follow_the_umask(tmp_path, mask, mode):
+    """New files have the rights that `open` would give them."""
+    with umask(mask):
+        serialise(tmp_path / "model", TREE)
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_replaced_files_keep_their_rights(tmp_path):
+    """Saving again changes nobody's rights."""
+    serialise(tmp_path / "model", TREE)
+    (tmp_path / "model.zdx").chmod(0o604)
+    (tmp_path / "model.eqx").chmod(0o640)
+    serialise(tmp_path / "model", OTHER)
+    assert stat.S_IMODE((tmp_path / "model.zdx").stat().st_mode) == 0o604
+    assert stat.S_IMODE((tmp_path / "model.eqx").stat().st_mode) == 0o640
+
+
+def test_leftovers_of_dead_savers_are_removed(tmp_path):
+    """What a killed saver left goes with the next save of that name."""
+    for name in ("model.eqx", "model.zdx"):
+        (tmp_path / f".{name}.zdxtmp-1234-00aabbcc").write_bytes(b"half")
+    serialise(tmp_path / "model", TREE)
+    assert listing(tmp_path) == ["model.eqx", "model.zdx"]
+
+
+def test_temporaries_of_living_savers_stay(tmp_path):
+    """A saver at work is left alone."""
+    temporary = tmp_path / ".model.eqx.zdxtmp-1234-00aabbcc"
+    with open(temporary, "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        serialise(tmp_path / "model", TREE)
+        assert temporary.exists()
+
+
+def test_leftovers_of_other_names_stay(tmp_path):
+    """Only leftovers of the file that is being saved are removed."""
+    other = tmp_path / ".model2.eqx.zdxtmp-1234-00aabbcc"
+    other.write_bytes(b"half")
+    serialise(tmp_path / "model", TREE)
+    assert other.exists()
+
+
+def test_leftover_that_is_a_link_is_not_followed(tmp_path):
+    """A planted link among the leftovers harms no other file."""
+    (tmp_path / "precious").write_bytes(b"keep")
+    link = tmp_path / ".model.eqx.zdxtmp-1234-00aabbcc"
+    link.symlink_to("precious")
+    serialise(tmp_path / "model", TREE)
+    assert (tmp_path / "precious").read_bytes() == b"keep"
+
+
+# Failing saves ------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["new", "existing"])
+def before(request, tmp_path):
+    """A folder with or without an earlier checkpoint, and what it holds."""
+    if request.param == "existing":
+        serialise(tmp_path / "model", TREE)
+    return contents(tmp_path)
+
+
+class _Failing:
+    """A file that fails once `room` bytes have been written to it."""
+
+    def __init__(self, file, room, error):
+        self._file, self._room, self._error = file, room, error
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self._file.close()
+
+    def write(self, data):
+        self._room -= len(memoryview(data).cast("B"))
+        if self._room < 0:
+            raise self._error
+        return self._file.write(data)
+
+
+def fail_when_writing(monkeypatch, error, room):
+    open_descriptor = os.fdopen
+    monkeypatch.setattr(
+        _commit.os,
+        "fdopen",
+        lambda *args, **options: _Failing(
+            open_descriptor(*args, **options), room, error
+        ),
+    )
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_refused_object_writes_nothing(tmp_path, before):
+    """An object that cannot be kept is refused before the disk is touched."""
+    with pytest.raises(SerialisationError):
+        serialise(tmp_path / "model", {"weight": np.ones(3), "lock": iter([])})
+    assert contents(tmp_path) == before
+
+
+def test_refused_metadata_writes_nothing(tmp_path, before):
+    """The same for metadata."""
+    with pytest.raises(SerialisationError) as caught:
+        serialise(tmp_path / "model", TREE, metadata={"lock": iter([])})
+    assert caught.value.path == "metadata['lock']"
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("room", [0, 100, 300])
+def test_full_disk_leaves_everything_as_it_was(tmp_path, before, monkeypatch, room):
+    """A disk that is full at any point is a `SaveError`, and nothing is lost."""
+    fail_when_writing(monkeypatch, FULL, room)
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / "model", TREE)
+    assert caught.value.errno == errno.ENOSPC
+    assert str(caught.value) == (
+        f"[Errno {errno.ENOSPC}] Cannot save to {tmp_path}: No space left on device. "
+        "What was there before is intact."
+    )
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("room", [0, 100, 300])
+def test_interruption_leaves_everything_as_it_was(tmp_path, before, monkeypatch, room):
+    """Ctrl-C during a save stays a KeyboardInterrupt, and nothing is lost."""
+    fail_when_writing(monkeypatch, KeyboardInterrupt(), room)
+    with pytest.raises(KeyboardInterrupt):
+        serialise(tmp_path / "model", TREE)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "open"])
+def test_failing_system_call_leaves_everything_as_it_was(
+    tmp_path, before, monkeypatch, call
+):
+    """When the system refuses a step, the save fails as a whole."""
+
+    def refuse(*args, **options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(_commit.os, call, refuse)
+    with pytest.raises(SaveError):
+        serialise(tmp_path / "model", TREE)
+    monkeypatch.undo()
+    assert contents(tmp_path) == before
+
+
+def test_failing_save_closes_its_files(tmp_path, monkeypatch):
+    """A save that fails leaves no file descriptor open."""
+    count = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    if count is None:
+        pytest.skip("needs /proc")
+    fail_when_writing(monkeypatch, FULL, 0)
+    for _ in range(5):
+        with pytest.raises((OSError, RuntimeError)):
+            serialise(tmp_path / "model", TREE)
+    assert len(os.listdir("/proc/self/fd")) <= count
+
+
+def test_full_file_object_is_a_save_error():
+    """A file object that refuses to be written to is a `SaveError` too."""
+    with pytest.raises(SaveError):
+        serialise(_Failing(io.BytesIO(), 100, FULL), TREE)
+
+
+# Bad input ----------------------------------------------------------------------------
+
+
+def test_existing_folder_is_not_saved_to(tmp_path):
+    """The path of a folder is refused, with and without a suffix."""
+    for name in ("runs", "runs.zdx", "runs.eqx"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(NotAFileError):
+            serialise(tmp_path / name, TREE)
+        (tmp_path / name).rmdir()
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["runs.zdx", "runs.eqx"])
+def test_message_when_saving_to_a_folder(tmp_path, name):
+    """The message says that it is a folder."""
+    (tmp_path / name).mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        serialise(tmp_path / name, TREE)
+    assert str(caught.value) == f"Cannot save to {tmp_path / name}: it is a folder."
+    assert listing(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ["runs", "runs.zdx", "runs.eqx", "runs.other"])
+def test_folder_is_not_loaded(tmp_path, name):
+    """Loading a folder is an error of ours."""
+    (tmp_path / name).mkdir()
+    with pytest.raises((NotAFileError, MissingFileError)):
+        deserialise(tmp_path / name)
+    with pytest.raises((NotAFileError, MissingFileError)):
+        read_metadata(tmp_path / name)
+
+
+def test_folder_as_companion(tmp_path):
+    """A folder in the place of the companion is neither read nor replaced."""
+    serialise(tmp_path / "model", TREE)
+    (tmp_path / "model.eqx").unlink()
+    (tmp_path / "model.eqx").mkdir()
+    with pytest.raises(NotAFileError):
+        deserialise(tmp_path / "model")
+    with pytest.raises(NotAFileError):
+        serialise(tmp_path / "model", TREE)
+
+
+def test_missing_folder(tmp_path):
+    """A folder that is not there is not made, and the message says what to do."""
+    with pytest.raises(MissingFileError) as caught:
+        serialise(tmp_path / "runs" / "model", TREE)
+    assert str(caught.value) == (
+        f"Cannot save model.eqx: the folder {tmp_path / 'runs'} does not exist. "
+        "Create it first."
+    )
+    assert listing(tmp_path) == []
+    with pytest.raises(MissingFileError):
+        deserialise(tmp_path / "runs" / "model")
+
+
+def test_file_in_the_place_of_a_folder(tmp_path):
+    """A path through a file is an error of ours."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ZodiaxIOError):
+        serialise(tmp_path / "file" / "model", TREE)
+    with pytest.raises(ZodiaxIOError):
+        deserialise(tmp_path / "file" / "model")
+
+
+@pytest.mark.parametrize("name", ["pipe.zdx", "pipe.eqx"])
+def test_pipe_is_not_waited_for(tmp_path, name):
+    """A named pipe is refused at once, by both calls."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(NotAFileError) as caught:
+        serialise(tmp_path / name, TREE)
+    assert str(caught.value) == (
+        f"Cannot save to {tmp_path / name}: it is no regular file."
+    )
+    with pytest.raises(NotAFileError) as caught:
+        deserialise(tmp_path / name)
+    assert str(caught.value) == f"{tmp_path / name} is no regular file."
+    assert listing(tmp_path) == [name]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: io.StringIO(),
+        lambda folder: (folder / "text").open("w+"),
+        lambda folder: tempfile.NamedTemporaryFile("w+", dir=folder),  # noqa: SIM115,
+    ],
+    ids=["StringIO", "open", "tempfile"],
+)
+def test_text_file_is_refused(tmp_path, make):
+    """A file that is open as text is refused by both calls."""
+    with make(tmp_path) as file:
+        with pytest.raises(ArgumentError):
+            serialise(file, TREE)
+        file.seek(0)
+        assert file.read() == ""
+        with pytest.raises(ArgumentError):
+            deserialise(file)
+
+
+def test_file_open_in_the_wrong_direction(tmp_path):
+    """A file open for reading is not saved to, one for writing not loaded from."""
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    with open(path, "rb") as file, pytest.raises(ZodiaxIOError):
+        serialise(file, TREE)
+    with open(path, "wb") as file, pytest.raises(ZodiaxIOError):
+        deserialise(file)
+
+
+def test_closed_file():
+    """A closed file is an error of ours."""
+    file = io.BytesIO()
+    file.close()
+    with pytest.raises(ZodiaxIOError):
+        serialise(file, TREE)
+    with pytest.raises(ZodiaxIOError):
+        deserialise(file)
+
+
+def test_bytes_are_no_path(tmp_path):
+    """A path as bytes, and bytes for a file, are refused."""
+    path = os.fsencode(tmp_path / "model")
+    with pytest.raises(ArgumentError) as caught:
+        serialise(path, TREE)
+    assert str(caught.value) == "A path must be text, not bytes."
+    with pytest.raises(ArgumentError) as caught:
+        deserialise(path)
+    assert str(caught.value) == "A path must be text, not bytes."
+    assert listing(tmp_path) == []
+
+
+def test_path_like_bytes_are_no_path(tmp_path):
+    """A path object made of bytes is refused."""
+    with os.scandir(os.fsencode(tmp_path)) as entries:
+        assert list(entries) == []
+    (tmp_path / "model.zdx").write_bytes(b"")
+    with os.scandir(os.fsencode(tmp_path)) as entries:
+        entry = next(entries)
+    for call in (lambda: serialise(entry, TREE), lambda: deserialise(entry)):
+        with pytest.raises(ArgumentError) as caught:
+            call()
+        assert str(caught.value) == "A path must be text, not bytes."
+
+
+def test_swapped_arguments(tmp_path):
+    """`serialise(tree, path)` says which comes first, and writes nothing."""
+    with pytest.raises(ArgumentError) as caught:
+        serialise(TREE, str(tmp_path / "model"))
+    assert str(caught.value) == (
+        "Expected a path or a binary file open for writing, got a `dict`. "
+        "The path comes first: `serialise(path, tree)`."
+    )
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", ".."])
+def test_path_without_a_name(tmp_path, monkeypatch, path):
+    """A path that names no file is an error of ours, and nothing is written."""
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    with pytest.raises(ZodiaxIOError):
+        serialise(path, TREE)
+    with pytest.raises(ZodiaxIOError):
+        deserialise(path)
+    assert listing(inner) == []
+    assert listing(tmp_path) == ["inner"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "x" * 300, "x" * 250], ids=["null", "long", "long with suffix"]
+)
+def test_name_that_the_system_refuses(tmp_path, name):
+    """A name that no file can have is an error of ours."""
+    with pytest.raises(ZodiaxIOError):
+        serialise(tmp_path / name, TREE)
+    with pytest.raises(ZodiaxIOError):
+        deserialise(tmp_path / name)
+    assert listing(tmp_path) == []
+
+
+def test_loop_of_links(tmp_path):
+    """A link to itself is an error of ours."""
+    (tmp_path / "model.zdx").symlink_to("model.zdx")
+    with pytest.raises(ZodiaxIOError):
+        serialise(tmp_path / "model", TREE)
+    with pytest.raises(ZodiaxIOError):
+        deserialise(tmp_path / "model")
+
+
+def _npy(path):
+    with open(path, "wb") as file:
+        np.save(file, np.arange(3))
+
+
+def _npz(path):
+    with open(path, "wb") as file:
+        np.savez(file, a=np.arange(3))
+
+
+def _zip(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a", "b")
+
+
+def _equinox(path):
+    with open(path, "wb") as file:
+        eqx.tree_serialise_leaves(file, [np.arange(3), 1.0])
+
+
+FOREIGN = {
+    "empty": lambda path: path.write_bytes(b""),
+    "short": lambda path: path.write_bytes(b"\x89ZDX"),
+    "text": lambda path: path.write_text("{}"),
+    "pickle": lambda path: path.write_bytes(pickle.dumps([1, 2])),
+    "npy": _npy,
+    "npz": _npz,
+    "zip": _zip,
+    "equinox": _equinox,
+    "zeros": lambda path: path.write_bytes(bytes(1000)),
+    "magic only": lambda path: path.write_bytes(b"\x89ZDX\r\n\x1a\n"),
+    "trailer only": lambda path: path.write_bytes(bytes(8) + b"ZDXTRAIL"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".zdx", ".eqx", ".npy"])
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN.keys())
+def test_other_formats_are_refused(tmp_path, make, suffix):
+    """A file of another format ends in an error of ours, as path and as file."""
+    path = tmp_path / f"model{suffix}"
+    make(path)
+    data = path.read_bytes()
+    expected = (UnknownFormatError, CorruptFileError, MissingFileError)
+    for call in (deserialise, read_metadata):
+        with pytest.raises(expected):
+            call(path)
+        with pytest.raises((UnknownFormatError, CorruptFileError)):
+            call(io.BytesIO(data))
+    assert contents(tmp_path) == {path.name: data}
+
+
+def test_plain_equinox_file_says_what_loads_it(tmp_path):
+    """A file of plain Equinox is told apart from a damaged one of ours."""
+    _equinox(tmp_path / "model.eqx")
+    with pytest.raises(CorruptFileError) as caught:
+        deserialise(tmp_path / "model.eqx")
+    assert str(caught.value) == (
+        "model.eqx holds arrays but does not end as a companion does: it is "
+        "incomplete, or was written by `equinox.tree_serialise_leaves`, which "
+        "`equinox.tree_deserialise_leaves` loads."
+    )
+
+
+def test_foreign_file_says_that_it_is_not_ours(tmp_path):
+    """Anything else is called by name."""
+    (tmp_path / "model.zdx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(UnknownFormatError) as caught:
+        deserialise(tmp_path / "model.zdx")
+    assert str(caught.value) == (
+        "model.zdx is not a zodiax_io file: it does not begin as one does."
+    )
+
+
+def test_loading_writes_nothing(tmp_path):
+    """Loading leaves the folder as it is."""
+    serialise(tmp_path / "model", TREE, metadata={"epoch": 1})
+    before = contents(tmp_path)
+    deserialise(tmp_path / "model")
+    zodiax_io.read_metadata(tmp_path / "model")
+    assert contents(tmp_path) == before
+
+
+def test_loading_closes_its_files(tmp_path):
+    """No file stays open after a load, whether it succeeds or not."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    serialise(tmp_path / "model", TREE)
+    (tmp_path / "broken.zdx").write_bytes(b"nothing")
+    (tmp_path / "folder.zdx").mkdir()
+    deserialise(tmp_path / "model")
+    count = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        deserialise(tmp_path / "model")
+        for name in ("broken", "folder"):
+            with pytest.raises((ZodiaxIOError, OSError)):
+                deserialise(tmp_path / name)
+    assert len(os.listdir("/proc/self/fd")) <= count

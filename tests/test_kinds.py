@@ -1,0 +1,707 @@
+"""Every kind of object that can be kept, and what of each is kept."""
+
+import collections
+import datetime as dt
+import decimal
+import enum
+import fractions
+import functools
+import io
+import pathlib
+import struct
+import threading
+import types
+import typing
+import uuid
+import zoneinfo
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import jax.tree_util as jtu
+import lineax
+import ml_dtypes
+import numpy as np
+import pytest
+from equality import differences, survives
+from hypothesis import given
+from jax.flatten_util import ravel_pytree
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Bool, Float, Int, PyTree
+from strategies import (
+    EXTENDED_DTYPES,
+    JAX_DTYPES,
+    NUMPY_DTYPES,
+    Access,
+    Box,
+    Colour,
+    Config,
+    Level,
+    Node,
+    Point,
+    Registered,
+    Slotted,
+    box,
+    leaves,
+)
+
+import zodiax_io
+from zodiax_io import _compat
+from zodiax_io._kinds import KINDS, kinds_of
+
+
+class Sentinel:
+    """Holds nothing; its instances are told apart by identity alone."""
+
+
+UNSET = Sentinel()
+
+
+class Mode(enum.StrEnum):
+    TRAIN = "train"
+
+
+class Flags(enum.IntFlag):
+    A = 4
+    B = 2
+
+
+class Default(eqx.Module):
+    function: Callable[[Any], Any] = lambda x: x + 1
+
+
+class Owner(eqx.Module):
+    scale: float
+
+    def __call__(self, x: Any) -> Any:
+        return self.scale * x
+
+    @classmethod
+    def make(cls) -> Any:
+        return cls(1.0)
+
+
+@jtu.register_pytree_node_class
+class Locked:
+    """Only its flattening can be kept: nobody keeps a lock."""
+
+    def __init__(self, items: Any) -> None:
+        self.items, self._lock = items, threading.Lock()
+
+    def tree_flatten(self) -> Any:
+        return tuple(self.items.values()), tuple(self.items)
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, children: Any) -> Any:
+        return cls(dict(zip(aux, children, strict=True)))
+
+
+class Spline:
+    def __init__(self, knots: Any) -> None:
+        self.knots = knots
+
+
+T = typing.TypeVar("T")
+TOKEN = lineax._solve._qr_token  # a constant in the states of its solvers
+
+
+def double(x: Any) -> Any:
+    return 2 * x
+
+
+def nan(bits: int) -> float:
+    return struct.unpack("<d", struct.pack("<Q", bits))[0]
+
+
+def bits(*values: int, dtype: Any, to: Any) -> Any:
+    return np.array(values, dtype).view(to)
+
+
+NANS = (0x7FF8000000000001, 0xFFF8000000000000, 0x7FF0000000000001)
+HUGE = 10**5000
+STRUCT = np.dtype(
+    [("a", "<f4"), ("b", ">i2", (2, 3)), ("p", [("x", "f8"), ("u", "U2")])]
+)
+ALIGNED = np.dtype([("a", "i1"), ("b", "f8")], align=True)
+PADDED = np.dtype(
+    {"names": ["x", "y"], "formats": ["f4", "i8"], "offsets": [4, 16], "itemsize": 32}
+)
+SUMMER = dt.timezone(dt.timedelta(hours=2, seconds=7), "CEST")
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+KEYS = ("threefry2x32", "rbg", "unsafe_rbg")
+
+
+def read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    array.flags.writeable = False
+    return array
+
+
+# For each kind, objects that only this kind keeps.
+EXAMPLES: dict[str, list[Any]] = {
+    "none": [None],
+    "bool": [True, False],
+    "int": [0, -1, 2**63 - 1, 2**63, 2**64, -(2**63), -(2**63) - 1, HUGE, -HUGE],
+    "float": [-0.0, 0.1, 5e-324, float("inf"), *map(nan, NANS)],
+    "complex": [1j, complex(-0.0, -0.0), complex(nan(NANS[0]), float("-inf"))],
+    "str": ["", "日本 🦊", "a\x00b", "\ud800", "x\udfffy", "\ufeffé", "a" * 70_000],
+    "bytes": [b"", bytes(range(256)), b"a" * 70_000],
+    "bytearray": [bytearray(), bytearray(b"\x00\xff")],
+    "constant": [..., NotImplemented],
+    "slice": [slice(None), slice(1, None, -2), slice("a", (1, 2), 0.5)],
+    "range": [range(0), range(5, -5, -2), range(10**20)],
+    "enum": [
+        *Colour,
+        *Level,
+        Mode.TRAIN,
+        *Access,
+        Access.READ | Access.RUN,
+        Access(0),
+        Flags.A | Flags.B,
+        Flags(9),
+        jax.lax.Precision.HIGH,
+    ],
+    "date": [dt.date.min, dt.date(2024, 2, 29)],
+    "time": [dt.time(23, 59, 59, 999_999, fold=1), dt.time(1, tzinfo=dt.UTC)],
+    "datetime": [
+        dt.datetime(2024, 10, 27, 2, 30, 0, 5, fold=1),
+        dt.datetime(2024, 7, 1, tzinfo=SUMMER),
+        dt.datetime(2024, 7, 1, tzinfo=BERLIN),
+    ],
+    "timedelta": [dt.timedelta(-1, 5, 7), dt.timedelta.max],
+    "timezone": [dt.UTC, SUMMER, dt.timezone(-dt.timedelta(hours=3)), BERLIN],
+    "uuid": [uuid.UUID(int=2**128 - 1)],
+    "fraction": [fractions.Fraction(-3, 10**25)],
+    "decimal": [decimal.Decimal(x) for x in ("1.10", "-0E-7", "sNaN123", "-Infinity")],
+    "path": [
+        pathlib.Path("a/b.txt"),
+        pathlib.PurePosixPath("/x/../y"),
+        pathlib.PureWindowsPath("C:\\a"),
+        pathlib.PurePosixPath("\udcff"),
+    ],
+    "jax": [
+        jnp.arange(6.0).reshape(2, 3),
+        jnp.zeros((3, 0)),
+        jnp.asarray(1.5),  # weakly typed
+        jnp.asarray(2) + 1,
+        jnp.asarray(1j),
+        jnp.full(3, 2.0) * 1,
+        jax.lax.bitcast_convert_type(
+            jnp.array([0x7FC00001, 0xFFC00000, 0x7F800001, 0x80000000], jnp.uint32),
+            jnp.float32,
+        ),
+        jax.device_put(jnp.arange(3), jax.devices()[0]),
+        jnp.arange(100_000),
+    ],
+    "key": [jr.key(3, impl=impl) for impl in KEYS]
+    + [jr.split(jr.key(4, impl=impl), (2, 3))[:n] for impl in KEYS for n in (0, 2)],
+    "numpy": [
+        np.array(1.5),
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2),
+        np.arange(20)[::-3],
+        np.broadcast_to(np.float32(1.5), (3, 2)),
+        read_only(np.arange(4)),
+        np.frombuffer(bytearray(33), np.uint8)[1:].view(np.float64),
+        bits(*NANS, 1 << 63, dtype=np.uint64, to=np.float64),
+        np.arange(5, dtype=">c16"),
+        np.array([1.1, np.inf], np.longdouble) / 3,
+        np.array([1, 2], np.longlong),
+        np.array(["2020-01-01", "NaT"], "M8[25s]"),
+        np.array([3, "NaT"], "m8"),
+        np.array(["a\x00", "日本", "🦊"]),
+        np.array([b"a", b"bc\x00d"]),
+        np.zeros(3, "U0"),
+        np.array([b"abc"], "V3"),
+        np.zeros((3, 2), STRUCT),
+        np.ones(2, ALIGNED),
+        np.ones(2, PADDED),
+        np.zeros(2, [(("a title", "a"), "f4"), ("b", "i4")]),
+        np.zeros(2, [("é", "f4"), ("a b", "i4")]),
+        np.zeros(3, [("a", ml_dtypes.bfloat16), ("b", "f4")]),
+        np.zeros(3, np.dtype([])),
+        np.zeros(3, jax.dtypes.float0),
+        np.ones((1,) * 64),
+        np.zeros((0, 3), ml_dtypes.int4),
+    ],
+    "scalar": [
+        *(np.dtype(name).type(1) for name in "?bhilqBHILQefdgFDG"),
+        *(np.ones(1, dtype)[0] for dtype in EXTENDED_DTYPES),
+        np.float64(-0.0),
+        np.float64(nan(NANS[0])),
+        np.datetime64("NaT"),
+        np.datetime64("2024-01-01T00:00", "25m"),
+        np.timedelta64(5, "D"),
+        np.str_("é\ud800"),
+        np.bytes_(b"a\x00b"),
+        np.void(b"abc"),
+        np.ones(1, STRUCT)[0],
+    ],
+    "dtype": [
+        *NUMPY_DTYPES,
+        *EXTENDED_DTYPES,
+        *(STRUCT, ALIGNED, PADDED, np.dtype(("f4", (2, 3))), np.dtype(np.longdouble)),
+        *(jr.key(0, impl=impl).dtype for impl in KEYS),
+    ],
+    "scalar_type": [jnp.float32, jnp.bfloat16, jnp.int4, jnp.bool_],
+    "shape_dtype": [
+        jax.ShapeDtypeStruct((2, 3), jnp.bfloat16),
+        jax.ShapeDtypeStruct((), jnp.float32, weak_type=True),
+        jax.ShapeDtypeStruct((4,), jr.key(0).dtype),
+    ],
+    "partition_spec": [PartitionSpec(), PartitionSpec(("x", "y"), None, "z")],
+    "function": [jnp.sin, jax.nn.relu, np.tanh, double, len],
+    "filter_jit": [eqx.filter_jit(Owner(2.0)), eqx.filter_jit(eqx.nn.Identity())],
+    "jit": [jax.jit(double), jax.jit(jnp.sum, static_argnames="axis", inline=True)],
+    "transform": [
+        jax.vmap(jnp.sin, in_axes=(0,), axis_name="batch"),
+        jax.grad(double),
+        jax.value_and_grad(double, has_aux=True),
+        jax.jacfwd(jax.jacrev(double)),
+        jax.checkpoint(double),
+        jnp.vectorize(double, signature="(n)->()"),
+        jax.vmap(jax.jit(jax.grad(double))),
+    ],
+    "closure": [jax.nn.initializers.normal(0.1), jax.nn.initializers.he_normal()],
+    "unravel": [ravel_pytree({"a": jnp.ones(2), "b": (1.0, 2)})[1]],
+    "jax_partial": [
+        jtu.Partial(jnp.power, jnp.ones(2)),
+        jtu.Partial(functools.partial(jnp.sum, axis=1), keepdims=True),
+    ],
+    "partial": [
+        functools.partial(jnp.sum, axis=0),
+        functools.partial(jnp.add, jnp.ones(2)),
+        functools.partial(functools.partial(jnp.clip, min=0), max=1),
+    ],
+    "method": [Owner.make],
+    "placeholder": [zodiax_io.Placeholder("f", "lambda x: x", "model.f")],
+    "jaxtyping": [
+        Float[Array, "a b"],
+        Int[np.ndarray, "..."],
+        Bool[Array, ""],
+        PyTree[Float[Array, "*batch 3"]],
+        PyTree[int],
+    ],
+    "annotation": [
+        *(list[int], dict[str, list[int]], tuple[int, ...], int | None, type[int]),
+        *(typing.Optional[int], typing.Union[int, str], typing.Literal["a", 3, None]),  # noqa: UP007, UP045
+        *(typing.List[int], typing.Tuple[int, str], typing.ClassVar[int]),  # noqa: UP006
+        *(typing.Callable[[int, str], float], Callable[..., Any]),
+        typing.Annotated[int, "unit"],
+        typing.ForwardRef("Box"),
+    ],
+    "class": [int, dict, Box, Colour, np.float32, np.ndarray, jax.Array, ValueError],
+    "namedtuple": [Point(jnp.ones(2), Point(1)), jnp.linalg.eigh(jnp.eye(2))],
+    "tuple": [(), (1, (2, None))],
+    "list": [[], [1, [jnp.ones(1)]]],
+    "deque": [
+        collections.deque(),
+        collections.deque([1, 2], maxlen=5),
+        collections.deque(maxlen=0),
+    ],
+    "set": [set(), {1, "a", None, (1, 2), 2.5, Colour.RED}],
+    "frozenset": [frozenset(), frozenset([1, frozenset([2])])],
+    "dict": [
+        {},
+        dict.fromkeys("zyxab", 1),
+        {"node_type": "leaf", "kind": "same", "value": 0, "": 1, "\ud800": 2},
+        {2: 1, 1: 2},
+        {(1, "b"): 1, (1, "a"): 2},
+        {1.5: 1, float("inf"): 2, -0.0: 3},
+        {Level.HIGH: 1, Level.LOW: 2},
+    ],
+    "ordereddict": [collections.OrderedDict([("z", 1), ("a", jnp.ones(2))])],
+    "defaultdict": [
+        collections.defaultdict(list, {"b": [1], "a": [jnp.ones(1)]}),
+        collections.defaultdict(None, {1: 2}),
+        collections.defaultdict(functools.partial(collections.defaultdict, int)),
+    ],
+    "mappingproxy": [types.MappingProxyType({"b": 1, "a": 2})],
+    "namespace": [types.SimpleNamespace(b=1, a=[2])],
+    "missing": [_compat.equinox_missing()],
+    "module": [Box(1, "a"), eqx.nn.Linear(2, 3, key=jr.key(0)), Default(jnp.sin)],
+    "dataclass": [Config(1, [2]), Slotted({"a": 1}), Registered(jnp.ones(2), "n")],
+    "token": [TOKEN],
+    "registered": [Node((1, jnp.ones(2)), "aux")],
+    "node": [Locked({"a": jnp.ones(2)})],
+    "treedef": [
+        jtu.tree_structure({"b": 1, "a": [2, None]}),
+        jtu.tree_structure(Box(1, "x")),
+        jtu.tree_structure(Point(1, collections.OrderedDict(b=1, a=2))),
+    ],
+    "object": [object()],
+    "singleton": [UNSET, T],
+    "marker": [Sentinel()],
+}
+# Kinds whose rows are there to refuse, with advice; and one met only within others.
+REFUSING = {"tracer", "ndarray", "subclass", "unnamed"}
+APART = {"default"}
+
+CASES = [
+    pytest.param(name, example, id=f"{name}-{i}")
+    for name, examples in EXAMPLES.items()
+    for i, example in enumerate(examples)
+]
+
+
+def test_every_kind_has_an_example():
+    """No kind joins the table without an example here."""
+    names = {kind.name for kind in KINDS if "." not in kind.name}
+    assert names == set(EXAMPLES) | REFUSING | APART
+
+
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_an_example_is_of_its_kind(name, example):
+    """The table recognises each example by the row that is meant."""
+    assert zodiax_io.build_structure(example)["kind"] == name
+
+
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_an_example_comes_back_as_a_leaf(name, example):
+    """Each kind is kept alone, and among others in a container."""
+    survives(example)
+    survives({"b": [example], "a": 1.0})
+
+
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_an_example_comes_back_from_a_static_field(name, example):
+    """Each kind is kept in a static field, alone and in a container."""
+    survives(box(1.0, example))
+    survives(box(jnp.ones(2), {"k": (example,)}))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_kind_says_what_it_keeps(kind):
+    """Each row has a line for the documentation, but those that only refuse."""
+    assert bool(kind.keeps) == (kind.name not in REFUSING)
+
+
+@given(leaves)
+def test_some_kind_keeps_every_leaf(leaf):
+    """The first row that takes a leaf of the strategies is one that keeps it."""
+    assert zodiax_io.build_structure(leaf)["kind"] in {
+        k.name for k in kinds_of(type(leaf))
+    }
+
+
+def test_a_nameless_default_comes_back_by_its_class():
+    """A lambda that is the default of a field is found again there."""
+    loaded = survives(Default())
+    assert loaded.function is Default().function
+    assert zodiax_io.build_structure(Default())["node"]["function"]["kind"] == "default"
+
+
+# Arrays -------------------------------------------------------------------------------
+
+
+def every_value(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """All bit patterns of a dtype of one or two bytes."""
+    if dtype.itemsize == 2:
+        return np.arange(2**16, dtype=np.uint16).view(dtype)
+    widths = {"bool": 1, "int2": 2, "uint2": 2, "int4": 4, "uint4": 4}
+    widths |= {"float4_e2m1fn": 4, "float6_e2m3fn": 6, "float6_e3m2fn": 6}
+    return np.arange(2 ** widths.get(dtype.name, 8), dtype=np.uint8).view(dtype)
+
+
+SMALL = [
+    d for d in (*NUMPY_DTYPES, *EXTENDED_DTYPES) if d.itemsize <= 2 and d.kind != "S"
+]
+
+
+@pytest.mark.parametrize("dtype", SMALL, ids=str)
+def test_every_bit_pattern_of_a_small_dtype_comes_back(dtype):
+    """No value of an 8 or 16 bit dtype is changed, in NumPy or in JAX."""
+    values = every_value(dtype)
+    survives(values)
+    if dtype in JAX_DTYPES:
+        survives(jnp.asarray(values))
+
+
+@pytest.mark.parametrize("dtype", [*NUMPY_DTYPES, *EXTENDED_DTYPES], ids=str)
+@pytest.mark.parametrize("shape", [(), (0,), (1, 1), (2, 3)], ids=str)
+def test_every_dtype_and_shape_comes_back(dtype, shape):
+    """Arrays keep dtype, shape and order, whatever they are."""
+    array = np.zeros(shape, dtype)
+    survives([array, np.asfortranarray(array)])
+
+
+def test_64_bit_arrays_come_back_where_jax_has_them():
+    """With x64, JAX arrays of 64 bits are 64 bits wide after loading."""
+    with jax.enable_x64(True):
+        loaded = survives([jnp.arange(3.0), jnp.uint64(2**64 - 1), jnp.asarray(1.5)])
+        assert loaded[0].dtype == jnp.float64
+
+
+def test_a_loaded_array_is_ones_own():
+    """A loaded NumPy array can be written to, and shares no memory with another."""
+    a, b = survives([np.zeros(4), np.zeros(4)])
+    a[:] = 1
+    assert not b.any()
+
+
+def test_padding_of_structs_is_not_kept():
+    """The same values give the same bytes, whatever lies between the fields."""
+    dirty = np.frombuffer(bytearray(b"\xff" * 64), PADDED).copy()
+    clean = np.zeros(2, PADDED)
+    for name in PADDED.names:
+        dirty[name] = clean[name] = 3
+    files = [io.BytesIO(), io.BytesIO()]
+    for file, array in zip(files, (dirty, clean), strict=True):
+        zodiax_io.serialise(file, array)
+    assert files[0].getvalue() == files[1].getvalue()
+
+
+# Containers ---------------------------------------------------------------------------
+
+
+def test_dict_keys_of_every_sort_come_back_in_order():
+    """A dict keeps keys that JAX could not even sort, and their order."""
+    marker = object()
+    tree = {"b": 1, 3: jnp.ones(1), None: 2, (1, None): 3, b"b": 4, 1.5: 5, True: 6}
+    tree |= {Colour.RED: 7, frozenset([1]): 8, jnp.sin: 9, int: 10, marker: [marker]}
+    tree |= {np.int64(70): 11, np.str_("x"): 12, Point(1, 2): 13, 2**70: 14}
+    loaded = survives(tree)
+    assert list(loaded)[:3] == ["b", 3, None]
+
+
+def test_a_shared_dict_with_unsortable_keys_comes_back_shared():
+    """What JAX cannot flatten can still be met twice."""
+    odd = {"b": jnp.ones(1), 3: jnp.zeros(2)}
+    loaded = survives([odd, odd])
+    assert loaded[0] is loaded[1]
+
+
+def test_dict_keys_that_are_dataclasses_come_back():
+    """A frozen dataclass serves as a key, for Python made its hash."""
+    survives({Slotted(1): "a", Slotted((2, "b")): "c"})
+
+
+def test_shared_objects_stay_shared():
+    """What was one object is one object again, and what was two stays two."""
+    array, items, marker = jnp.ones(3), [1], object()
+    tree = {"a": [array, array, jnp.ones(3)], "b": (items, items, [1])}
+    loaded = survives([tree, tree, box(marker, marker), {marker: np.ones(1)}])
+    assert loaded[0] is loaded[1]
+    assert loaded[0]["a"][0] is loaded[0]["a"][1]
+    assert loaded[0]["b"][0] is not loaded[0]["b"][2]
+
+
+def test_a_diamond_of_shared_lists_takes_linear_time():
+    """Twelve nodes that reach thousands of leaves are twelve nodes in the file."""
+    tree: Any = [1.5]
+    for _ in range(12):
+        tree = [tree, tree]
+    loaded = survives(tuple(tree))
+    assert loaded[0] is loaded[1]
+
+
+def test_a_tree_that_shares_too_much_is_refused():
+    """A tree in which JAX would see more nodes than memory holds is not saved."""
+    tree: Any = ()
+    for _ in range(60):
+        tree = types.SimpleNamespace(a=tree, b=tree)
+    with pytest.raises(zodiax_io.SerialisationError, match="shares so much"):
+        zodiax_io.build_structure(tree)
+
+
+# Refused ------------------------------------------------------------------------------
+
+
+def text_of_refusal(tree: Any) -> str:
+    with pytest.raises(zodiax_io.SerialisationError) as caught:
+        zodiax_io.build_structure(tree)
+    return str(caught.value)
+
+
+def test_an_unknown_object_is_refused_with_its_path():
+    """The error names the class, the path, and what to do."""
+    assert text_of_refusal({"psf": [Spline([1.0])]}) == (
+        "Cannot serialise a `test_kinds.Spline` at `model['psf'][0]`. Make it a "
+        "pytree, or register a kind for it with `zodiax_io.register_kind`."
+    )
+
+
+def test_an_array_of_objects_is_refused():
+    """Python objects in arrays are refused, with something to keep instead."""
+    assert text_of_refusal(box(1, np.array([None]))) == (
+        "Cannot serialise a `numpy.ndarray` at `model.label`. Its dtype object refers "
+        "to Python objects. Keep a numeric array, or lists of plain values, instead."
+    )
+
+
+def test_a_subclass_of_an_array_is_refused():
+    """Masked arrays and their kin keep more than values, so they are refused."""
+    assert text_of_refusal([np.ma.masked_array([1.0], [True])]) == (
+        "Cannot serialise a `numpy.ma.MaskedArray` at `model[0]`. Subclasses of "
+        "`numpy.ndarray` keep more than their values. Convert it by `numpy.asarray`."
+    )
+
+
+def test_a_deleted_array_is_refused():
+    """A donated buffer is named as such."""
+    array = jnp.ones(3)
+    array.delete()
+    assert text_of_refusal(array).endswith(
+        "Its buffer has been deleted or donated. Save before giving it to a function "
+        "that donates its arguments."
+    )
+
+
+def test_a_tracer_is_refused():
+    """Saving inside of a transformation fails with the reason."""
+    with pytest.raises(zodiax_io.SerialisationError, match="It is a tracer"):
+        jax.jit(zodiax_io.build_structure)(1.0)
+
+
+class Words(dict[str, int]):
+    """A dict with more than its items."""
+
+
+class Metre(float):
+    """A float with a unit."""
+
+
+class Unhashed:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 3
+
+
+class Pixels(NamedTuple):
+    x: int
+
+
+class Holding(Pixels):
+    """A namedtuple with a `__dict__`."""
+
+
+def holding() -> Holding:
+    pixels = Holding(1)
+    pixels.note = "more"
+    return pixels
+
+
+def local_class() -> Any:
+    class Local(eqx.Module):
+        pass
+
+    return Local()
+
+
+REFUSED = {
+    "a subclass of dict": (Words(a=1), "A subclass of `dict` may hold more"),
+    "a subclass of float": (Metre(1.5), "A subclass of `float` may hold more"),
+    "a counter": (collections.Counter("ab"), "A subclass of `dict` may hold more"),
+    "a namedtuple with attributes": (holding(), "attributes beside its fields"),
+    "a local class": (local_class(), "is defined inside a function"),
+    "a generator": ((x for x in ()), "Make it a pytree"),
+    "a lock": (threading.Lock(), "Make it a pytree"),
+    "an open file": (io.BytesIO(), "Make it a pytree"),
+    "a module": (np, "Make it a pytree"),
+    "a random generator": (np.random.default_rng(0), "Make it a pytree"),
+    "strings of any width": (np.array(["a"], "T"), "refers to Python objects"),
+    "a dtype with metadata": (
+        np.dtype("f4", metadata={"unit": "m"}),
+        "carries metadata",
+    ),
+    "a key with a hash of its own": ({Unhashed(): 1}, "writes its own"),
+    "colliding keys": (
+        {i * (2**61 - 1): i for i in range(100)},
+        "share one hash value",
+    ),
+    "a record array": (np.rec.array([(1, 2.0)]), "Subclasses of `numpy.ndarray`"),
+    "a sharding": (jax.sharding.SingleDeviceSharding(jax.devices()[0]), "Make it a"),
+    "a device": (jax.devices()[0], "Make it a pytree"),
+    "dimensions to be computed": (Float[Array, "{n}+1"], "are to be computed"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_kept_is_refused(what):
+    """Nothing is kept by half: what cannot come back whole is refused."""
+    tree, words = REFUSED[what]
+    assert words in text_of_refusal({"here": tree})
+    assert "`model['here']" in text_of_refusal({"here": tree})
+
+
+def test_a_refused_object_leaves_no_file(tmp_path):
+    """The disk is not touched before all of the tree has been judged."""
+    with pytest.raises(zodiax_io.SerialisationError):
+        zodiax_io.serialise(tmp_path / "model.zdx", [jnp.ones(3), threading.Lock()])
+    assert list(tmp_path.iterdir()) == []
+
+
+# One's own kinds ----------------------------------------------------------------------
+
+
+class Curve:
+    def __init__(self, knots: Any) -> None:
+        self.knots = knots
+
+
+class Smooth(Curve):
+    pass
+
+
+@pytest.fixture(scope="module")
+def curve_kind():
+    if not any(kind.name == "tests.curve" for kind in KINDS):
+        zodiax_io.register_kind(
+            "tests.curve",
+            Curve,
+            encode=lambda curve: {"knots": curve.knots},
+            decode=lambda cls, tree: cls(tree["knots"]),
+        )
+
+
+@pytest.mark.usefixtures("curve_kind")
+def test_a_registered_kind_is_kept():
+    """`register_kind` teaches a class and its subclasses, shared objects included."""
+    curve = Curve(np.arange(3.0))
+    loaded = survives({"a": curve, "b": [curve], "c": Smooth([1])})
+    assert loaded["a"] is loaded["b"][0]
+
+
+@pytest.mark.usefixtures("curve_kind")
+@pytest.mark.parametrize("name", ["curve", "tests.curve"])
+def test_a_kind_needs_a_name_of_its_own(name):
+    """A kind without a dot in its name, or with a name that is taken, is refused."""
+    with pytest.raises(zodiax_io.ArgumentError):
+        zodiax_io.register_kind(
+            name, Spline, encode=vars, decode=lambda cls, tree: None
+        )
+
+
+def test_the_comparison_of_these_tests_is_strict():
+    """`differences` sees what no `==` would."""
+    one, list_ = jnp.float32(1), [1]
+    different = [
+        (1, True),
+        (1, 1.0),
+        (0.0, -0.0),
+        (nan(NANS[0]), nan(NANS[1])),
+        (one, np.float32(1)),
+        (jnp.asarray(1.0), one),
+        (np.zeros(2), np.zeros(2, ">f8")),
+        (np.zeros((2, 2)), np.zeros((2, 2), order="F")),
+        (np.zeros(2), read_only(np.zeros(2))),
+        ([list_, list_], [[1], [1]]),
+        ([[1], [1]], [list_, list_]),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ((1,), [1]),
+        (Point(1, 2), (1, 2)),
+        (Box(1, "a"), Box(1, "b")),
+        (lambda: 1, lambda: 1),
+        (jr.key(0), jr.key(0, impl="rbg")),
+        ({1, 2}, {1, 3}),
+        (Colour.RED, Colour.BLUE),
+        (jtu.tree_structure([1]), jtu.tree_structure((1,))),
+        (eqx.filter_jit(Owner(1.0)), eqx.filter_jit(Owner(2.0))),
+        (jax.vmap(double), jax.vmap(double, in_axes=1)),
+    ]
+    assert [i for i, pair in enumerate(different) if not differences(*pair)] == []
+    assert [i for i, (a, _) in enumerate(different) if differences(a, a)] == []
