@@ -45,7 +45,7 @@ _JIT = type(jax.jit(lambda: None))
 def differences(a: Any, b: Any) -> list[str]:
     """Where `b` is not what `a` is, one sentence each; nothing if it is a true copy."""
     comparison = _Comparison()
-    waiting = [(a, b, "")]
+    waiting = [(a, b, "tree")]
     while waiting and len(comparison.found) < _LIMIT:
         waiting.extend(reversed(comparison.children(*waiting.pop())))
     if not comparison.found and comparison.comparable:
@@ -76,7 +76,7 @@ def treedef_differences(a: Any, b: Any) -> list[str]:
 
 
 class _Comparison:
-    """Which objects stand for which: sharing must be the same on both sides."""
+    """What has been found, and which objects stand for which."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -90,23 +90,19 @@ class _Comparison:
     def children(self, a: Any, b: Any, path: str) -> list[tuple[Any, Any, str]]:
         """Note what differs at one node, and return its children, in pairs."""
         if type(a) is not type(b):
-            self._note(path, f"{_name(type(a))} became {_name(type(b))}: {b!r:.80}")
+            names = f"{_name(type(a))} became {_name(type(b))}"
+            self.found.append(f"{path}: {names}: {b!r:.80}")
             return []
         rule, has_identity = _rule_for(type(a))
-        if has_identity and self._met(a, b, path):
-            return []
-        if a is b:
+        if (has_identity and self._met(a, b, path)) or a is b:
             return []
         if type(a).__eq__ in _BY_IDENTITY or _is_nan(a) or _is_unsortable(a):
             self.comparable = False
         results = list(rule(a, b))
         for found in results:
             if isinstance(found, str):
-                self._note(path, found)
+                self.found.append(f"{path}: {found}")
         return [(x[0], x[1], path + x[2]) for x in results if isinstance(x, tuple)]
-
-    def _note(self, path: str, what: str) -> None:
-        self.found.append(f"{path or 'the tree'}: {what}")
 
     def _met(self, a: Any, b: Any, path: str) -> bool:
         """Whether two objects were compared before; checks who stands for whom."""
@@ -114,10 +110,12 @@ class _Comparison:
         known = self._counterpart.get(id(a))
         if known is not None:
             if known != id(b):
-                self._note(path, f"a shared {_name(type(a))} is shared no more")
+                self.found.append(
+                    f"{path}: a shared {_name(type(a))} is shared no more"
+                )
             return True
         if self._original.get(id(b), id(a)) != id(a):
-            self._note(path, f"two {_name(type(a))} became one")
+            self.found.append(f"{path}: two {_name(type(a))} became one")
         self._counterpart[id(a)] = id(b)
         self._original[id(b)] = id(a)
         return False
@@ -158,8 +156,7 @@ def _fields(*names: str) -> Callable[[Any, Any], Found]:
     return rule
 
 
-def _other_object(a: Any, b: Any) -> Found:
-    yield f"{a!r:.120} became another object, {b!r:.120}"
+_other_object = _same(id)
 
 
 def _sequence(a: Any, b: Any) -> Found:
@@ -197,8 +194,8 @@ def _sortable(x: Any) -> tuple[str, Any]:
 
 def _layout(dtype: Any) -> Any:
     """All that a dtype says: its text has byte order, offsets, titles and padding."""
-    more = ("char", "alignment", "isalignedstruct")
-    return type(dtype), repr(dtype), [getattr(dtype, name, None) for name in more]
+    more = [getattr(dtype, name, None) for name in ("char", "isalignedstruct")]
+    return type(dtype), repr(dtype), more
 
 
 def _numpy(a: Any, b: Any) -> Found:
@@ -228,11 +225,10 @@ def _same_data(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
 
 
 def _jax(a: jax.Array, b: jax.Array) -> Found:
-    for what in ("dtype", "shape", "weak_type"):
-        one, other = getattr(a, what, None), getattr(b, what, None)
-        if one != other:
-            yield f"{what} {one} became {other}"
-            return
+    one, other = ((x.dtype, x.shape, getattr(x, "weak_type", None)) for x in (a, b))
+    if one != other:
+        yield f"{one} became {other}"
+        return
     if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
         a, b = jr.key_data(a), jr.key_data(b)
     if np.asarray(a).tobytes() != np.asarray(b).tobytes():

@@ -112,7 +112,7 @@ def _check_target(target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(target: Path) -> Generator[tuple[io.BufferedWriter, Path], None, None]:
+def _temporary(target: Path) -> Generator[tuple[Any, Path], None, None]:
     """A new file beside the target, with the rights that it has or would get."""
     name = f".{target.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}"
     path = target.with_name(name)
@@ -141,7 +141,7 @@ def _copy_rights(target: Path, descriptor: int) -> None:
         os.fchown(descriptor, -1, then.st_gid)
 
 
-def _finish(file: io.BufferedWriter, durable: bool) -> None:
+def _finish(file: Any, durable: bool) -> None:
     file.flush()
     if durable:
         # A failed fsync is never retried: the kernel may have dropped the pages.
@@ -266,13 +266,16 @@ def write_to(file: Any, write: Callable[[Any], bytes]) -> None:
 
     Raises
     ------
-    SaveError
-        If the file cannot be written to.
+    SaveError, ArgumentError
+        If the file cannot be written to, or is open as text.
     """
     try:
         write(file)
-    except (OSError, ValueError, TypeError) as error:
-        # A closed file is a ValueError, one that is open as text a TypeError.
+    except TypeError as error:
+        raise ArgumentError(
+            f"The file object does not take bytes: {error}. Open it in binary mode."
+        ) from error
+    except (OSError, ValueError) as error:  # a closed file is a ValueError
         raise SaveError(f"Cannot save to the file object: {error}.") from error
 
 

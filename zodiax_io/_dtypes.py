@@ -215,9 +215,7 @@ class Record:
 
     def buffer(self) -> Any:
         """The data in the order in which it is stored, as a flat array of bytes."""
-        array = np.asarray(self.source)
-        if array.dtype.fields is not None and array.dtype != FLOAT0:
-            array = _without_padding(array)
+        array = without_padding(np.asarray(self.source))
         flat = array.ravel(order="F" if self.fortran else "C")
         if self.nbytes == 0:
             return np.empty(0, np.uint8)
@@ -232,8 +230,18 @@ def record_of(array: Any) -> Record:
     return Record(array, storage(dtype), tuple(array.shape), fortran)
 
 
-def _without_padding(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy whose padding is zero, so that the same values give the same file."""
+# The ten bytes of an extended float lie in sixteen; the rest is whatever was there.
+_EXTENDED_FLOAT = np.finfo(np.longdouble).nmant == 63
+
+
+def without_padding(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, or a copy with zeros for padding: the same values, the same bytes."""
+    if array.dtype.char in "gG" and _EXTENDED_FLOAT and array.size:
+        flat = np.array(array, order="C").reshape(-1)
+        flat.view(np.uint8).reshape(-1, 16)[:, 10:] = 0
+        return flat.reshape(array.shape)
+    if array.dtype.fields is None or array.dtype == FLOAT0:
+        return array
     clean = np.zeros_like(array, subok=False)
     _copy_fields(clean, array)
     return clean

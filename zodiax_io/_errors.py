@@ -139,4 +139,4 @@ def warn(message: str, category: type[ZodiaxIOWarning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-_OURS = ("zodiax_io", "contextlib")
+_OURS = ("zodiax_io", "contextlib", "jaxtyping")

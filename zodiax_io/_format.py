@@ -196,6 +196,8 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
         for name, expected in _REQUIRED.items():
             if type(plain[name]) is not expected:
                 raise ValueError(f"`{name}` is not a {expected.__name__}")
+        if type(plain["metadata"]) not in (dict, type(None)):
+            raise ValueError("`metadata` is not a dict")
         if not all(type(v) is str for v in plain["versions"].values()):
             raise ValueError("a version is not text")
         if _MARK in bytes(body):

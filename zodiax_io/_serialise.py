@@ -298,7 +298,7 @@ def _load(
     document: _format.Document,
     reader: ArrayReader,
     judge: Judge,
-    structure: dict[str, Any],
+    structure: Any,
     root: str,
     name: str,
     fill: Mapping[str, Any] | None,

@@ -632,7 +632,7 @@ def _changed(
 
 
 def decode(
-    structure: Node,
+    structure: Any,
     found: Survey,
     judge: Judge,
     *,
@@ -730,7 +730,7 @@ def restore(
 
 
 def load_structure(
-    structure: dict[str, Any],
+    structure: Any,
     *,
     trusted: Sequence[Any] | str = (),
     fill: Mapping[str, Any] | None = None,

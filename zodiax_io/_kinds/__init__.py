@@ -98,17 +98,19 @@ def register_kind(
     Examples
     --------
     >>> import zodiax_io
-    >>> class Spline:
-    ...     def __init__(self, knots):
-    ...         self.knots = knots
+    >>> class Mirror:
+    ...     def __init__(self, radius):
+    ...         self.radius = radius
     >>> zodiax_io.register_kind(
-    ...     "mylab.spline",
-    ...     Spline,
-    ...     encode=lambda spline: {"knots": spline.knots},
-    ...     decode=lambda cls, tree: cls(tree["knots"]),
+    ...     "mylab.mirror",
+    ...     Mirror,
+    ...     encode=lambda mirror: {"radius": mirror.radius},
+    ...     decode=lambda cls, tree: cls(tree["radius"]),
     ... )
-    >>> zodiax_io.build_structure(Spline([1.0, 2.0]))["kind"]
-    'mylab.spline'
+    >>> zodiax_io.register(Mirror, alias="mylab.optics:Mirror")
+    <class '...Mirror'>
+    >>> zodiax_io.build_structure(Mirror(2.5))["kind"]
+    'mylab.mirror'
     """
     if type(name) is not str or "." not in name:
         raise ArgumentError(

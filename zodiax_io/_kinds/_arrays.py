@@ -145,7 +145,8 @@ def _encode_scalar(obj: np.generic) -> Parts:
     elif type(obj) is np.bytes_:
         value, dtype = bytes(obj), "bytes"
     else:
-        value, dtype = np.asarray(obj).tobytes(), _described(obj.dtype)
+        value = _dtypes.without_padding(np.asarray(obj)).tobytes()
+        dtype = _described(obj.dtype)
     array = _dtypes.record_of(np.asarray(obj))
     return Parts(value=value, extra={"dtype": dtype}, array=array, mirrored=True)
 

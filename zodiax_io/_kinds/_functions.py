@@ -167,8 +167,8 @@ def _decode_filter_jit(parts: Parts) -> Any:
     bare = object.__new__(_FILTER_JIT)
     held = vars_of(bare)
     held.update(_dynamic_fun=dynamic, _static_fun=static)
-    inner = bare.__wrapped__
-    if isinstance(inner, eqx.Module):
+    inner: Any = bare.__wrapped__
+    if issubclass(type(inner), eqx.Module):
         # Put together from its parts, it holds markers where it has no such attribute.
         for name in _compat.equinox_wrapper_names():
             if vars_of(inner).get(name) is _compat.equinox_missing():
