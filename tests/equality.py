@@ -36,7 +36,6 @@ import zodiax_io
 # What a rule finds: a sentence, or two children to compare and their label.
 Found = Iterator[str | tuple[Any, Any, str]]
 _LIMIT = 20
-# Methods compare their objects by identity.
 _BY_IDENTITY = (object.__eq__, types.MethodType.__eq__)
 _PADDED = (np.longdouble, np.clongdouble) if np.finfo("g").nmant == 63 else ()
 _JIT = type(jax.jit(lambda: None))
@@ -80,8 +79,7 @@ class _Comparison:
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        # Whether JAX can compare the treedefs: it cannot sort every dict, and objects
-        # equal to nothing but themselves (markers, NaN) make them differ.
+        # JAX cannot sort every dict, and what equals only itself makes treedefs differ.
         self.comparable = True
         self._counterpart: dict[int, int] = {}
         self._original: dict[int, int] = {}
@@ -99,9 +97,7 @@ class _Comparison:
         if type(a).__eq__ in _BY_IDENTITY or _is_nan(a) or _is_unsortable(a):
             self.comparable = False
         results = list(rule(a, b))
-        for found in results:
-            if isinstance(found, str):
-                self.found.append(f"{path}: {found}")
+        self.found += [f"{path}: {text}" for text in results if isinstance(text, str)]
         return [(x[0], x[1], path + x[2]) for x in results if isinstance(x, tuple)]
 
     def _met(self, a: Any, b: Any, path: str) -> bool:
@@ -322,7 +318,7 @@ _ALIASES = (types.GenericAlias, types.UnionType, *map(type, _FORMS))
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, np.ufunc, _JIT)
 # Types, their rule, and whether identity matters: whether sharing can be seen.
 _RULES: tuple[tuple[tuple[type, ...], Callable[[Any, Any], Found], bool], ...] = (
-    ((np.generic,), lambda a, b: _numpy(np.asarray(a), np.asarray(b)), False),
+    ((np.generic,), lambda a, b: _numpy(np.array(a), np.array(b)), False),
     ((np.ndarray,), _numpy, True),
     ((jax.Array,), _jax, True),
     ((np.dtype,), _same(_layout), False),

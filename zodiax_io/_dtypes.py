@@ -236,7 +236,7 @@ _EXTENDED_FLOAT = np.finfo(np.longdouble).nmant == 63
 
 def without_padding(array: NDArray[Any]) -> NDArray[Any]:
     """The array, or a copy with zeros for padding: the same values, the same bytes."""
-    if array.dtype.char in "gG" and _EXTENDED_FLOAT and array.size:
+    if array.dtype.type in (np.longdouble, np.clongdouble) and _EXTENDED_FLOAT:
         flat = np.array(array, order="C").reshape(-1)
         flat.view(np.uint8).reshape(-1, 16)[:, 10:] = 0
         return flat.reshape(array.shape)

@@ -37,8 +37,8 @@ from ._trust import Judge, Use, objection
 
 # JAX's own limit is some 990 levels, less what the caller's stack uses of it.
 MAX_DEPTH = 500
-# What a tree may grow to once everything shared in it is counted each time it appears.
-MAX_NODES = 20_000_000
+# How many nodes may be met again within something shared: to JAX each counts anew.
+MAX_REPEATED = 1_000_000
 
 # Frames of Python for that depth: a few a level, and twice as many under type checks.
 _FRAMES = 12 * MAX_DEPTH
@@ -114,6 +114,7 @@ class _Encoder:
         self.placeholders: list[Placeholder] = []
         self.shared = 0
         self.size = 0
+        self.repeated = 0
         self.depth = 0
 
     def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
@@ -282,10 +283,11 @@ class _Encoder:
                 path_text(path),
             )
         self.size += met.size
-        if self.size > MAX_NODES:
+        self.repeated += met.size
+        if self.repeated > MAX_REPEATED:
             raise SerialisationError(
                 f"Cannot serialise `{path_text(path)}`: the tree shares so much that "
-                f"JAX would see more than {MAX_NODES} nodes in it.",
+                f"JAX would see more than {MAX_REPEATED} nodes again.",
                 path_text(path),
             )
         if "id" not in met.node:
@@ -541,6 +543,7 @@ class _Decoder:
         self.built: dict[int, tuple[Any, int]] = {}
         self.building: set[int] = set()
         self.size = 0
+        self.repeated = 0
 
     def object_of(self, node: Node, path: Path | str) -> Any:
         if node["kind"] == "same":
@@ -554,8 +557,9 @@ class _Decoder:
             if number in self.built:
                 obj, size = self.built[number]
                 self.size += size
-                if self.size > MAX_NODES:
-                    raise self._corrupt(path, f"makes it grow past {MAX_NODES} nodes")
+                self.repeated += size
+                if self.repeated > MAX_REPEATED:
+                    raise self._corrupt(path, "shares so much that JAX would not end")
                 return obj
             if number in self.building:
                 raise self._corrupt(path, "contains itself")
