@@ -79,7 +79,7 @@ class _Comparison:
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        # JAX cannot sort every dict, and what equals only itself makes treedefs differ.
+        # JAX sorts not every dict, and what equals only itself makes treedefs differ.
         self.comparable = True
         self._counterpart: dict[int, int] = {}
         self._original: dict[int, int] = {}
@@ -152,9 +152,6 @@ def _fields(*names: str) -> Callable[[Any, Any], Found]:
     return rule
 
 
-_other_object = _same(id)
-
-
 def _sequence(a: Any, b: Any) -> Found:
     base = next(t for t in (tuple, list, collections.deque) if isinstance(a, t))
     if getattr(a, "maxlen", None) != getattr(b, "maxlen", None):
@@ -220,6 +217,10 @@ def _same_data(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     return one == other
 
 
+def _alone(scalar: np.generic) -> np.ndarray[Any, Any]:
+    return np.array([scalar], scalar.dtype)
+
+
 def _jax(a: jax.Array, b: jax.Array) -> Found:
     one, other = ((x.dtype, x.shape, getattr(x, "weak_type", None)) for x in (a, b))
     if one != other:
@@ -234,13 +235,13 @@ def _jax(a: jax.Array, b: jax.Array) -> Found:
 def _function(a: Any, b: Any) -> Found:
     """A function with a name comes back as itself; others by what they are made of."""
     if _has_name(a):
-        yield from _other_object(a, b)
+        yield from _same(id)(a, b)
     elif type(a) is _JIT:
         yield a.__wrapped__, b.__wrapped__, ".__wrapped__"
         for name in ("static_argnums", "static_argnames", "donate_argnums", "inline"):
             yield getattr(a._jit_info, name), getattr(b._jit_info, name), f".{name}"
     elif getattr(a, "__code__", None) is not getattr(b, "__code__", None):
-        yield from _other_object(a, b)
+        yield from _same(id)(a, b)
     else:
         one, other = a.__closure__ or (), b.__closure__ or ()
         for x, y in zip(one, other, strict=True):
@@ -264,7 +265,7 @@ def _class(a: Any, b: Any) -> Found:
     if hasattr(a, "dim_str"):  # jaxtyping makes a class at each mention
         yield from _fields("dtype", "array_type", "dim_str")(a, b)
     elif not (hasattr(a, "leaftype") and repr(a) == repr(b)):
-        yield from _other_object(a, b)
+        yield from _same(id)(a, b)
 
 
 def _attributes(a: Any, b: Any) -> Found:
@@ -318,11 +319,11 @@ _ALIASES = (types.GenericAlias, types.UnionType, *map(type, _FORMS))
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, np.ufunc, _JIT)
 # Types, their rule, and whether identity matters: whether sharing can be seen.
 _RULES: tuple[tuple[tuple[type, ...], Callable[[Any, Any], Found], bool], ...] = (
-    ((np.generic,), lambda a, b: _numpy(np.array(a), np.array(b)), False),
+    ((np.generic,), lambda a, b: _numpy(_alone(a), _alone(b)), False),
     ((np.ndarray,), _numpy, True),
     ((jax.Array,), _jax, True),
     ((np.dtype,), _same(_layout), False),
-    ((enum.Enum, typing.TypeVar), _other_object, False),
+    ((enum.Enum, typing.TypeVar), _same(id), False),
     ((float,), _same(lambda x: struct.pack("<d", x)), False),
     ((complex,), _same(lambda x: struct.pack("<dd", x.real, x.imag)), False),
     (_PLAIN, _same(lambda x: x), False),
