@@ -772,3 +772,16 @@ def test_wide_trees_come_back():
 def test_many_arrays_come_back():
     """Thousands of small JAX arrays are read in groups, and none is confused."""
     survives([jnp.asarray(np.full(3, i, np.float32)) for i in range(3_000)])
+
+
+def test_a_field_that_the_class_has_lost_is_an_error():
+    """A field of the file that is none of the class is never set in silence."""
+    structure = zodiax_io.build_structure(eqx.nn.Identity())
+    structure["node"]["gain"] = zodiax_io.build_structure(2.0)
+    with pytest.raises(zodiax_io.ClassChangedError) as caught:
+        zodiax_io.load_structure(structure)
+    assert str(caught.value) == (
+        "The structure: the fields of `equinox.nn:Identity` at `model` are not those "
+        "that were saved: the file has `gain`, which the class has not. Load it with "
+        "the release of `equinox` that wrote the file."
+    )

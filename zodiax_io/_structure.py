@@ -642,7 +642,7 @@ def decode(
     *,
     arrays: Mapping[int, Any] | None,
     fill: Mapping[str, Any] | None = None,
-    file: str = "the structure",
+    file: str = "The structure",
     root: str = "model",
 ) -> Any:
     """Put together a structure whose names `judge` has accepted."""

@@ -344,6 +344,8 @@ def _encode_object(
                 f"It holds an attribute {name!r} that hides one of its class. "
                 "Declare it as a field."
             )
+    if rest:
+        extra["beside"] = list(rest)
     static += tuple(rest)
     return Parts(
         {**children, **rest}, static=static, is_node=is_node, extra=extra, refers=cls
@@ -399,16 +401,16 @@ _PLAIN_ATTRIBUTES = (
 
 def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     cls, children = parts.refers, _named(parts)
-    absent = parts.extra.get("absent", [])
+    absent, beside = parts.extra.get("absent", []), parts.extra.get("beside", [])
     missing = [name for name in fields if name not in children and name not in absent]
     surplus = [name for name in absent if name not in fields]
-    wrapping = issubclass(cls, eqx.Module)
+    # What was no field when saved may be none now; what was one must be one still.
+    allowed = {"__orig_class__"}
+    if issubclass(cls, eqx.Module):
+        allowed.update(_WRAPPER_NAMES)
     for name in children:
-        if name in fields or (wrapping and name in (*_WRAPPER_NAMES, "__orig_class__")):
-            continue
-        if name == "__orig_class__":
-            continue
-        if not _may_hold(cls, name):
+        undeclared = name in beside and (name in allowed or _may_hold(cls, name))
+        if name not in fields and not undeclared:
             surplus.append(name)
     if missing or surplus:
         raise FieldsChanged(missing, surplus)
@@ -550,7 +552,8 @@ def _encode_registered(obj: Any) -> Parts | None:
         assert flat is not None
         fresh = state_of(_compat.unflatten_once(cls, flat[1], flat[0]), {})[1]
         held.update({name: fresh[name] for name in hashes if name in fresh})
-    return Parts(children=held, by_leaves=True, refers=cls)
+    extra = {"beside": list(held)} if held else {}
+    return Parts(children=held, by_leaves=True, refers=cls, extra=extra)
 
 
 def _decode_registered(parts: Parts) -> Any:
