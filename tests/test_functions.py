@@ -266,7 +266,46 @@ PARTIALS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("what", PARTIALS)
 def test_a_partial_comes_back(what):
     """Partials of every package come back with function and arguments."""
-    survives({"leaf": PARTIALS[what](), "pair": [PARTIALS[what]()] * 2})
+    tree = {"leaf": PARTIALS[what](), "pair": [PARTIALS[what]()] * 2}
+    survives(tree, trusted=[__name__])
+
+
+OWN_PARTIALS = {
+    "functools": lambda: functools.partial(plain, 1.0),
+    "jax": lambda: jtu.Partial(plain, 1.0),
+    "equinox": lambda: eqx.Partial(plain, b=1.0),
+    "of a class": lambda: functools.partial(Layer, 2.0),
+    "nested": lambda: functools.partial(functools.partial(plain), 1.0),
+    "of a jitted function": lambda: functools.partial(jax.jit(plain), 1.0),
+    "of a filtered function": lambda: functools.partial(eqx.filter_jit(plain), 1.0),
+    "of a mapped function": lambda: functools.partial(jax.vmap(plain), 1.0),
+    "shared": lambda: [f := jax.jit(plain), functools.partial(f, 1.0)],
+}
+
+
+@pytest.mark.parametrize("what", OWN_PARTIALS)
+def test_arguments_of_ones_own_function_need_trust(what):
+    """A file may name one's own functions, and choose their arguments if trusted."""
+    file = io.BytesIO()
+    zodiax_io.serialise(file, OWN_PARTIALS[what]())
+    file.seek(0)
+    with pytest.raises(zodiax_io.UntrustedError, match="arguments that the file") as e:
+        zodiax_io.deserialise(file)
+    assert e.value.trusted == (__name__,)
+    survives(OWN_PARTIALS[what](), trusted=e.value.trusted)
+
+
+def test_a_partial_without_arguments_needs_no_trust():
+    """What the file adds nothing to is the function itself."""
+    survives([functools.partial(plain), jtu.Partial(plain), eqx.Partial(plain)])
+
+
+def test_a_callable_signature_is_refused():
+    """Python would call it, when JAX asks for the signature of what it wraps."""
+    hostile = functools.partial(jnp.sin)
+    hostile.__signature__ = plain
+    with pytest.raises(zodiax_io.SerialisationError, match="__signature__"):
+        zodiax_io.build_structure(jax.jit(hostile))
 
 
 MADE_HERE: dict[str, Callable[[], Any]] = {

@@ -266,6 +266,10 @@ EXAMPLES: dict[str, list[Any]] = {
     ],
     "closure": [jax.nn.initializers.normal(0.1), jax.nn.initializers.he_normal()],
     "unravel": [ravel_pytree({"a": jnp.ones(2), "b": (1.0, 2)})[1]],
+    "equinox_partial": [
+        eqx.Partial(jnp.add, jnp.ones(2)),
+        eqx.Partial(jnp.clip, min=0.0),
+    ],
     "jax_partial": [
         jtu.Partial(jnp.power, jnp.ones(2)),
         jtu.Partial(functools.partial(jnp.sum, axis=1), keepdims=True),
@@ -290,7 +294,6 @@ EXAMPLES: dict[str, list[Any]] = {
         *(typing.List[int], typing.Tuple[int, str], typing.ClassVar[int]),  # noqa: UP006
         *(typing.Callable[[int, str], float], Callable[..., Any]),
         typing.Annotated[int, "unit"],
-        typing.ForwardRef("Box"),
     ],
     "class": [int, dict, Box, Colour, np.float32, np.ndarray, jax.Array, ValueError],
     "namedtuple": [Point(jnp.ones(2), Point(1)), jnp.linalg.eigh(jnp.eye(2))],

@@ -129,14 +129,14 @@ def jit_function_type() -> type:
 
 
 # Options of `jax.jit` that decide what the jitted function computes or consumes.
-_JIT_OPTIONS = (
-    "static_argnums",
-    "static_argnames",
-    "donate_argnums",
-    "donate_argnames",
-    "keep_unused",
-    "inline",
-)
+_JIT_OPTIONS: dict[str, type] = {
+    "static_argnums": int,
+    "static_argnames": str,
+    "donate_argnums": int,
+    "donate_argnames": str,
+    "keep_unused": bool,
+    "inline": bool,
+}
 
 
 def jit_options(function: Any) -> dict[str, Any] | None:
@@ -161,6 +161,11 @@ def jit_options(function: Any) -> dict[str, Any] | None:
 
 def jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     """`jax.jit` with options as `jit_options` gives them."""
+    for name, value in options.items():
+        expected = _JIT_OPTIONS.get(name)
+        items = value if isinstance(value, list) else [value]
+        if expected is None or not all(type(item) is expected for item in items):
+            raise ValueError(f"`jax.jit` has no such option {name!r:.80}")
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in options.items()
@@ -264,6 +269,9 @@ def transform(name: str, function: Any, options: dict[str, Any]) -> Any:
     """
     if name not in _TRANSFORMS:
         raise ValueError(f"{name!r:.80} is no transformation")
+    unknown = options.keys() - set(inspect.signature(_TRANSFORMS[name]).parameters)
+    if unknown:
+        raise ValueError(f"`jax.{name}` has no option {min(unknown)!r:.80}")
     return _TRANSFORMS[name](function, **options)
 
 
@@ -277,6 +285,17 @@ def unravel_type() -> type:
 def equinox_wrapper_names() -> tuple[str, ...]:
     """Attributes that Equinox copies from a wrapped function onto its wrapper."""
     return ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
+
+
+@functools.cache
+def bound_method_type() -> type:
+    """The class of the method of an `equinox.Module`'s instance, itself a Module."""
+
+    class Example(eqx.Module):
+        def method(self) -> None:
+            pass
+
+    return type(Example().method)
 
 
 @functools.cache

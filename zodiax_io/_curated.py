@@ -226,7 +226,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
             ravel_pytree
         """,
         "equinox": """
-            apply_updates combine error_if filter filter_checkpoint
+            apply_updates combine filter filter_checkpoint
             filter_eval_shape filter_grad filter_hessian filter_jacfwd
             filter_jacrev filter_jit filter_jvp filter_make_jaxpr
             filter_value_and_grad filter_vjp filter_vmap is_array
@@ -441,9 +441,9 @@ PACKAGES = frozenset(
     """
     abcdLux blackjax brax chex coordinax diffrax distrax distreqx dLux dLuxToliman
     dLuxWebbpsf dynamax dynamiqs e3nn_jax equimo equinox evosax exponax flashbax
-    flax flowjax galax gpjax gymnax haiku haliax interpax jax jax_cosmo jax_md jaxdf
-    jaxkd jaxley jaxlib jaxlie jaxopt jaxtyping jraph jumanji kfac_jax lineax mctx
-    ml_dtypes numpy numpyro optax optimistix ott paramax penzai pgx probdiffeq
+    flax flowjax galax gpjax gymnax haiku haliax ihoop interpax jax jax_cosmo jax_md
+    jaxdf jaxkd jaxley jaxlib jaxlie jaxopt jaxtyping jraph jumanji kfac_jax lineax
+    mctx ml_dtypes numpy numpyro optax optimistix ott paramax penzai pgx probdiffeq
     quadax quax quaxed rax rlax signax sympy2jax tensorflow_probability tinygp
     traceax unxt xmmutablemap zodiax
     """.split()
@@ -457,6 +457,13 @@ FRAMEWORKS = frozenset(
     """
     absl beartype equinox etils jax jaxlib jaxtyping ml_dtypes msgpack numpy scipy
     typing_extensions wadler_lindig xxhash
+    """.split()
+)
+
+# Packages whose local functions were read: they touch nothing but their arguments.
+LOCAL_FUNCTIONS = frozenset(
+    """
+    dLux diffrax distreqx flowjax lineax optimistix paramax sympy2jax zodiax
     """.split()
 )
 

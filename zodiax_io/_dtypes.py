@@ -35,7 +35,7 @@ for _alias in ("longlong", "ulonglong"):
         _BY_NAME[_alias] = np.dtype(_alias)
 
 _TYPESTR = re.compile(
-    r"[<>|=]([biufcSUV])(\d{1,9})|[<>|=]([Mm])8(\[\d{0,9}[A-Za-z]{1,7}\])?"
+    r"[<>|=]([biufcSUV])(\d{1,9})|[<>|=]([Mm])8(\[([1-9]\d{0,8})?[A-Za-z]{1,7}\])?"
 )
 _MAX_ITEMSIZE = 2**31 - 1
 
@@ -125,6 +125,9 @@ def parse(plain: Any) -> np.dtype[Any]:
         return np.dtype(description, align=plain["aligned"] is True)  # type: ignore[call-overload]
     except (TypeError, ValueError, KeyError, RecursionError, OverflowError) as error:
         raise ValueError(f"a dtype is described wrongly: {error}") from error
+
+
+MAX_DIMENSIONS = 64  # NumPy's own limit
 
 
 def _length(value: Any) -> int:

@@ -76,7 +76,7 @@ def settings() -> dict[str, Any]:
 @functools.cache
 def _distribution(package: str) -> str | None:
     """The distribution that installs a package; None for a script of one's own."""
-    if package in sys.stdlib_module_names or package == "__main__":
+    if _names.is_standard(package) or package == "__main__":
         return None
     try:
         return importlib.metadata.distribution(package).metadata["Name"]

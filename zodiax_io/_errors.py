@@ -70,8 +70,8 @@ class UntrustedError(ZodiaxIOError, ValueError):
 
     Attributes
     ----------
-    refusals : tuple of Refusal
-        Every refused name with its path in the tree, the reason and the next step.
+    refusals : tuple of Verdict
+        Every name in the way, with its path in the tree, the reason and the next step.
     trusted : tuple of str
         What to pass as ``trusted=`` if you trust the file; empty when trust alone
         would not help.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ FRAME_SIZE = _FRAME.size
 _LEVELS = 100
 _DEEPER = "deeper"
 _MAX_DEPTH = 1000
+# A structure is read into memory as a whole, and grows there some hundredfold.
+MAX_SIZE = 1 << 30
 _REQUIRED = {
     "versions": dict,
     "settings": dict,
@@ -154,6 +157,21 @@ def _unpack(body: bytes | memoryview) -> Any:
     )
 
 
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]{0,98}[A-Za-z0-9])?", re.ASCII)
+_MAX_PACKAGES = 1000
+
+
+def _check_versions(versions: dict[Any, Any]) -> None:
+    """Refuse what names no package: each is looked for among those installed."""
+    if len(versions) > _MAX_PACKAGES:
+        raise ValueError(f"it names more than {_MAX_PACKAGES} packages")
+    for package, version in versions.items():
+        if type(package) is not str or _DISTRIBUTION.fullmatch(package) is None:
+            raise ValueError("the name of a package is not one")
+        if type(version) is not str:
+            raise ValueError("a version is not text")
+
+
 def has_magic(start: bytes | bytearray | memoryview) -> bool:
     """Whether bytes begin as a structure file does."""
     return bytes(start[: len(MAGIC)]) == MAGIC
@@ -186,6 +204,8 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
         raise CorruptFileError(
             f"{file} is damaged: expected {length} bytes of structure, got {len(body)}."
         )
+    if len(body) > MAX_SIZE:
+        raise CorruptFileError(f"{file} holds a structure of more than 1 GiB.")
     if _digest(version, body) != digest:
         raise CorruptFileError(f"{file} is damaged: its checksum is wrong.")
     try:
@@ -198,8 +218,7 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
                 raise ValueError(f"`{name}` is not a {expected.__name__}")
         if type(plain["metadata"]) not in (dict, type(None)):
             raise ValueError("`metadata` is not a dict")
-        if not all(type(v) is str for v in plain["versions"].values()):
-            raise ValueError("a version is not text")
+        _check_versions(plain["versions"])
         if _MARK in bytes(body):
             plain["tree"] = _unfold(plain["tree"])
             plain["metadata"] = _unfold(plain["metadata"])

@@ -39,6 +39,11 @@ def mro(cls: type) -> tuple[type, ...]:
     return type.__dict__["__mro__"].__get__(cls)
 
 
+def derives(cls: type, base: type) -> bool:
+    """Whether a class descends from another; `in` would compare them by `==`."""
+    return any(above is base for above in mro(cls))
+
+
 def namespace(cls: type) -> Any:
     """The class's own attributes, read past its metaclass."""
     return type.__dict__["__dict__"].__get__(cls)
@@ -70,12 +75,19 @@ def top(module: str) -> str:
     return module.partition(".")[0]
 
 
+def is_standard(package: str) -> bool:
+    """Whether a package is of Python's standard library."""
+    return package in sys.stdlib_module_names and package != "__main__"
+
+
 def module_space(module: str) -> dict[str, Any] | None:
     """The globals of an imported module; never imports, never runs a module's code."""
     found = sys.modules.get(module)
     if found is None or not issubclass(type(found), types.ModuleType):
         return None
-    return object.__getattribute__(found, "__dict__")
+    # Past a `__dict__` of its own that a class of modules may have.
+    space: Any = types.ModuleType.__dict__
+    return space["__dict__"].__get__(found)
 
 
 def lookup(module: str, qualname: str) -> Any:
@@ -112,14 +124,44 @@ def own_name(obj: object) -> tuple[str, str] | None:
             module = type.__dict__["__module__"].__get__(obj)
         qualname = type.__dict__["__qualname__"].__get__(obj)
     else:
-        try:
-            module = object.__getattribute__(obj, "__module__")
-            qualname = object.__getattribute__(obj, "__qualname__")
-        except AttributeError:
-            return None
+        module, qualname = _told(obj, "__module__"), _told(obj, "__qualname__")
     if type(module) is str and type(qualname) is str:
         return module, qualname
     return None
+
+
+_C_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+
+def _told(obj: object, name: str) -> Any:
+    """What an object says of itself, unless asking would run code of its class."""
+    on_class: Any = None
+    for base in mro(type(obj)):
+        if name in namespace(base):
+            on_class = namespace(base)[name]
+            break
+    if type(on_class) in _C_DESCRIPTORS:
+        try:
+            return on_class.__get__(obj)
+        except AttributeError:
+            return None
+    held = instance_dict(obj)
+    if held is not None and name in held:
+        return held[name]
+    return on_class if type(on_class) is str else None
+
+
+def instance_dict(obj: object) -> dict[str, Any] | None:
+    """The very `__dict__` of an instance; None without one, or where a class lies."""
+    for base in mro(type(obj)):
+        if "__dict__" in namespace(base):
+            if type(namespace(base)["__dict__"]) not in _C_DESCRIPTORS:
+                return None
+            break
+    try:
+        return object.__getattribute__(obj, "__dict__")
+    except AttributeError:
+        return None
 
 
 def is_honest(obj: object, module: str, qualname: str) -> bool:
@@ -214,15 +256,12 @@ def name_of(obj: Any) -> str | None:
 def homes_of(obj: object) -> list[str]:
     """The modules to which an object without a name of its own may belong."""
     homes: list[str] = []
-    try:
-        told = object.__getattribute__(obj, "__module__")
-    except AttributeError:
-        told = None
+    told = _told(obj, "__module__")
     cls_name = own_name(type(obj))
     for module in (told, None if cls_name is None else cls_name[0]):
         if type(module) is str and module not in homes:
             homes.append(module)
-    if type(obj).__module__ == "equinox.internal._str2jax":
+    if cls_name is not None and cls_name[0] == "equinox.internal._str2jax":
         homes += _homeless(type(obj))
     return homes
 

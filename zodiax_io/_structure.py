@@ -490,6 +490,8 @@ def survey(structure: Any, root: str = "model") -> Survey:
         If the structure is not one that `build_structure` can give.
     """
     found = Survey([], [], {}, [])
+    naming: list[tuple[Path | str, Node, Kind]] = []
+    binding: list[tuple[Node, Kind]] = []
     for path, node in walk(structure, root):
         name = node.get("kind")
         if "id" in node:
@@ -513,14 +515,59 @@ def survey(structure: Any, root: str = "model") -> Survey:
                 f"{'names' if 'type' in node else 'does not name'} a type."
             )
         if kind.refers_to is not None:
-            where = path_text(path)
-            use = node["type"] if type(node["type"]) is str else repr(node["type"])
-            found.uses.append(Use(use, where, kind.refers_to))
+            naming.append((path, node, kind))
+        if kind.binds:
+            binding.append((node, kind))
         if kind.name in ("jax", "key", "numpy"):
             found.arrays.append((path, node))
         elif kind.name == "placeholder":
             found.placeholders.append(path_text(path))
+    bound = _called(binding, found.by_id)
+    for path, node, kind in naming:
+        name = node["type"] if type(node["type"]) is str else repr(node["type"])
+        assert kind.refers_to is not None
+        use = Use(name, path_text(path), kind.refers_to, id(node) in bound)
+        found.uses.append(use)
     return found
+
+
+def _child(node: Node, name: str) -> Any:
+    children = node.get("node")
+    return children.get(name) if isinstance(children, dict) else None
+
+
+def _resolved(node: Any, by_id: Mapping[int, Node]) -> Any:
+    """A node, or the one that it refers to."""
+    same = isinstance(node, dict) and node.get("kind") == "same"
+    value = node.get("value") if same else None
+    return by_id.get(value) if type(value) is int else node
+
+
+def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[int]:
+    """Which nodes are called with arguments of the file, below what wraps them."""
+    waiting: list[Any] = [
+        _child(node, called)
+        for node, kind in binding
+        for called in kind.calls
+        # Without arguments the file adds nothing to the function.
+        if any(
+            (_resolved(_child(node, name), by_id) or {}).get("node")
+            for name in kind.binds
+        )
+    ]
+    seen: set[int] = set()
+    while waiting:
+        node = _resolved(waiting.pop(), by_id)
+        if not isinstance(node, dict) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        kind = kind_named(node.get("kind"))
+        children = node.get("node")
+        if kind is not None and kind.calls:
+            waiting += [_child(node, name) for name in kind.calls]
+        elif isinstance(children, list):  # the leaves of a wrapped function
+            waiting += children
+    return seen
 
 
 # Putting together ---------------------------------------------------------------------
@@ -578,7 +625,8 @@ class _Decoder:
         if kind.refers_to is not None:
             parts.refers = self.judge.resolve(node["type"], kind.refers_to)
         if self.arrays is not None:
-            parts.array = self.arrays.get(node.get("record", -1))
+            record = node.get("record")
+            parts.array = self.arrays.get(record) if type(record) is int else None
         keys = node.get("keys")
         if isinstance(keys, list):
             parts.keys = [

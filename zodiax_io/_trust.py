@@ -11,10 +11,10 @@ import dataclasses
 import enum
 import functools
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import site
-import sys
 import sysconfig
 import types
 import typing
@@ -26,7 +26,7 @@ import numpy as np
 
 from . import _names
 from ._compat import is_registered_node, jit_function_type
-from ._curated import CLASSES, EXEMPT, FRAMEWORKS, PACKAGES
+from ._curated import CLASSES, EXEMPT, FRAMEWORKS, LOCAL_FUNCTIONS, PACKAGES
 from ._errors import ArgumentError, UntrustedError, shown
 
 
@@ -40,7 +40,7 @@ class Role:
 
 
 def _is_module_class(obj: Any) -> bool:
-    return _names.is_class(obj) and eqx.Module in _names.mro(obj)
+    return _names.is_class(obj) and _names.derives(obj, eqx.Module)
 
 
 def _is_dataclass(obj: Any) -> bool:
@@ -53,13 +53,13 @@ def _is_dataclass(obj: Any) -> bool:
 def _is_namedtuple(obj: Any) -> bool:
     return (
         _names.is_class(obj)
-        and tuple in _names.mro(obj)
+        and _names.derives(obj, tuple)
         and type(class_attribute(obj, "_fields")) is tuple
     )
 
 
 def _is_enum(obj: Any) -> bool:
-    return _names.is_class(obj) and enum.Enum in _names.mro(obj)
+    return _names.is_class(obj) and _names.derives(obj, enum.Enum)
 
 
 def _is_node_class(obj: Any) -> bool:
@@ -92,16 +92,25 @@ def function_types() -> frozenset[type]:
     )
 
 
-MODULE = Role("an equinox Module class", _is_module_class, builds=True)
+MODULE = Role(
+    "an equinox Module class",
+    lambda obj: _is_module_class(obj) and obj is not eqx.Partial,
+    builds=True,
+)
+PARTIAL = Role("`equinox.Partial`", lambda obj: obj is eqx.Partial, builds=True)
 DATACLASS = Role("a dataclass", _is_dataclass, builds=True)
 NAMEDTUPLE = Role("a namedtuple class", _is_namedtuple, builds=True)
 ENUM = Role("an Enum class", _is_enum, builds=True)
 NODE = Role("a registered pytree class", _is_node_class, builds=True)
+UNFLATTENED = Role("a pytree class that unflattens itself", _is_node_class, builds=True)
 MARKER = Role("a class", _names.is_class, builds=True)
 CLASS = Role("a class (as a value)", _names.is_class)
 FUNCTION = Role("a function", lambda obj: not _names.is_class(obj))
+DEFAULTS = Role("a class that declares defaults", _names.is_class, builds=True)
+_PLAIN = (MODULE, DATACLASS, NAMEDTUPLE, ENUM, NODE, UNFLATTENED, DEFAULTS)
 CODE = Role(
-    "a class or a function", lambda obj: _names.is_class(obj) or is_function(obj)
+    "the maker of a local function",
+    lambda obj: _names.is_class(obj) or is_function(obj),
 )
 CONSTANT = Role(
     "a constant of a module",
@@ -120,16 +129,20 @@ def class_attribute(cls: type, name: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Use:
-    """One name in a file: where, and in which role."""
+    """One name in a file: where, in which role, and whether the file calls it.
+
+    `bound` says that the file chooses arguments for it, as a `functools.partial` does.
+    """
 
     name: str
     path: str
     role: Role
+    bound: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Refusal:
-    """A name that a file may not use, why, and what to do.
+class Verdict:
+    """What becomes of one name of a file, and why.
 
     Attributes
     ----------
@@ -137,27 +150,46 @@ class Refusal:
         The name as it stands in the file.
     path : str
         Where in the tree it is used first.
+    role : str
+        What the file wants it for, such as ``"an equinox Module class"``.
+    status : {"trusted", "missing", "refused"}
+        Whether the file may use it; "missing" if it is not there to be used: not
+        imported, not installed, or gone.
     reason : str
-        Why it was refused, as the end of a sentence.
+        Why, as the end of a sentence that begins with the name.
     trust : str or None
-        What to add to ``trusted=``, or None when trust would not help.
+        What to add to ``trusted=``; None when nothing is needed, or nothing would help.
     """
 
     name: str
     path: str
+    role: str
+    status: str
     reason: str
     trust: str | None = None
 
 
 class _Refused(Exception):
-    def __init__(self, reason: str, trust: str | None = None) -> None:
+    """The end of a case: `reason` completes a sentence that begins with the name."""
+
+    def __init__(
+        self, reason: str, trust: str | None = None, *, missing: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.trust = trust
+        self.status = "missing" if missing else "refused"
 
 
 class _NotYetImported(Exception):
-    pass
+    """The name belongs to a module that may be imported once all else is accepted."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(module)
+        self.module = module
+
+
+_STANDARD = "belongs to Python's standard library, which no file may use"
 
 
 class Judge:
@@ -207,102 +239,131 @@ class Judge:
         UntrustedError
             With every refused name, its path and what to do.
         """
-        first: dict[tuple[str, str], Use] = {}
-        for use in uses:
-            first.setdefault((use.name, use.role.words), use)
-        refusals: list[Refusal] = []
-        waiting: list[Use] = []
-        for use in first.values():
-            self._try(use, refusals, waiting)
-        if waiting and not refusals:  # the whole file has been judged: now import
-            for use in waiting:
-                _import(_names.split(use.name)[0])
-            still: list[Use] = []
-            for use in waiting:
-                self._try(use, refusals, still)
-            refusals += [Refusal(u.name, u.path, "cannot be imported") for u in still]
+        verdicts, waiting = self._hear(_distinct(uses))
+        if waiting and not _without(verdicts):  # the whole file is judged: now import
+            for module in dict.fromkeys(module for _, module in waiting):
+                _import(module)
+            verdicts, still = self._hear([use for use, _ in waiting])
+            verdicts += [_verdict(use, "missing", _UNIMPORTABLE) for use, _ in still]
+        refusals = _without(verdicts)
         if refusals:
             raise _untrusted(refusals, file)
+
+    def verdicts(self, uses: Iterable[Use]) -> list[Verdict]:
+        """What becomes of each name, without importing anything."""
+        distinct = _distinct(uses)
+        verdicts, waiting = self._hear(distinct)
+        verdicts += [
+            _verdict(use, "trusted", f"will be looked for once `{module}` is imported")
+            for use, module in waiting
+        ]
+        order = {(use.name, use.path): rank for rank, use in enumerate(distinct)}
+        return sorted(verdicts, key=lambda v: order[v.name, v.path])
 
     def resolve(self, name: str, role: Role) -> Any:
         """The object under a name that `audit` has accepted."""
         return self._resolved[name, role.words]
 
-    def _try(self, use: Use, refusals: list[Refusal], waiting: list[Use]) -> None:
-        try:
-            self._resolved[use.name, use.role.words] = self._judge(use.name, use.role)
-        except _NotYetImported:
-            waiting.append(use)
-        except _Refused as refused:
-            refusals.append(Refusal(use.name, use.path, refused.reason, refused.trust))
+    def _hear(self, uses: Iterable[Use]) -> tuple[list[Verdict], list[tuple[Use, str]]]:
+        """Verdicts, and the names whose modules would have to be imported first."""
+        verdicts: list[Verdict] = []
+        waiting: list[tuple[Use, str]] = []
+        for use in uses:
+            try:
+                found, reason = self._judge(use.name, use.role, use.bound)
+            except _NotYetImported as absent:
+                waiting.append((use, absent.module))
+            except _Refused as refused:
+                verdicts.append(
+                    _verdict(use, refused.status, refused.reason, refused.trust)
+                )
+            else:
+                self._resolved[use.name, use.role.words] = found
+                verdicts.append(_verdict(use, "trusted", reason))
+        return verdicts, waiting
 
-    def _judge(self, name: str, role: Role) -> Any:
+    def _judge(self, name: str, role: Role, bound: bool) -> tuple[Any, str]:
+        """The object under a name, and why a file may use it so."""
         try:
             module, qualname = _names.split(name)
         except ValueError as error:
             raise _Refused(f"is not a name that a file may hold: {error}") from None
         if _names.is_registered(name):
-            found = _names.resolve(name)
-            if not role.accepts(found):
-                raise _Refused(f"is not {role.words}")
-            return found
+            return _fitting(_names.resolve(name), role), "is registered"
         package = _names.top(module)
-        curated = _names.is_curated(module, qualname) and not role.builds
-        if not curated:
-            if package == "zodiax_io":
-                raise _Refused("belongs to zodiax_io itself, which no file may use")
-            if package in sys.stdlib_module_names and package != "__main__":
-                raise _Refused(
-                    "belongs to Python's standard library, which no file may use"
-                )
-        found = self._find(module, qualname, package, curated)
-        if curated:
-            if not role.accepts(found):
-                raise _Refused(f"is not {role.words}")
-            return found
+        if _names.is_curated(module, qualname) and not role.builds:
+            found = self._find(module, qualname, package, curated=True)
+            return _fitting(found, role), "is in the table of what any file may use"
+        if package == "zodiax_io":
+            raise _Refused("belongs to zodiax_io itself, which no file may use")
+        if _names.is_standard(package):
+            raise _Refused(_STANDARD)
+        found = self._find(module, qualname, package, curated=False)
+        if _names.is_class(found) and not is_tame(found):
+            raise _Refused("has a metaclass that runs code of its own")
         if role is CODE and package in FRAMEWORKS:
-            raise _Refused(
-                f"is not among the functions of `{package}` that a file may use"
-            )
+            raise _Refused(_of_framework(package))
         if not _names.is_honest(found, module, qualname):
             raise _Refused(
                 f"is not defined in `{package}`, only imported there, "
                 "so it is not what it claims to be"
             )
-        if not role.accepts(found):
-            raise _Refused(f"is not {role.words}")
+        _fitting(found, role)
+        told = _names.own_name(found)
+        home = told[0] if told is not None else module
+        if _names.is_standard(_names.top(home)):
+            raise _Refused(_STANDARD)
         if _names.is_class(found):
-            self._judge_class(found, module, role)
+            reason = self._judge_class(found, module, home, role)
         else:
-            self._judge_value(found, module, qualname, role)
-        return found
+            reason = self._judge_value(found, module, qualname, home, role)
+        if bound and not self._may_be_bound(found, home):
+            raise _Refused(
+                "would be called with arguments that the file chooses",
+                trust=_names.top(home),
+            )
+        return found, reason
 
     def _find(self, module: str, qualname: str, package: str, curated: bool) -> Any:
         if _names.module_space(module) is None:
-            if curated:
-                raise _NotYetImported
-            if self._trusts(module) or package in PACKAGES:
-                if not _is_installed(package) and not self._trusts(module):
-                    raise _Refused(
-                        f"needs the package `{package}`, which is not installed",
-                    )
-                if importlib.util.find_spec(package) is None:
-                    raise _Refused(
-                        f"needs the package `{package}`, which is not installed"
-                    )
-                if sys.modules.get(package) is not None and module in _failed:
-                    raise _Refused(f"needs `{module}`, which cannot be imported")
-                raise _NotYetImported
-            raise _Refused(
-                f"is not imported: write `import {module}` first, or trust it",
-                trust=package,
-            )
+            raise self._absent(module, package, curated)
         try:
             return _names.lookup(module, qualname)
         except LookupError:
+            advice = (
+                "; it was defined in the script or notebook that saved it"
+                if module == "__main__"
+                else ""
+            )
             raise _Refused(
-                f"does not exist here: `{module}` has no `{qualname}`"
+                f"does not exist here: `{module}` has no `{qualname}`{advice}",
+                missing=True,
             ) from None
+
+    def _absent(self, module: str, package: str, curated: bool) -> Exception:
+        """What to do about a module that is not imported: nothing, unless it is known.
+
+        A package that the caller trusts is imported as the file names it. A package of
+        the field is imported as `import package` does it, never a module of the file's
+        choice, and from site-packages only.
+        """
+        trusted = self._trusts(module) and package not in FRAMEWORKS
+        if not trusted and not (package in PACKAGES or curated):
+            return _Refused(
+                f"is not imported: write `import {module}` first, or trust it",
+                trust=package,
+                missing=True,
+            )
+        if not _is_present(package) if trusted else not is_installed(package):
+            return _Refused(
+                f"needs the package `{package}`, which is not installed", missing=True
+            )
+        wanted = module if trusted or curated or module in CLASSES else package
+        if wanted in _failed:
+            return _Refused(f"needs `{wanted}`, which cannot be imported", missing=True)
+        if _names.module_space(wanted) is None:
+            return _NotYetImported(wanted)
+        return _Refused(f"is not imported: write `import {module}` first", missing=True)
 
     def _trusts(self, module: str) -> bool:
         parts = module.split(".")
@@ -310,37 +371,40 @@ class Judge:
             ".".join(parts[:n]) in self._packages for n in range(1, len(parts) + 1)
         )
 
-    def _judge_class(self, cls: type, module: str, role: Role) -> None:
-        told = _names.own_name(cls)
-        home = told[0] if told is not None else module
-        package = _names.top(home)
-        if package in sys.stdlib_module_names and package != "__main__":
-            raise _Refused(
-                "belongs to Python's standard library, which no file may use"
-            )
+    def _vouched(self, obj: Any, home: str) -> str | None:
+        """Who answers for an object: the caller, or the user who wrote it."""
+        if self._trusts(home) or id(obj) in self._objects:
+            return "is trusted by the caller"
+        return "is your own code" if is_own_code(home) else None
+
+    def _judge_class(self, cls: type, module: str, home: str, role: Role) -> str:
         if role.builds:
-            _refuse_dangerous(cls, role, self._trusts)
-        if self._trusts(home) or id(cls) in self._objects or is_own_code(home):
-            return
+            _refuse_dangerous(cls, role)
+        package = _names.top(home)
+        vouched = self._vouched(cls, home)
+        if vouched is None and not _has_known_metaclass(cls):
+            raise _Refused("has a metaclass of its own", trust=package)
+        if role is CODE and is_own_code(home):
+            raise _Refused("is your own code, whose local functions are not kept")
+        # A class of a framework may do anything when it is called, as `numpy.memmap`.
+        if vouched is not None and (package not in FRAMEWORKS or role in _PLAIN):
+            return vouched
+        told = _names.own_name(cls)
         name = "" if told is None else told[1]
         if name in CLASSES.get(module, ()) + CLASSES.get(home, ()):
-            return
+            return "is in the table of what any file may use"
         handwritten = _handwritten(cls)
         if _is_module_class(cls) and handwritten is not None:
             raise _Refused(f"writes its own `{handwritten}`", trust=package)
-        if not _is_harmless(cls, package, role, handwritten):
+        reason = _harmless(cls, package, role, handwritten)
+        if reason is None:
             raise _Refused("is not trusted", trust=package)
+        return reason
 
-    def _judge_value(self, obj: Any, module: str, qualname: str, role: Role) -> None:
-        told = _names.own_name(obj)
-        home = told[0] if told is not None else module
+    def _judge_value(
+        self, obj: Any, module: str, qualname: str, home: str, role: Role
+    ) -> str:
         package = _names.top(home)
-        if package in sys.stdlib_module_names and package != "__main__":
-            raise _Refused(
-                "belongs to Python's standard library, which no file may use"
-            )
-        if id(obj) in self._objects:
-            return
         if (
             role is FUNCTION
             and not is_function(obj)
@@ -350,29 +414,43 @@ class Judge:
         owner = _owner_class(module, qualname)
         if owner is not None and _is_module_class(owner):
             # A method is as trustworthy as its class; calling it is the caller's doing.
-            self._judge_class(owner, module, MODULE)
-            return
+            told = _names.own_name(owner)
+            return self._judge_class(owner, module, told[0] if told else home, MODULE)
         if role is CONSTANT:
-            home = _names.homes_of(obj)[-1]
-            if type(obj) is typing.TypeVar:
-                home = _names.homes_of(obj)[0]
-            package = _names.top(home)
-            if package in sys.stdlib_module_names and package != "__main__":
-                raise _Refused("is an object of Python's standard library")
-            if package in FRAMEWORKS and callable(obj):
-                raise _Refused("is a callable of a framework, not a constant")
-            if self._trusts(home) or is_own_code(home):
-                return
-            if package in PACKAGES - FRAMEWORKS and not callable(obj):
-                return
-            raise _Refused("is not trusted", trust=package)
+            return self._judge_constant(obj)
         if package in FRAMEWORKS:
-            raise _Refused(
-                f"is not among the functions of `{package}` that a file may use"
-            )
-        if self._trusts(home) or is_own_code(home):
-            return
+            raise _Refused(_of_framework(package))
+        if role is CODE and is_own_code(home):
+            raise _Refused("is your own code, whose local functions are not kept")
+        vouched = self._vouched(obj, home)
+        if vouched is not None:
+            return vouched
+        if role is CODE and package in LOCAL_FUNCTIONS:
+            return _KNOWN
         raise _Refused("is not trusted", trust=package)
+
+    def _judge_constant(self, obj: Any) -> str:
+        homes = _names.homes_of(obj)
+        home = homes[0] if type(obj) is typing.TypeVar else homes[-1]
+        package = _names.top(home)
+        if _names.is_standard(package):
+            raise _Refused("is an object of Python's standard library")
+        if package in FRAMEWORKS and home != _TOKENS:
+            raise _Refused(f"is an object of `{package}` that a file may not use")
+        vouched = self._vouched(obj, home)
+        if vouched is not None:
+            return vouched
+        if package in PACKAGES - FRAMEWORKS and not callable(obj):
+            return _KNOWN
+        raise _Refused("is not trusted", trust=package)
+
+    def _may_be_bound(self, obj: Any, home: str) -> bool:
+        """Whether a file may choose the arguments of a call that it prepares.
+
+        Your own functions are trusted to be called by your own code, as they are.
+        """
+        known = _names.top(home) in PACKAGES
+        return known or self._trusts(home) or id(obj) in self._objects
 
 
 class _Everything(Judge):
@@ -383,7 +461,7 @@ class _Everything(Judge):
 
     def objection(self, name: str, role: Role) -> str | None:
         try:
-            self._judge(name, role)
+            self._judge(name, role, False)
         except _Refused as refused:
             return refused.reason
         return None
@@ -392,6 +470,40 @@ class _Everything(Judge):
 def objection(name: str, role: Role) -> str | None:
     """Why no file may use a name in a role, however much it is trusted; or None."""
     return _Everything().objection(name, role)
+
+
+_KNOWN = "belongs to a known package of the field"
+_UNIMPORTABLE = "cannot be imported"
+
+
+def _distinct(uses: Iterable[Use]) -> list[Use]:
+    """The first use of each name in each role."""
+    first: dict[tuple[str, str, bool], Use] = {}
+    for use in uses:
+        first.setdefault((use.name, use.role.words, use.bound), use)
+    return list(first.values())
+
+
+def _verdict(use: Use, status: str, reason: str, trust: str | None = None) -> Verdict:
+    return Verdict(use.name, use.path, use.role.words, status, reason, trust)
+
+
+def _without(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Those that stand in the way of loading."""
+    return [verdict for verdict in verdicts if verdict.status != "trusted"]
+
+
+def _fitting(found: Any, role: Role) -> Any:
+    if not role.accepts(found):
+        raise _Refused(f"is not {role.words}")
+    return found
+
+
+def _of_framework(package: str) -> str:
+    return (
+        f"is not among the functions of `{package}` that a file may use; your program "
+        "may allow it by `zodiax_io.register`"
+    )
 
 
 _failed: set[str] = set()
@@ -415,30 +527,49 @@ def _owner_class(module: str, qualname: str) -> type | None:
     return found if _names.is_class(found) else None
 
 
-def _untrusted(refusals: list[Refusal], file: str) -> UntrustedError:
+# Tokens that stand for functions of lineax and optimistix in their states.
+_TOKENS = "equinox.internal._str2jax"
+_MAX_SHOWN = 50
+
+
+def _untrusted(refusals: list[Verdict], file: str) -> UntrustedError:
     trust = tuple(dict.fromkeys(r.trust for r in refusals if r.trust is not None))
     helped = all(refusal.trust is not None for refusal in refusals)
-    lines = [f"  `{shown(r.name)}` at `{shown(r.path)}` {r.reason}." for r in refusals]
+    lines = [
+        f"  `{shown(r.name)}` at `{shown(r.path)}` {r.reason}."
+        for r in refusals[:_MAX_SHOWN]
+    ]
+    if len(refusals) > _MAX_SHOWN:
+        lines.append(f"  … and {len(refusals) - _MAX_SHOWN} more.")
     text = f"{file} names what it may not use:\n" + "\n".join(lines)
     if trust:
-        names = ", ".join(f'"{name}"' for name in trust)
+        names = ", ".join(f'"{name}"' for name in trust[:_MAX_SHOWN])
         what = "If you trust this file" if helped else "For those that trust would help"
         text += f"\n{what}, pass `trusted=[{names}]`."
     return UntrustedError(text, refusals, trust)
 
 
-def _is_harmless(cls: type, package: str, role: Role, handwritten: str | None) -> bool:
-    """Whether a class of somebody else needs no trust."""
+def _harmless(
+    cls: type, package: str, role: Role, handwritten: str | None
+) -> str | None:
+    """Why a class of somebody else needs no trust; None where it does."""
+    known = package in PACKAGES
+    field = known and package not in FRAMEWORKS
+    if role is CODE:
+        return _KNOWN if package in LOCAL_FUNCTIONS else None
     if _is_module_class(cls):
-        return True
-    field = package in PACKAGES and package not in FRAMEWORKS
+        return "is an equinox Module"
     if not role.builds:  # a value: nothing is made of it
-        return field or _is_enumeration(cls) or _is_scalar_type(cls, package)
-    if package not in PACKAGES or handwritten is not None:
-        return False
+        harmless = field or _is_enumeration(cls) or _is_scalar_type(cls, package)
+        return _KNOWN if harmless else None
+    if not known or handwritten is not None:
+        return None
     if _is_namedtuple(cls) or _is_enum(cls):
-        return True  # nothing but their values
-    return field and (_is_node_class(cls) or role in (DATACLASS, MARKER))
+        return _KNOWN  # nothing but their values
+    if role is UNFLATTENED:  # code of the class would run
+        return None
+    harmless = _is_node_class(cls) or role in (DATACLASS, MARKER, DEFAULTS)
+    return _KNOWN if field and harmless else None
 
 
 def _is_enumeration(cls: type) -> bool:
@@ -446,7 +577,7 @@ def _is_enumeration(cls: type) -> bool:
 
 
 def _is_scalar_type(cls: type, package: str) -> bool:
-    return package in FRAMEWORKS and np.generic in _names.mro(cls)
+    return package in FRAMEWORKS and _names.derives(cls, np.generic)
 
 
 _SPECIAL = (
@@ -464,7 +595,7 @@ def _handwritten(cls: type) -> str | None:
     for base in _names.mro(cls):
         told = _names.own_name(base)
         package = _names.top(told[0]) if told is not None else ""
-        if base is object or package in EXEMPT or package in sys.stdlib_module_names:
+        if base is object or package in EXEMPT or _names.is_standard(package):
             continue
         space = _names.namespace(base)
         for name in _SPECIAL:
@@ -478,21 +609,48 @@ def _handwritten(cls: type) -> str | None:
 
 
 _METACLASSES = (type, abc.ABCMeta, enum.EnumMeta, type(eqx.Module))
+# What a metaclass may define: it runs when a class is made or called, never on a load.
+_META_HARMLESS = frozenset({"__new__", "__init__", "__call__", "__prepare__"})
 
 
-def _refuse_dangerous(cls: type, role: Role, trusts: Callable[[str], bool]) -> None:
+def _refuse_dangerous(cls: type, role: Role) -> None:
     for base in _names.mro(cls):
         if "__del__" in _names.namespace(base):
             raise _Refused("has a `__del__`, which would run when the object goes")
-    meta = type(cls)
-    if meta not in _METACLASSES:
-        told = _names.own_name(meta)
-        home = told[0] if told is not None else ""
-        known = PACKAGES | {"abc", "typing", "typing_extensions"}
-        if not (_names.top(home) in known or is_own_code(home) or trusts(home)):
-            raise _Refused("has a metaclass of its own")
     if role in (MODULE, DATACLASS, MARKER) and not has_python_layout(cls):
         raise _Refused("is built on a type written in C")
+
+
+def is_tame(cls: type) -> bool:
+    """Whether a class can be looked at and compared without its metaclass's code."""
+    for base in _names.mro(type(cls)):
+        told = _names.own_name(base)
+        package = "" if told is None else _names.top(told[0])
+        if base in _METACLASSES or _names.is_standard(package) or package in PACKAGES:
+            continue
+        space = _names.namespace(base)
+        for name, value in space.items():
+            special = name.startswith("__") and name not in _META_HARMLESS
+            if special and (type(value) is types.FunctionType or _is_descriptor(value)):
+                return False
+    return True
+
+
+def _is_descriptor(value: object) -> bool:
+    return type(value) in (property, staticmethod, classmethod, functools.partial) or (
+        "__get__" in _names.namespace(type(value))
+        and type(value) not in (types.GetSetDescriptorType, types.MemberDescriptorType)
+    )
+
+
+def _has_known_metaclass(cls: type) -> bool:
+    told = _names.own_name(type(cls))
+    package = "" if told is None else _names.top(told[0])
+    return (
+        type(cls) in _METACLASSES
+        or package in PACKAGES
+        or package in {"abc", "typing", "typing_extensions"}
+    )
 
 
 def has_python_layout(cls: type) -> bool:
@@ -538,13 +696,23 @@ def is_own_code(module: str) -> bool:
     return type(file) is str and not _is_library_file(file)
 
 
-@functools.cache
-def _is_installed(package: str) -> bool:
-    """Whether a package lies in site-packages, not merely in the working folder."""
+def _spec(package: str) -> importlib.machinery.ModuleSpec | None:
     try:
-        spec = importlib.util.find_spec(package)
+        return importlib.util.find_spec(package)
     except (ImportError, ValueError):
-        return False
+        return None
+
+
+def _is_present(package: str) -> bool:
+    """Whether a package can be found anywhere."""
+    return _spec(package) is not None
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package lies in a library, not merely in the working folder."""
+    if _names.is_standard(package):
+        return True
+    spec = _spec(package)
     if spec is None:
         return False
     origin = spec.origin or next(iter(spec.submodule_search_locations or ()), None)

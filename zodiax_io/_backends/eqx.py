@@ -27,6 +27,7 @@ from .base import Entry, Sink, Source
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
 _BYTES = np.dtype(np.uint8)
+_MAX_TAIL = (1 << 30) + 8192  # a structure of 1 GiB, and its header
 _PIECE = 1 << 20  # what fits the cache: hashed and written while it is there
 _GROUP = 4 << 20  # small records are read together, in buffers of this size
 
@@ -96,6 +97,10 @@ class EqxBackend:
         end = source.size - _TRAILER.size
         if start >= end:
             raise CorruptFileError(f"{file} is damaged: its trailer points nowhere.")
+        if end - start > _MAX_TAIL:
+            raise CorruptFileError(
+                f"{file} is damaged: its trailer points to no structure."
+            )
         tail = bytearray(end - start)
         source.read_into(memoryview(tail), start)
         # The length of the header depends on that of the text, and the other way
@@ -135,6 +140,8 @@ class EqxReader:
                 counts = (offset, length, checksum, *shape)
                 if not all(type(n) is int and n >= 0 for n in counts):
                     raise ValueError("a number is not one")
+                if len(shape) > _dtypes.MAX_DIMENSIONS:
+                    raise ValueError("it has more dimensions than an array can have")
                 parsed = _dtypes.parse(dtype)
                 whole = _header(parsed, tuple(shape), fortran is True, offset)
                 if offset != expected or length != whole[1]:

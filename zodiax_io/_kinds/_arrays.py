@@ -29,7 +29,11 @@ def _described(dtype: Any) -> Any:
 
 
 def _shape(plain: Any) -> tuple[int, ...]:
-    if type(plain) is not list or not all(type(n) is int and n >= 0 for n in plain):
+    if (
+        type(plain) is not list
+        or len(plain) > _dtypes.MAX_DIMENSIONS
+        or not all(type(n) is int and n >= 0 for n in plain)
+    ):
         raise ValueError("a shape is not a list of lengths")
     return tuple(plain)
 

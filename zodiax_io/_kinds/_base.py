@@ -87,6 +87,9 @@ class Kind:
     gives_way : bool
         Whether a later row may try where this one meets something inside that cannot
         be kept.
+    calls, binds : tuple of str
+        The children that are called when the object is, and those that it passes on as
+        arguments: what is called with arguments of the file's choice needs trust.
     """
 
     name: str
@@ -97,6 +100,8 @@ class Kind:
     keeps: str = ""
     shared: bool = False
     gives_way: bool = False
+    calls: tuple[str, ...] = ()
+    binds: tuple[str, ...] = ()
 
 
 def exactly(*classes: type) -> Callable[[type], bool]:

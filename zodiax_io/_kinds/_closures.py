@@ -17,6 +17,7 @@ from .. import _names
 from .._curated import FRAMEWORKS
 from .._trust import CODE, class_attribute, is_own_code
 from ._base import Kind, Parts, exactly
+from ._functions import check_attributes, plain_attributes
 
 # An optimiser is made anew by its own call; what is worth keeping is its state.
 _REBUILT = frozenset({"optax"})
@@ -44,7 +45,7 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
     children: dict[str, Any] = {"cells": cells, "defaults": obj.__defaults__}
     children["kwdefaults"] = obj.__kwdefaults__
     if obj.__dict__:
-        children["attributes"] = dict(obj.__dict__)
+        children["attributes"] = plain_attributes(obj)
     value: dict[str, Any] = {
         "place": place,
         "index": index,
@@ -88,7 +89,7 @@ def _codes(holder: Any, place: str) -> list[types.CodeType]:
 def _plain(owner: Any) -> types.FunctionType | None:
     """The plain function below decorators."""
     for _ in range(8):
-        if isinstance(owner, types.FunctionType) and "__wrapped__" not in vars(owner):
+        if type(owner) is types.FunctionType and "__wrapped__" not in vars(owner):
             return owner
         owner = cast(Any, owner)
         if type(owner) in (staticmethod, classmethod):
@@ -138,9 +139,12 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
     attributes = children.get("attributes", {})
     if type(attributes) is not dict:
         raise ValueError("a local function has no attributes")
+    check_attributes(attributes)
     made.__dict__.update(attributes)
     made.__module__ = owner.__globals__["__name__"]
     if "told" in value:
+        if not all(type(text) in (str, type(None)) for text in value["told"]):
+            raise ValueError("a local function says of itself what is no text")
         made.__module__, made.__name__, made.__qualname__, made.__doc__ = value["told"]
     return made
 

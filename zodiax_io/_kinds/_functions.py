@@ -8,21 +8,22 @@ import types
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from .. import _compat, _names
+from .._curated import EXEMPT, FRAMEWORKS, FUNCTIONS
 from .._errors import PlaceholderError
 from .._trust import (
-    CLASS,
     CONSTANT,
+    DEFAULTS,
     FUNCTION,
-    class_attribute,
     function_types,
     is_function,
     is_own_code,
 )
 from ._base import CannotKeep, Kind, Parts, exactly, subclass
-from ._containers import Default, find_default, vars_of
+from ._containers import Default, find_default, is_dunder, method, method_name, vars_of
 
 
 def _expect_named(parts: Parts, *names: str) -> list[Any]:
@@ -65,8 +66,10 @@ def _decode_default(parts: Parts) -> Any:
         found = find_default(parts.refers, parts.value)
     except LookupError as error:
         raise ValueError(str(error)) from None
-    if not is_function(found):
-        raise ValueError(f"the default of {parts.value!r:.80} is not a function")
+    if type(found) is not types.FunctionType or _names.name_of(found) is not None:
+        raise ValueError(
+            f"the default of {parts.value!r:.80} is not a function without a name"
+        )
     return found
 
 
@@ -97,19 +100,68 @@ def _has_state(obj: Any) -> bool:
 # Wrappers around functions ------------------------------------------------------------
 
 
+# JAX's own cost of wrapping grows with a power of the depth.
+_MAX_WRAPPERS = 8
+_LOOKED_AT = frozenset(
+    """
+    __getattr__ __getattribute__ __name__ __qualname__ __wrapped__ __signature__
+    __text_signature__ __func__ __self__ __code__ __defaults__ __kwdefaults__
+    """.split()
+)
+
+
+def _is_wrappable(function: object, depth: int = 0) -> bool:
+    """Whether JAX can look at what it wraps without running code of its class."""
+    if depth > _MAX_WRAPPERS or _names.is_class(function) or not callable(function):
+        return False
+    obj: Any = function
+    if type(obj) is types.MethodType:
+        return _is_wrappable(obj.__func__, depth + 1)
+    if type(obj) in (functools.partial, jtu.Partial):
+        return _is_wrappable(obj.func, depth + 1)
+    held = _names.instance_dict(obj) or {}
+    for name in ("__wrapped__", "_static_fun"):  # what wraps this, wraps that, too
+        if name in held and not _names.is_class(held[name]):
+            inner = held[name]
+            inner = inner[0][0] if name == "_static_fun" and inner[0] else inner
+            if callable(inner) and not _is_wrappable(inner, depth + 1):
+                return False
+    return is_function(obj) or not any(
+        _LOOKED_AT & _names.namespace(base).keys()
+        for base in _names.mro(type(obj))
+        if not _is_exempt(base)
+    )
+
+
+def _is_exempt(cls: type) -> bool:
+    package = _names.top((_names.own_name(cls) or ("builtins", ""))[0])
+    return package in EXEMPT or package in FRAMEWORKS or _names.is_standard(package)
+
+
+def _check_wrappable(obj: Any) -> None:
+    if not _is_wrappable(obj):
+        raise CannotKeep(
+            "What it wraps is no function, is wrapped too often, or belongs to a class "
+            "that runs code of its own when it is looked at. Keep what it wraps, and "
+            "wrap it again."
+        )
+
+
 def _encode_jit(obj: Any) -> Parts | None:
     inner = getattr(obj, "__wrapped__", None)
     options = None if inner is None else _compat.jit_options(obj)
     if options is None:
         return None
+    _check_wrappable(inner)
     return Parts(children={"function": inner}, value=options, is_node=False)
 
 
 def _decode_jit(parts: Parts) -> Any:
     (inner,) = _expect_named(parts, "function")
     options = parts.value
-    if not callable(inner) or type(options) is not dict:
-        raise ValueError("a jitted function holds no function")
+    if type(options) is not dict:
+        raise ValueError("a jitted function has no options")
+    _check_wrappable(inner)
     return _compat.jit(inner, options)
 
 
@@ -129,14 +181,16 @@ def _encode_transform(obj: Any) -> Parts | None:
     name, function, options = found
     if not all(_is_option(option) for option in options.values()):
         return None
+    _check_wrappable(function)
     children = {"function": function, "options": options}
     return Parts(children=children, value=name, is_node=False)
 
 
 def _decode_transform(parts: Parts) -> Any:
     function, options = _expect_named(parts, "function", "options")
-    if not callable(function) or type(options) is not dict:
-        raise ValueError("a transformation holds no function")
+    if type(options) is not dict:
+        raise ValueError("a transformation has no options")
+    _check_wrappable(function)
     if not all(_is_option(option) for option in options.values()):
         raise ValueError("an option of a transformation is not plain")
     return _compat.transform(parts.value, function, options)
@@ -147,6 +201,7 @@ _FILTER_JIT = _compat.filter_jit_type()
 
 def _encode_filter_jit(obj: Any) -> Parts:
     held = vars_of(obj)
+    _check_wrappable(obj.__wrapped__)
     value = [held["filter_warning"], held["donate_first"], held["donate_rest"]]
     children = {"dynamic": held["_dynamic_fun"], "static": held["_static_fun"]}
     return Parts(children=children, static=("static",), value=value)
@@ -164,10 +219,14 @@ _DONATE: dict[tuple[bool, bool, bool], Any] = {
 def _decode_filter_jit(parts: Parts) -> Any:
     dynamic, static = _expect_named(parts, "dynamic", "static")
     donate = _DONATE[tuple(parts.value)]
+    leaves, treedef = static if type(static) is tuple and len(static) == 2 else ((), 0)
+    if not type(dynamic) is type(leaves) is tuple or type(treedef) is not jtu.PyTreeDef:
+        raise ValueError("a jitted function holds no partition of a function")
     bare = object.__new__(_FILTER_JIT)
     held = vars_of(bare)
     held.update(_dynamic_fun=dynamic, _static_fun=static)
     inner: Any = bare.__wrapped__
+    _check_wrappable(inner)
     if issubclass(type(inner), eqx.Module):
         # Put together from its parts, it holds markers where it has no such attribute.
         for name in _compat.equinox_wrapper_names():
@@ -180,11 +239,41 @@ def _decode_filter_jit(parts: Parts) -> Any:
     return wrapper
 
 
+# What `functools.wraps` leaves on a wrapper, beside text.
+_WRAPPED = "__wrapped__"
+
+
+def check_attributes(attributes: dict[str, Any]) -> None:
+    """Refuse attributes of a function that make Python run something.
+
+    `inspect.signature`, which JAX calls on what it wraps, calls a `__signature__`.
+
+    Raises
+    ------
+    CannotKeep
+        If an attribute has a name that means something to Python.
+    """
+    for name, value in attributes.items():
+        plain = type(name) is str and name.isidentifier() and not is_dunder(name)
+        if not plain and not (name == _WRAPPED and is_function(value)):
+            raise CannotKeep(
+                f"It bears an attribute {name!r:.80} that means something to Python. "
+                "Remove the attribute."
+            )
+
+
+def plain_attributes(obj: Any) -> dict[str, Any]:
+    """The attributes of a function that may be kept."""
+    attributes = dict(obj.__dict__)
+    check_attributes(attributes)
+    return attributes
+
+
 def _encode_partial(obj: functools.partial[Any]) -> Parts:
     children: dict[str, Any] = {"func": obj.func, "args": obj.args}
     children["keywords"] = obj.keywords
     if obj.__dict__:
-        children["attributes"] = dict(obj.__dict__)
+        children["attributes"] = plain_attributes(obj)
     return Parts(children=children, is_node=False)
 
 
@@ -202,6 +291,7 @@ def _decode_partial(parts: Parts) -> functools.partial[Any]:
         raise ValueError("a partial holds no arguments")
     if not callable(func):
         raise ValueError("a partial holds no function")
+    check_attributes(attributes)
     result = functools.partial(func, *args, **keywords)
     result.__dict__.update(attributes)
     return result
@@ -242,24 +332,39 @@ def _decode_jax_partial(parts: Parts) -> jtu.Partial:
 
 def _encode_method(obj: types.MethodType) -> Parts | None:
     owner, function = obj.__self__, obj.__func__
-    name = _method_name(owner, function)
-    if name is None:
+    name = method_name(owner, function)
+    if name is None or not _may_bind(owner, function):
         return None
     return Parts(children={"self": owner}, value=name, is_node=False)
 
 
-def _method_name(owner: Any, function: Any) -> str | None:
-    cls = owner if _names.is_class(owner) else type(owner)
-    for base in _names.mro(cls):
-        for name in _names.namespace(base):
-            if _method(cls, name) is function:
-                return name
-    return None
+_UFUNC = type(jnp.add)
 
 
-def _method(cls: type, name: str) -> Any:
-    found = class_attribute(cls, name)
-    return found.__func__ if type(found) is classmethod else found
+def _may_bind(owner: Any, function: Any) -> bool:
+    """Whether a method of this owner is kept: one of a class that can be judged.
+
+    What Python's library makes callable of a plain value, such as the `unlink` of a
+    path, is no part of a model.
+    """
+    if type(owner) is _UFUNC:
+        return True  # `jnp.add.reduce`
+    if type(owner) is _compat.array_type():
+        return getattr(function, "__name__", None) in FUNCTIONS["jax.numpy"]
+    of_class = _names.is_class(owner)
+    cls = owner if of_class else type(owner)
+    if type(function) is types.FunctionType and _is_foreign(function):
+        return False
+    module, _ = _names.own_name(cls) or ("builtins", "")
+    if _names.derives(cls, eqx.Module) or is_own_code(module):
+        return True
+    package = _names.top(module)
+    return not (of_class or package in FRAMEWORKS or _names.is_standard(package))
+
+
+def _is_foreign(function: types.FunctionType) -> bool:
+    module = function.__globals__.get("__name__")
+    return type(module) is not str or _names.is_standard(_names.top(module))
 
 
 def _is_hidden(name: str) -> bool:
@@ -271,9 +376,9 @@ def _decode_method(parts: Parts) -> Any:
     if type(parts.value) is not str or _is_hidden(parts.value):
         raise ValueError("a method has no name")
     cls = owner if _names.is_class(owner) else type(owner)
-    function = _method(cls, parts.value)
-    if not is_function(function):
-        raise ValueError(f"{cls.__qualname__} has no method {parts.value!r:.80}")
+    function = method(cls, parts.value)
+    if not is_function(function) or not _may_bind(owner, function):
+        raise ValueError(f"a file may not use the method {parts.value!r:.80} of it")
     return types.MethodType(function, owner)
 
 
@@ -397,7 +502,7 @@ FUNCTION_KINDS = (
         exactly(Default),
         _encode_default,
         _decode_default,
-        CLASS,
+        DEFAULTS,
         keeps="nameless functions that are a default of their class",
     ),
     Kind(
@@ -407,6 +512,7 @@ FUNCTION_KINDS = (
         _decode_filter_jit,
         keeps="`equinox.filter_jit` around something that can be kept",
         shared=True,
+        calls=("dynamic", "static"),
     ),
     Kind(
         "jit",
@@ -415,6 +521,7 @@ FUNCTION_KINDS = (
         _decode_jit,
         keeps="`jax.jit` around something that can be kept",
         shared=True,
+        calls=("function",),
     ),
     Kind(
         "transform",
@@ -423,6 +530,7 @@ FUNCTION_KINDS = (
         _decode_transform,
         keeps="`jax.vmap`, `jax.grad` and their kin around something that can be kept",
         shared=True,
+        calls=("function",),
     ),
     Kind(
         "unravel",
@@ -431,6 +539,8 @@ FUNCTION_KINDS = (
         _decode_unravel,
         keeps="what `jax.flatten_util.ravel_pytree` gives to go back by",
         shared=True,
+        calls=("f",),
+        binds=("args", "kwargs"),
     ),
     Kind(
         "jax_partial",
@@ -439,6 +549,8 @@ FUNCTION_KINDS = (
         _decode_jax_partial,
         keeps="`jax.tree_util.Partial`",
         shared=True,
+        calls=("func",),
+        binds=("args", "keywords"),
     ),
     Kind(
         "partial",
@@ -447,6 +559,8 @@ FUNCTION_KINDS = (
         _decode_partial,
         keeps="`functools.partial`",
         shared=True,
+        calls=("func",),
+        binds=("args", "keywords"),
     ),
     Kind(
         "method",

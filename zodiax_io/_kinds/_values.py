@@ -7,6 +7,7 @@ import datetime as dt
 import enum
 import functools
 import operator
+import os
 import pathlib
 import re
 import types
@@ -23,9 +24,9 @@ from jaxtyping import AbstractDtype, Float, PyTree
 
 from .. import _names
 from .._dtypes import Record, record_of
-from .._trust import CLASS, ENUM, class_attribute
+from .._trust import CLASS, ENUM, class_attribute, is_installed, is_tame
 from ._base import CannotKeep, Kind, Parts, exactly, subclass
-from ._containers import check_keys
+from ._containers import check_keys, is_dunder
 
 
 def _as_is(obj: Any) -> Parts:
@@ -59,6 +60,10 @@ def _int_bytes(obj: int) -> bytes:
     return obj.to_bytes(obj.bit_length() // 8 + 1, "little", signed=True)
 
 
+def _from_bytes(data: bytes) -> int:
+    return int.from_bytes(data, "little", signed=True)
+
+
 def _encode_int(obj: int) -> Parts:
     if _MIN_INT <= obj < _MAX_INT:
         return Parts(value=obj, array=_mirror(obj), mirrored=True)
@@ -70,7 +75,7 @@ def _encode_int(obj: int) -> Parts:
 
 def _decode_int(parts: Parts) -> int:
     if type(parts.value) is bytes:
-        return int.from_bytes(parts.value, "little", signed=True)
+        return _from_bytes(parts.value)
     return _expect(parts.value, int)
 
 
@@ -179,7 +184,7 @@ def _decode_flags(cls: type, value: int) -> enum.Enum:
     """A combination of flags, where making one is Python's own work."""
     made_by = [class_attribute(cls, name) for name in ("__new__", "_missing_")]
     made_by = [getattr(method, "__func__", method) for method in made_by]
-    if enum.Flag not in _names.mro(cls) or type(cls) is not enum.EnumMeta:
+    if not _names.derives(cls, enum.Flag) or type(cls) is not enum.EnumMeta:
         raise ValueError(f"{cls.__name__} is not a Flag")
     if not all(getattr(method, "__module__", None) == "enum" for method in made_by):
         raise ValueError(f"{cls.__name__} makes its members itself")
@@ -207,18 +212,41 @@ def _zone(zone: dt.tzinfo | None) -> Any:
         unnamed = dt.timezone(offset).tzname(None) == name
         plain = [offset.days, offset.seconds, offset.microseconds]
         return {"offset": plain} if unnamed else {"offset": plain, "name": name}
-    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None:
+    if type(zone) is zoneinfo.ZoneInfo and zone.key in _zones():
         return {"key": zone.key}
     raise CannotKeep("Its time zone is neither a `timezone` nor a named `ZoneInfo`.")
+
+
+# What else lies in those folders begins with a small letter: tables, other clocks.
+_ZONE = re.compile(r"[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    """The zones of this machine: asked for by name, a zone is a file to open.
+
+    Not by `zoneinfo.available_timezones`, which imports `tzdata` from wherever it is.
+    """
+    found: set[str] = set()
+    for root in zoneinfo.TZPATH:
+        for folder, _, files in os.walk(root):
+            inner = pathlib.Path(folder).relative_to(root).parts
+            keys = ("/".join((*inner, file)) for file in files)
+            found.update(key for key in keys if _ZONE.fullmatch(key))
+    if not found and is_installed("tzdata"):
+        found = zoneinfo.available_timezones()
+    return frozenset(found)
 
 
 def _from_zone(plain: Any) -> dt.tzinfo | None:
     if plain is None:
         return None
     if "key" in plain:
-        # ZoneInfo refuses keys that leave its own folders.
-        return zoneinfo.ZoneInfo(_expect(plain["key"], str))
-    days, seconds, microseconds = plain["offset"]
+        key = _expect(plain["key"], str)
+        if key not in _zones():
+            raise ValueError(f"this machine has no time zone {key!r:.80}")
+        return zoneinfo.ZoneInfo(key)
+    days, seconds, microseconds = (_expect(n, int) for n in plain["offset"])
     offset = dt.timedelta(days, seconds, microseconds)
     if "name" in plain:
         return dt.timezone(offset, _expect(plain["name"], str))
@@ -270,15 +298,22 @@ def _decode_uuid(parts: Parts) -> uuid.UUID:
     return uuid.UUID(bytes=_expect(parts.value, bytes))
 
 
+# To reduce a fraction takes a time that grows with the square of its length.
+_MAX_FRACTION = 4096
+
+
 def _encode_fraction(obj: Fraction) -> Parts:
-    return Parts(value=[_int_bytes(obj.numerator), _int_bytes(obj.denominator)])
+    value = [_int_bytes(obj.numerator), _int_bytes(obj.denominator)]
+    if max(map(len, value)) > _MAX_FRACTION:
+        raise CannotKeep(f"Its parts are longer than {_MAX_FRACTION} bytes.")
+    return Parts(value=value)
 
 
 def _decode_fraction(parts: Parts) -> Fraction:
-    numbers = [
-        int.from_bytes(_expect(n, bytes), "little", signed=True) for n in parts.value
-    ]
-    return Fraction(*numbers)
+    numerator, denominator = (_expect(n, bytes) for n in _expect(parts.value, list))
+    if max(len(numerator), len(denominator)) > _MAX_FRACTION:
+        raise ValueError("a fraction is too long")
+    return Fraction(_from_bytes(numerator), _from_bytes(denominator))
 
 
 def _encode_decimal(obj: Decimal) -> Parts:
@@ -311,11 +346,17 @@ def _decode_path(parts: Parts) -> pathlib.PurePath:
 
 
 def _encode_namespace(obj: types.SimpleNamespace) -> Parts:
-    return Parts(children=dict(vars(obj)), is_node=False)
+    children = dict(vars(obj))
+    if any(type(name) is not str or is_dunder(name) for name in children):
+        raise CannotKeep("It has an attribute whose name means something to Python.")
+    return Parts(children=children, is_node=False)
 
 
 def _decode_namespace(parts: Parts) -> types.SimpleNamespace:
-    return types.SimpleNamespace(**_expect(parts.children, dict))
+    children = _expect(parts.children, dict)
+    if any(map(is_dunder, children)):
+        raise ValueError("an attribute has a name that means something to Python")
+    return types.SimpleNamespace(**children)
 
 
 # Types as values ----------------------------------------------------------------------
@@ -329,17 +370,11 @@ def _decode_reference(parts: Parts) -> Any:
     return parts.refers
 
 
-def _forward(text: str) -> str:
-    # `ForwardRef` compiles its text, so it may hold names and subscripts only.
-    if re.fullmatch(r"[\w.\[\], |]+", text) is None:
-        raise CannotKeep("A forward reference holds more than names.")
-    return text
-
-
 def _encode_alias(obj: Any) -> Parts | None:
     if type(obj) is typing.ForwardRef:
-        value = "'" + _forward(obj.__forward_arg__)
-        return Parts(children=[], value=value, is_node=False)
+        raise CannotKeep(
+            "A forward reference is text, which Python compiles. Name the class itself."
+        )
     if typing.get_origin(obj) is typing.Annotated:
         children = [obj.__origin__, *obj.__metadata__]
         return Parts(children=children, value="Annotated", is_node=False)
@@ -355,6 +390,8 @@ def _encode_alias(obj: Any) -> Parts | None:
     if origin is typing.Union:
         return Parts(children=list(args), value="Union", is_node=False)
     if origin is typing.Literal:
+        if not all(map(_is_literal, args)):
+            raise CannotKeep("One of its values is not a plain one.")
         return Parts(children=list(args), value="Literal", is_node=False)
     rebuilt = _special_form(obj)
     if rebuilt is not None:
@@ -390,21 +427,28 @@ def _is_plain_generic(origin: Any) -> bool:
 def _decode_alias(parts: Parts) -> Any:
     children, form = _expect(parts.children, list), _expect(parts.value, str)
     check_keys(children)  # `typing` hashes them
-    if form.startswith("'"):
-        return typing.ForwardRef(_forward(form[1:]))
     if form == "Annotated":
+        if not children or not _is_annotation(children[0]):
+            raise ValueError("an annotation refers to something that is not a type")
         return typing.Annotated[tuple(children)]
-    if not all(_is_annotation(child) for child in children) and form != "Literal":
+    if form == "Literal":
+        if not all(map(_is_literal, children)):
+            raise ValueError("a literal is no plain value")
+        return typing.Literal[tuple(children)]
+    if form in ("builtin", "builtin*"):
+        origin, *args = children
+        if not all(type(arg) is str or _is_annotation(arg) for arg in args):
+            raise ValueError("an annotation refers to something that is not a type")
+        if not _names.is_class(origin):
+            raise ValueError("an annotation subscripts something that is no class")
+        alias = types.GenericAlias(origin, tuple(args))
+        return next(iter(alias)) if form == "builtin*" else alias
+    if not all(map(_is_annotation, children)):  # `typing` compiles text
         raise ValueError("an annotation refers to something that is not a type")
     if form == "|":
         return functools.reduce(operator.or_, children)
-    if form in ("builtin", "builtin*"):
-        alias = types.GenericAlias(children[0], tuple(children[1:]))
-        return next(iter(alias)) if form == "builtin*" else alias
     if form == "Union":
         return typing.Union[tuple(children)]  # noqa: UP007
-    if form == "Literal":
-        return typing.Literal[tuple(children)]
     if form == "generic":
         origin, *args = children
         if not _names.is_class(origin) or not _is_plain_generic(origin):
@@ -439,14 +483,23 @@ _ALIAS_TYPES = (
 )
 
 
+def _is_literal(obj: Any) -> bool:
+    if type(obj) in (str, bytes, int, float, bool, type(None)):
+        return True
+    cls = type(obj)
+    looks = [class_attribute(cls, name) for name in ("__getattr__", "__getattribute__")]
+    return type(cls) is enum.EnumMeta and looks == [None, object.__getattribute__]
+
+
+_ANNOTATION_TYPES = frozenset({*_ALIAS_TYPES, typing.TypeVar, type(typing.Any)})
+
+
 def _is_annotation(obj: Any) -> bool:
-    return (
-        obj is ...
-        or obj is None
-        or _names.is_class(obj)
-        or obj == []
-        or type(obj) in (*_ALIAS_TYPES, list, str, typing.TypeVar, type(typing.Any))
-    )
+    if type(obj) is list:  # the parameters of a `Callable`
+        return all(map(_is_annotation, obj))
+    if _names.is_class(obj):
+        return is_tame(obj)
+    return obj is ... or obj is None or type(obj) in _ANNOTATION_TYPES
 
 
 VALUE_KINDS = (
@@ -536,8 +589,12 @@ VALUE_KINDS = (
 # Annotations of jaxtyping -------------------------------------------------------------
 
 _ARRAY_ANNOTATION, _TREE_ANNOTATION = type(Float[np.ndarray, ""]), type(PyTree[int])
-# jaxtyping evaluates what stands in braces or between operators, so none of it is kept.
-_DIMENSIONS = re.compile(r"[\w .*#?_]*")
+# jaxtyping compiles and evaluates every other text.
+_DIMENSION = re.compile(r"\.\.\.|[*#?_]*([^\W\d]\w*|\d{1,18})?")
+
+
+def _are_plain(dimensions: str) -> bool:
+    return all(map(_DIMENSION.fullmatch, dimensions.split()))
 
 
 def _encode_jaxtyping(obj: Any) -> Parts | None:
@@ -549,7 +606,7 @@ def _encode_jaxtyping(obj: Any) -> Parts | None:
     else:
         children = {"array": obj.array_type}
         value = {"dtype": obj.dtype.__name__, "dimensions": obj.dim_str}
-    if _DIMENSIONS.fullmatch(value["dimensions"]) is None:
+    if not _are_plain(value["dimensions"]):
         raise CannotKeep("Its dimensions are to be computed. Use plain names in them.")
     return Parts(children=children, value=value, is_node=False)
 
@@ -558,14 +615,14 @@ def _decode_jaxtyping(parts: Parts) -> Any:
     (inner,) = _expect(parts.children, dict).values()
     value = _expect(parts.value, dict)
     name, dimensions = _expect(value["dtype"], str), _expect(value["dimensions"], str)
-    if _DIMENSIONS.fullmatch(dimensions) is None:
+    if not _are_plain(dimensions):
         raise ValueError("the dimensions of an annotation are to be computed")
     if not _is_annotation(inner):
         raise ValueError("an annotation refers to something that is not a type")
     if name == "PyTree":
         return PyTree[inner, dimensions] if dimensions else PyTree[inner]
     dtype: Any = jaxtyping.__dict__.get(name)
-    if not _names.is_class(dtype) or AbstractDtype not in _names.mro(dtype):
+    if not _names.is_class(dtype) or not _names.derives(dtype, AbstractDtype):
         raise ValueError(f"jaxtyping has no dtype {name!r:.80}")
     made: Any = dtype
     return made[inner, dimensions]
