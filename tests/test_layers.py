@@ -19,9 +19,11 @@ LAYERS = [
     {"_names"},
     {"_trust", "_environment"},
     {"_kinds", "_backends", "_format"},
-    {"_structure"},
-    {"_serialise"},
+    {"_structure", "_pair"},
+    {"_serialise", "_inspect"},
     {"__init__"},
+    {"_cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

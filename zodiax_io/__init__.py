@@ -22,6 +22,7 @@ from ._errors import (
     ZodiaxIOError as ZodiaxIOError,
     ZodiaxIOWarning as ZodiaxIOWarning,
 )
+from ._inspect import names as names, untrusted as untrusted
 from ._kinds import Placeholder as Placeholder, register_kind as register_kind
 from ._names import register as register
 from ._serialise import (
@@ -33,6 +34,6 @@ from ._structure import (
     build_structure as build_structure,
     load_structure as load_structure,
 )
-from ._trust import Refusal as Refusal
+from ._trust import Verdict as Verdict
 
 __version__ = "0.1.0"

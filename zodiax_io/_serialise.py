@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeGuard
+from typing import Any, Literal
 
 from . import _commit, _environment, _format
-from ._backends import ArrayReader, Sink, backend_named, backend_of
-from ._backends.eqx import EqxBackend, has_trailer
+from ._backends import ArrayReader, Sink, backend_named
 from ._errors import (
     ArgumentError,
-    CorruptFileError,
-    MissingFileError,
-    MixedPairWarning,
     NotAFileError,
     PlaceholderWarning,
-    UnknownFormatError,
     VersionMismatchError,
     VersionMismatchWarning,
-    ZodiaxIOError,
     shown,
     warn,
 )
+from ._pair import PathOrFile, is_path, opened, pair_of
 from ._structure import check_settings, decode, encode_all, restore, survey
 from ._trust import Judge
-
-PathOrFile = str | os.PathLike[str] | BinaryIO
 
 
 def serialise(
@@ -112,8 +104,8 @@ def serialise(
     def write(file: Sink) -> bytes:
         return chosen.write(file, records, structure)
 
-    if _is_path(path_or_file):
-        structure_path, companion = _pair(path_or_file)
+    if is_path(path_or_file):
+        structure_path, companion = pair_of(path_or_file)
         _commit.commit(structure_path, companion, write, durable=durable)
     else:
         _commit.write_to(path_or_file, write)
@@ -121,7 +113,7 @@ def serialise(
 
 
 def _check_destination(path_or_file: Any, tree: Any) -> None:
-    if _is_path(path_or_file):
+    if is_path(path_or_file):
         folder = Path(path_or_file)
         if folder.suffix == "" and os.path.isdir(folder):  # never raises
             raise NotAFileError(
@@ -138,20 +130,6 @@ def _check_destination(path_or_file: Any, tree: Any) -> None:
         )
 
 
-def _is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
-    """Whether this is a path; a path that can name no file is an error."""
-    if isinstance(path_or_file, bytes):
-        raise ArgumentError("A path must be text, not bytes.")
-    if not isinstance(path_or_file, (str, os.PathLike)):
-        return False
-    text = os.fspath(path_or_file)
-    if not isinstance(text, str):
-        raise ArgumentError("A path must be text, not bytes.")
-    if "\0" in text or Path(text).name in ("", ".."):
-        raise ArgumentError(f"{shown(repr(text))} is not the path of a file.")
-    return True
-
-
 def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
     if placeholders:
         lines = "\n".join(f"  `{p.path}`: {p.name}" for p in placeholders)
@@ -160,23 +138,6 @@ def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
             f"Put them back by `deserialise(path, fill={{…}})`:\n{lines}",
             PlaceholderWarning,
         )
-
-
-STRUCTURE_SUFFIX, COMPANION_SUFFIX = ".zdx", ".eqx"
-
-
-def _pair(path: str | os.PathLike[str]) -> tuple[Path | None, Path]:
-    """The structure file and the companion, by rule: no file ever names another."""
-    given = Path(path)
-    if given.suffix == "":
-        given = given.with_name(given.name + STRUCTURE_SUFFIX)
-    real = Path(os.path.realpath(given))  # through symbolic links, to what they mean
-    if real.suffix == COMPANION_SUFFIX:
-        return None, real
-    if real.suffix == STRUCTURE_SUFFIX:
-        return real, real.with_suffix(COMPANION_SUFFIX)
-    # `step_0.5` and `step_0.6` must not share a companion.
-    return real, real.with_name(real.name + COMPANION_SUFFIX)
 
 
 def deserialise(
@@ -249,7 +210,7 @@ def deserialise(
             f'`versions` is "warn", "error" or "ignore", not {versions!r:.80}.'
         )
     judge = Judge(trusted)
-    with _opened(path_or_file) as (document, reader, name):
+    with opened(path_or_file) as (document, reader, name):
         _compare_versions(document.versions, versions, name)
         return _load(
             document, reader, judge, document.tree, "model", name, fill, verify
@@ -286,7 +247,7 @@ def read_metadata(
     {'epoch': 3}
     """
     judge = Judge(trusted)
-    with _opened(path_or_file) as (document, reader, name):
+    with opened(path_or_file) as (document, reader, name):
         if document.metadata is None:
             return None
         return _load(
@@ -331,118 +292,4 @@ def _compare_versions(recorded: dict[str, str], versions: str, name: str) -> Non
     warn(
         f'{text}\nPass `versions="ignore"` if that is well.',
         VersionMismatchWarning,
-    )
-
-
-# Opening ------------------------------------------------------------------------------
-
-
-Source = _commit.FileSource | _commit.BytesSource
-Opened = tuple[_format.Document, Any, str]
-
-
-@contextmanager
-def _opened(
-    path_or_file: Any,
-) -> Generator[Opened, None, None]:
-    """The document of a checkpoint, and a reader of its companion."""
-    if _is_path(path_or_file):
-        source, mixed = _open_pair(path_or_file)
-        if mixed is not None:
-            # Somebody may have saved between two openings: look once more.
-            source.close()
-            source, mixed = _open_pair(path_or_file)
-    elif _commit.is_readable(path_or_file):
-        data = _commit.read_from(path_or_file)
-        name = Path(str(getattr(path_or_file, "name", ""))).name or "The file"
-        source, mixed = _commit.BytesSource(data, name), None
-    else:
-        raise ArgumentError(
-            "Expected a path or a binary file open for reading, got a "
-            f"`{type(path_or_file).__qualname__}`."
-        )
-    try:
-        reader = _reader(source)
-        document = _format.unpack(reader.structure, source.name)
-        backend_of(document.backend, source.name)
-        if mixed is not None:
-            warn(f"{mixed} The companion is whole, and was loaded.", MixedPairWarning)
-        yield document, reader, source.name
-    finally:
-        source.close()
-
-
-def _reader(source: Source) -> Any:
-    if not has_trailer(source):
-        raise _foreign(source)
-    return EqxBackend().open(source, source.name)
-
-
-def _open_pair(
-    path: str | os.PathLike[str],
-) -> tuple[_commit.FileSource, str | None]:
-    """The companion, which decides; and what is wrong with the structure file."""
-    structure, companion = _pair(path)
-    if structure is None:
-        return _commit.FileSource(companion), None
-    try:
-        beside = _commit.FileSource(structure)
-    except MissingFileError:
-        if not os.path.exists(companion):
-            raise
-        return _open_companion(structure, companion), None
-    if has_trailer(beside):  # a companion under a name of its own
-        return beside, None
-    try:
-        start = _commit.read_some(beside, 0, _format.FRAME_SIZE)
-        if not _format.has_magic(start) and not os.path.exists(companion):
-            raise _foreign(beside)
-    finally:
-        beside.close()
-    source = _open_companion(structure, companion)
-    try:
-        if start == _reader(source).structure[: len(start)]:
-            return source, None
-    except CorruptFileError:
-        return source, None  # said again, and better, when it is read
-    except BaseException:
-        source.close()
-        raise
-    return source, (
-        f"{structure.name} does not belong to {source.name}: a save was interrupted, "
-        "or copies were mixed."
-    )
-
-
-def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
-    if Path(os.path.realpath(companion)).parent != companion.parent:
-        raise NotAFileError(
-            f"{companion} is a symbolic link that leaves its folder. Move both files "
-            "together."
-        )
-    try:
-        return _commit.FileSource(companion)
-    except MissingFileError:
-        raise MissingFileError(
-            f"{companion.name}, which holds the arrays of {structure.name}, is not "
-            f"beside it in {companion.parent}. Move both files together."
-        ) from None
-
-
-def _foreign(source: Source) -> ZodiaxIOError:
-    """What a file is that does not end as a companion of ours does."""
-    start = _commit.read_some(source, 0, 8)
-    if start[:6] == b"\x93NUMPY":
-        return CorruptFileError(
-            f"{source.name} holds arrays but does not end as a companion does: it is "
-            "incomplete, or was written by `equinox.tree_serialise_leaves`, which "
-            "`equinox.tree_deserialise_leaves` loads."
-        )
-    if _format.has_magic(start):
-        return UnknownFormatError(
-            f"{source.name} holds a structure without its arrays. Give the path of the "
-            "structure file, or the companion, instead."
-        )
-    return UnknownFormatError(
-        f"{source.name} is not a zodiax_io file: it does not begin as one does."
     )

@@ -1,0 +1,8 @@
+"""`python -m zodiax_io`, where the `zodiax-io` command is not on the path."""
+
+import sys
+
+from ._cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

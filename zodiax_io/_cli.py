@@ -1,0 +1,63 @@
+"""The `zodiax-io` command: look at a file without writing a script."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import zodiax_io
+
+from ._errors import ZodiaxIOError, shown
+from ._inspect import names
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; what it returns is the exit status of the process."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        return given.run(given)
+    except ZodiaxIOError as error:
+        print(f"zodiax-io: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zodiax-io", description="Look into files that zodiax_io has saved."
+    )
+    parser.add_argument("--version", action="version", version=zodiax_io.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_names(commands)
+    return parser
+
+
+def _add_names(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "what a file names, and whether loading would accept it"
+    command = commands.add_parser("names", help=words, description=f"List {words}.")
+    command.add_argument("file", help="the .zdx file, or the companion alone")
+    command.add_argument(
+        "--trusted",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="packages to trust, as in `deserialise(path, trusted=[…])`",
+    )
+    command.set_defaults(run=_names)
+
+
+def _names(given: argparse.Namespace) -> int:
+    verdicts = names(given.file, trusted=given.trusted)
+    width = max((len(shown(verdict.name)) for verdict in verdicts), default=0)
+    for verdict in verdicts:
+        print(
+            f"{verdict.status:<8} {shown(verdict.name):<{width}}  "
+            f"{shown(verdict.path)}: {verdict.reason}"
+        )
+    trust = dict.fromkeys(v.trust for v in verdicts if v.trust is not None)
+    if trust:
+        listed = ", ".join(f'"{name}"' for name in trust)
+        print(f"If you trust this file, load it with `trusted=[{listed}]`.")
+    return 0

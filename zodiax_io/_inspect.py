@@ -1,0 +1,92 @@
+"""What a file holds and needs, found without importing or building any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ._pair import PathOrFile, opened
+from ._structure import survey
+from ._trust import Judge, Verdict
+
+
+def names(
+    path_or_file: PathOrFile, *, trusted: Sequence[Any] | str = ()
+) -> list[Verdict]:
+    """Every class, function and constant that a file names, and what becomes of it.
+
+    Nothing is imported and nothing is built, so this is safe with any file.
+
+    Parameters
+    ----------
+    path_or_file : str, path or binary file
+        What was given to `serialise`; or the companion alone.
+    trusted : sequence of str, module, class or function, optional
+        As for `deserialise`: the verdicts are those that loading would come to.
+
+    Returns
+    -------
+    list of Verdict
+        For each name the place where it is used first, whether loading would accept
+        it, and why. A name that plays several roles has a verdict for each.
+
+    Raises
+    ------
+    CorruptFileError, UnknownFormatError
+        If the file is damaged, or not one of ours.
+    MissingFileError, NotAFileError, ReadError
+        If there is no such file, or it cannot be read.
+
+    Examples
+    --------
+    >>> import jax, zodiax_io
+    >>> zodiax_io.serialise("layer.zdx", {"activation": jax.nn.relu})
+    >>> for verdict in zodiax_io.names("layer.zdx"):
+    ...     print(verdict.name, verdict.path, verdict.status)
+    jax.nn:relu model['activation'] trusted
+    """
+    judge = Judge(trusted)
+    with opened(path_or_file) as (document, _, _):
+        uses = survey(document.tree, "model").uses
+        if document.metadata is not None:
+            uses = uses + survey(document.metadata, "metadata").uses
+    return judge.verdicts(uses)
+
+
+def untrusted(
+    path_or_file: PathOrFile, *, trusted: Sequence[Any] | str = ()
+) -> list[Verdict]:
+    """What of a file loading would refuse, or miss, as things stand.
+
+    Parameters
+    ----------
+    path_or_file : str, path or binary file
+        What was given to `serialise`; or the companion alone.
+    trusted : sequence of str, module, class or function, optional
+        As for `deserialise`.
+
+    Returns
+    -------
+    list of Verdict
+        Those of `names` whose status is not ``"trusted"``; empty for a file that loads
+        without an argument. ``verdict.trust`` is what to pass as ``trusted=``, if you
+        trust the file and that would help. What a package of the field would only tell
+        once it is imported is not among them.
+
+    Raises
+    ------
+    CorruptFileError, UnknownFormatError, MissingFileError, NotAFileError, ReadError
+        As `names` does.
+
+    Examples
+    --------
+    >>> import jax, zodiax_io
+    >>> zodiax_io.serialise("layer.zdx", {"activation": jax.nn.relu})
+    >>> zodiax_io.untrusted("layer.zdx")
+    []
+    """
+    return [
+        verdict
+        for verdict in names(path_or_file, trusted=trusted)
+        if verdict.status != "trusted"
+    ]
