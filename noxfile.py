@@ -55,6 +55,17 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """No hostile or damaged file does harm, for as long as one likes to try."""
+    session.install("-e", ".[test]")
+    env = {"ZODIAX_IO_TYPECHECK": "0"}
+    session.run("python", "-m", "tests.attacks", env=env)
+    options = session.posargs or ["--seconds", "300"]
+    for what in ("mutate", "fuzz"):
+        session.run("python", "-m", f"tests.attacks.{what}", *options, env=env)
+
+
+@nox.session
 def notebooks(session: nox.Session) -> None:
     """Every notebook runs from top to bottom (`-- --inplace` keeps the outputs)."""
     paths = sorted(str(path) for path in (ROOT / "notebooks").glob("*.ipynb"))
