@@ -7,11 +7,14 @@ structure: whatever mixture of old and new files a crash leaves, the companion d
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
+import re
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,15 @@ else:  # pragma: no cover
     fcntl: Any = None
 
 _MARK = ".zdxtmp-"
+_OLD = 86_400  # seconds after which a temporary without a lock belongs to nobody
+_TRIES = 100
+_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+# What systems answer that have no such thing as asked for; all else is a failure.
+_UNKNOWN = {
+    getattr(errno, name)
+    for name in ("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "ENOTTY", "EBADF")
+    if hasattr(errno, name)
+}
 
 
 # Writing ------------------------------------------------------------------------------
@@ -43,6 +55,7 @@ def commit(
     write: Callable[[Any], bytes],
     *,
     durable: bool,
+    copy: Callable[[FileSource], bytes] | None = None,
 ) -> None:
     """Replace a pair of files as one: wholly, or not at all.
 
@@ -56,6 +69,8 @@ def commit(
         Writes the companion into a file, and returns the bytes of the structure.
     durable : bool
         Whether to wait until the disk has it all.
+    copy : callable, optional
+        Gives the structure that an opened companion holds.
 
     Raises
     ------
@@ -64,37 +79,105 @@ def commit(
     """
     targets = [path for path in (companion, structure) if path is not None]
     temporaries: list[Path] = []
+    committed = False
     try:
         for target in targets:
             _check_target(target)
             _sweep(target)
         with contextlib.ExitStack() as stack:
-            file, temporary = stack.enter_context(_temporary(companion))
-            temporaries.append(temporary)
-            content = write(file)
-            _finish(file, durable)
-            if structure is not None:
-                file, temporary = stack.enter_context(_temporary(structure))
+            first = not companion.exists()
+            files: list[Any] = []
+            content = b""
+            for target in targets:
+                file, temporary = stack.enter_context(_temporary(target))
                 temporaries.append(temporary)
-                file.write(content)
+                files.append(file)
+                if target is companion:
+                    content = write(file)
+                else:
+                    file.write(content)
                 _finish(file, durable)
-            for temporary, target in zip(list(temporaries), targets, strict=True):
-                os.replace(temporary, target)
-                temporaries.remove(temporary)
+            ours = os.fstat(files[0].fileno())
+            for target, file in zip(targets, files, strict=True):
+                _rename(file, temporaries[0], target)
+                del temporaries[0]
+                committed = True
+                # A structure may not reach the disk alone: there would be neither
+                # nothing nor all.
+                if durable and first and target is companion is not targets[-1]:
+                    _sync_folder(companion.parent)
+            if structure is not None and copy is not None:
+                _agree(stack, structure, companion, ours, copy, durable)
             if durable:
                 _sync_folder(companion.parent)
     except ZodiaxIOError:
         raise
     except OSError as error:
+        outcome = "What was there before is intact."
+        if committed:
+            outcome = f"{companion.name} holds the new checkpoint whole."
         raise SaveError(
             error.errno,
-            f"Cannot save to {companion.parent}: {error.strerror or error}. "
-            "What was there before is intact.",
+            f"Cannot save to {companion.parent}: {error.strerror or error}. {outcome}",
         ) from error
     finally:
         for temporary in temporaries:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def follow(
+    structure: Path, companion: Path, copy: Callable[[FileSource], bytes]
+) -> None:
+    """Write a structure file again, as a whole companion has it.
+
+    Raises
+    ------
+    SaveError
+        If the operating system refuses.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            _agree(stack, structure, companion, None, copy, durable=True)
+        _sync_folder(companion.parent)
+    except ZodiaxIOError:
+        raise
+    except OSError as error:
+        raise SaveError(
+            error.errno, f"Cannot write {structure}: {error.strerror or error}."
+        ) from error
+
+
+def _agree(
+    stack: contextlib.ExitStack,
+    structure: Path,
+    companion: Path,
+    ours: os.stat_result | None,
+    copy: Callable[[FileSource], bytes],
+    durable: bool,
+) -> None:
+    """Let the structure follow a companion that another saver has just renamed.
+
+    Whoever renames a structure last looks at the companion after it, so that the pair
+    is one when all have ended.
+    """
+    for _ in range(_TRIES):
+        try:
+            now = FileSource(companion)
+            stack.callback(now.close)  # no other file gets its number meanwhile
+            if ours is not None and os.path.samestat(now.status, ours):
+                return
+            content, ours = copy(now), now.status
+        except ZodiaxIOError:  # gone, or no companion of ours: not our concern
+            return
+        with _temporary(structure) as (file, temporary):
+            try:
+                file.write(content)
+                _finish(file, durable)
+                _rename(file, temporary, structure)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
 
 
 def _check_target(target: Path) -> None:
@@ -114,18 +197,26 @@ def _check_target(target: Path) -> None:
 @contextlib.contextmanager
 def _temporary(target: Path) -> Generator[tuple[Any, Path], None, None]:
     """A new file beside the target, with the rights that it has or would get."""
-    name = f".{target.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}"
-    path = target.with_name(name)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    # 0666 under the umask, as `open` gives; `mkstemp` would give 0600.
-    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        _lock(descriptor)  # tells the next saver that this one is alive
-        _copy_rights(target, descriptor)
-    except BaseException:
+    for _ in range(_TRIES):
+        name = f".{target.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}"
+        path = target.with_name(name)
+        # 0666 under the umask, as `open` gives; `mkstemp` would give 0600.
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            # The lock tells the next saver that this one is alive. Another may have
+            # taken the file for a leftover before it was held.
+            if _lock(descriptor) is not False and os.path.lexists(path):
+                _copy_rights(target, descriptor)
+                break
+        except BaseException:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
         os.close(descriptor)
         path.unlink(missing_ok=True)
-        raise
+    else:
+        raise OSError(errno.EAGAIN, "other savers keep removing what this one writes")
     with os.fdopen(descriptor, "wb", buffering=1 << 16) as file:
         yield file, path
 
@@ -135,56 +226,111 @@ def _copy_rights(target: Path, descriptor: int) -> None:
         then = target.stat()
     except FileNotFoundError:
         return
+    for owner in (then.st_uid, -1):
+        with contextlib.suppress(OSError, AttributeError):
+            os.fchown(descriptor, owner, then.st_gid)
+            break
     with contextlib.suppress(OSError, AttributeError):
         os.fchmod(descriptor, stat.S_IMODE(then.st_mode))
-    with contextlib.suppress(OSError, AttributeError):
-        os.fchown(descriptor, -1, then.st_gid)
 
 
 def _finish(file: Any, durable: bool) -> None:
     file.flush()
     if durable:
-        # A failed fsync is never retried: the kernel may have dropped the pages.
-        os.fsync(file.fileno())
+        _sync(file.fileno())
+    # Network file systems report a full disk when a descriptor is closed; this one
+    # stays open for its lock.
+    os.close(os.dup(file.fileno()))
+
+
+def _sync(descriptor: int) -> None:
+    # On macOS only this empties the cache of the drive as well.
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        try:
+            fcntl.fcntl(descriptor, full)
+        except OSError as error:
+            if error.errno not in _UNKNOWN:
+                raise
+        else:
+            return
+    # A failed fsync is never retried: the kernel may have dropped the pages.
+    os.fsync(descriptor)
+
+
+def _rename(file: Any, source: Path, target: Path) -> None:
+    if sys.platform == "win32":
+        file.close()  # no open file can be renamed there
+    for pause in _PAUSES:
+        try:
+            return os.replace(source, target)
+        except PermissionError as error:
+            # Windows: a reader, or a virus scanner, has the target open.
+            if getattr(error, "winerror", None) is None:
+                raise
+            time.sleep(pause)
+    os.replace(source, target)
 
 
 def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # pragma: no cover - folders cannot be opened there
+    if sys.platform == "win32":  # folders cannot be opened there
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one that may be written to, but not listed
+        return
+    try:
+        _sync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNKNOWN:
+            raise
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    if fcntl is None:  # pragma: no cover
-        return False
+def _lock(descriptor: int) -> bool | None:
+    """Whether the lock is ours; None where there are no locks."""
+    if fcntl is None:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True
 
 
 def _sweep(target: Path) -> None:
     """Remove what savers of this target left behind when they were killed."""
-    prefix = f".{target.name}{_MARK}"
-    with os.scandir(target.parent) as entries:
-        leftovers = [entry.path for entry in entries if entry.name.startswith(prefix)]
+    ours = re.compile(re.escape(f".{target.name}{_MARK}") + r"\d+-\w+")
+    leftovers: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
+        leftovers = [entry.path for entry in entries if ours.fullmatch(entry.name)]
     for leftover in leftovers:
         with contextlib.suppress(OSError):
-            descriptor = os.open(leftover, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-            try:
-                # The lock of a living saver is held. One who has just renamed its
-                # temporary holds it too, or has let go of a file that is no longer it.
-                if _lock(descriptor) and os.path.samestat(
-                    os.fstat(descriptor), os.lstat(leftover)
-                ):
-                    os.unlink(leftover)
-            finally:
-                os.close(descriptor)
+            held = _sweep_locked(leftover)
+            if held is None and time.time() - os.lstat(leftover).st_mtime > _OLD:
+                os.unlink(leftover)
+
+
+def _sweep_locked(leftover: str) -> bool | None:
+    if fcntl is None:
+        return None
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(leftover, os.O_RDWR | flags)
+    except PermissionError:  # that of a target which is read-only
+        descriptor = os.open(leftover, os.O_RDONLY | flags)
+    try:
+        # The lock of a living saver is held. One who has just renamed its
+        # temporary holds it too, or has let go of a file that is no longer it.
+        held = _lock(descriptor)
+        if held and os.path.samestat(os.fstat(descriptor), os.lstat(leftover)):
+            os.unlink(leftover)
+        return held
+    finally:
+        os.close(descriptor)
 
 
 # Reading ------------------------------------------------------------------------------
@@ -214,6 +360,7 @@ class FileSource:
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise NotAFileError(f"{path} is {what}.")
         self._file = os.fdopen(descriptor, "rb", buffering=0)
+        self.status = status
         self.size = status.st_size
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
@@ -270,13 +417,35 @@ def write_to(file: Any, write: Callable[[Any], bytes]) -> None:
         If the file cannot be written to, or is open as text.
     """
     try:
-        write(file)
+        write(_Whole(file))
     except TypeError as error:
         raise ArgumentError(
             f"The file object does not take bytes: {error}. Open it in binary mode."
         ) from error
     except (OSError, ValueError) as error:  # a closed file is a ValueError
         raise SaveError(f"Cannot save to the file object: {error}.") from error
+
+
+class _Whole:
+    """A file that takes all it is given; one without a buffer may take a part."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, data: Any) -> int:
+        """Write it all, or raise."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while len(rest):
+            count = self._file.write(rest)
+            if count is None and isinstance(self._file, io.RawIOBase):
+                raise BlockingIOError(errno.EAGAIN, "it would have to be waited for")
+            if count == 0:
+                raise OSError(errno.EIO, "it takes no more bytes")
+            if type(count) is not int:  # not every file says how much it took
+                break
+            rest = rest[count:]
+        return size
 
 
 def read_from(file: Any) -> bytes:
