@@ -66,6 +66,17 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """Killed savers cost nothing, and every flipped bit is found or without effect."""
+    session.install("-e", ".[test]")
+    env = {"ZODIAX_IO_TYPECHECK": "0", "ZODIAX_IO_EXHAUSTIVE": "1"}
+    options = session.posargs or ["--seconds", "300"]
+    session.run("python", "-m", "tests.crashes.killer", *options, env=env)
+    tests = ("tests/test_crashes.py", "tests/test_damage.py")
+    session.run("python", "-m", "pytest", *tests, env=env)
+
+
+@nox.session
 def notebooks(session: nox.Session) -> None:
     """Every notebook runs from top to bottom (`-- --inplace` keeps the outputs)."""
     paths = sorted(str(path) for path in (ROOT / "notebooks").glob("*.ipynb"))

@@ -28,7 +28,7 @@ if os.environ.get("ZODIAX_IO_TYPECHECK", "1") != "0":
         )
     # All modules but two: their calls take whatever a user passes, and say themselves,
     # in errors that are tested, what is wrong with it.
-    unchecked = {"_serialise", "_inspect"}
+    unchecked = {"_serialise", "_inspect", "_integrity"}
     checked = {path.stem for path in PACKAGE.glob("_*")} - unchecked
     install_import_hook([f"zodiax_io.{name}" for name in checked], "beartype.beartype")
 

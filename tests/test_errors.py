@@ -34,6 +34,7 @@ ERRORS = {
     "ZodiaxIOError": Exception,
 }
 WARNINGS = {
+    "DamagedWarning": UserWarning,
     "MixedPairWarning": UserWarning,
     "PlaceholderWarning": UserWarning,
     "VersionMismatchWarning": UserWarning,

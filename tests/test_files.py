@@ -319,8 +319,11 @@ def test_durable_syncs_files_and_folder(tmp_path, monkeypatch, durable):
         "fsync",
         lambda fd: (synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)), fsync(fd)),
     )
-    serialise(tmp_path / "model", TREE, durable=durable)
-    assert synced == ([False, False, True] if durable else [])
+    # The first time the folder twice: a structure alone would be neither old nor new.
+    for expected in ([False, False, True, True], [False, False, True]):
+        serialise(tmp_path / "model", TREE, durable=durable)
+        assert synced == (expected if durable else [])
+        synced.clear()
 
 
 # Metadata -----------------------------------------------------------------------------
@@ -644,6 +647,46 @@ def test_folder_is_not_loaded(tmp_path, name):
         deserialise(tmp_path / name)
     with pytest.raises((NotAFileError, MissingFileError)):
         read_metadata(tmp_path / name)
+
+
+@pytest.mark.parametrize("names", [("x.foo", "x.foo.zdx"), ("x.foo.zdx", "x.foo")])
+def test_companion_is_never_shared(tmp_path, names):
+    """Two structures that would keep their arrays in one file are refused."""
+    first, second = (tmp_path / name for name in names)
+    serialise(first, TREE)
+    with pytest.raises(SaveError, match=f"{names[0]} is there already"):
+        serialise(second, OTHER)
+    assert listing(tmp_path) == sorted([names[0], "x.foo.eqx"])
+    assert same(deserialise(first), TREE)
+
+
+def test_file_of_plain_equinox_is_not_overwritten(tmp_path):
+    """The arrays that somebody kept with Equinox are not replaced by a companion."""
+    theirs = tmp_path / "model.eqx"
+    eqx.tree_serialise_leaves(theirs, TREE)
+    before = theirs.read_bytes()
+    with pytest.raises(SaveError, match=r"model\.eqx.*not written by zodiax_io"):
+        serialise(tmp_path / "model.zdx", TREE)
+    assert theirs.read_bytes() == before
+    assert listing(tmp_path) == ["model.eqx"]
+
+
+@pytest.mark.parametrize("content", [b"", b"cut"])
+def test_companion_that_a_crash_left_is_overwritten(tmp_path, content):
+    """A damaged pair is no obstacle to the next save."""
+    serialise(tmp_path / "model.zdx", TREE)
+    (tmp_path / "model.eqx").write_bytes(content)
+    serialise(tmp_path / "model.zdx", OTHER)
+    assert same(deserialise(tmp_path / "model.zdx"), OTHER)
+
+
+def test_companion_that_links_elsewhere_is_not_saved_to(tmp_path):
+    """What could not be loaded again is not saved."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "model.eqx").symlink_to(tmp_path / "elsewhere" / "model.eqx")
+    with pytest.raises(NotAFileError, match="leaves its folder"):
+        serialise(tmp_path / "model.zdx", TREE)
+    assert listing(tmp_path) == ["elsewhere", "model.eqx"]
 
 
 def test_folder_as_companion(tmp_path):

@@ -339,7 +339,7 @@ EXAMPLES: dict[str, list[Any]] = {
     "marker": [Sentinel()],
 }
 # Kinds whose rows are there to refuse, with advice; and one met only within others.
-REFUSING = {"tracer", "ndarray", "subclass", "unnamed"}
+REFUSING = {"tracer", "ndarray", "damaged", "subclass", "unnamed"}
 APART = {"default"}
 
 CASES = [

@@ -20,7 +20,7 @@ LAYERS = [
     {"_trust", "_environment"},
     {"_kinds", "_backends", "_format"},
     {"_structure", "_pair"},
-    {"_serialise", "_inspect"},
+    {"_serialise", "_inspect", "_integrity"},
     {"__init__"},
     {"_cli"},
     {"__main__"},

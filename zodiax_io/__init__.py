@@ -6,6 +6,7 @@ from ._errors import (
     ArgumentError as ArgumentError,
     ClassChangedError as ClassChangedError,
     CorruptFileError as CorruptFileError,
+    DamagedWarning as DamagedWarning,
     MissingFileError as MissingFileError,
     MixedPairWarning as MixedPairWarning,
     NotAFileError as NotAFileError,
@@ -23,7 +24,12 @@ from ._errors import (
     ZodiaxIOWarning as ZodiaxIOWarning,
 )
 from ._inspect import names as names, untrusted as untrusted
-from ._kinds import Placeholder as Placeholder, register_kind as register_kind
+from ._integrity import Damage as Damage, repair as repair, verify as verify
+from ._kinds import (
+    Damaged as Damaged,
+    Placeholder as Placeholder,
+    register_kind as register_kind,
+)
 from ._names import register as register
 from ._serialise import (
     deserialise as deserialise,

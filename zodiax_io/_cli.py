@@ -10,6 +10,7 @@ import zodiax_io
 
 from ._errors import ZodiaxIOError, shown
 from ._inspect import names
+from ._integrity import repair, verify
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=zodiax_io.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_names(commands)
+    _add_verify(commands)
+    _add_repair(commands)
     return parser
 
 
@@ -60,4 +63,38 @@ def _names(given: argparse.Namespace) -> int:
     if trust:
         listed = ", ".join(f'"{name}"' for name in trust)
         print(f"If you trust this file, load it with `trusted=[{listed}]`.")
+    return 0
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "check every byte against its checksum, and list all damage"
+    command = commands.add_parser("verify", help=words, description=f"{words}.")
+    command.add_argument("file", nargs="+", help="a .zdx file, or a companion alone")
+    command.set_defaults(run=_verify)
+
+
+def _verify(given: argparse.Namespace) -> int:
+    status = 0
+    for file in given.file:
+        damage = verify(file)
+        for found in damage:
+            print(found)
+        if damage:
+            status = 1
+        else:
+            print(f"{shown(file)}: intact")
+    return status
+
+
+def _add_repair(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "write the pair of files whole again, as far as nothing is lost"
+    command = commands.add_parser("repair", help=words, description=f"{words}.")
+    command.add_argument("file", help="the .zdx file, or its companion")
+    command.set_defaults(run=_repair)
+
+
+def _repair(given: argparse.Namespace) -> int:
+    for mended in repair(given.file):
+        print(f"mended: {mended}")
+    print(f"{shown(given.file)}: intact")
     return 0

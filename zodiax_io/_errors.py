@@ -123,6 +123,10 @@ class MixedPairWarning(ZodiaxIOWarning):
     """The structure file and its companion stem from different saves."""
 
 
+class DamagedWarning(ZodiaxIOWarning):
+    """Parts of a damaged file were left out (``damaged="skip"``)."""
+
+
 class PlaceholderWarning(ZodiaxIOWarning):
     """A function could not be saved; its source text was kept in its place."""
 

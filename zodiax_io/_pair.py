@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
@@ -15,10 +18,12 @@ from ._backends.eqx import EqxBackend, has_trailer
 from ._errors import (
     ArgumentError,
     CorruptFileError,
+    DamagedWarning,
     MissingFileError,
     MixedPairWarning,
     NotAFileError,
     ReadError,
+    SaveError,
     UnknownFormatError,
     ZodiaxIOError,
     shown,
@@ -37,6 +42,10 @@ def is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
     text = os.fspath(path_or_file)
     if not isinstance(text, str):
         raise ArgumentError("A path must be text, not bytes.")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ArgumentError(f"{shown(repr(text))} is not the path of a file.") from None
     if "\0" in text or Path(text).name in ("", ".."):
         raise ArgumentError(f"{shown(repr(text))} is not the path of a file.")
     return True
@@ -50,7 +59,10 @@ def pair_of(path: str | os.PathLike[str]) -> tuple[Path | None, Path]:
     given = Path(path)
     if given.suffix == "":
         given = given.with_name(given.name + STRUCTURE_SUFFIX)
-    real = Path(os.path.realpath(given))  # through symbolic links, to what they mean
+    try:
+        real = Path(os.path.realpath(given))  # through links, to what they mean
+    except FileNotFoundError:
+        raise MissingFileError("The working folder does not exist any more.") from None
     if real.suffix == COMPANION_SUFFIX:
         return None, real
     if real.suffix == STRUCTURE_SUFFIX:
@@ -63,33 +75,52 @@ Source = _commit.FileSource | _commit.BytesSource
 Opened = tuple[_format.Document, Any, str]
 
 
+@dataclass(frozen=True)
+class Sources:
+    """The open companion of a checkpoint, which decides, and the file beside it.
+
+    Attributes
+    ----------
+    companion : Source
+        The open companion, or a file that is one under another name.
+    structure : Path or None
+        Where the structure file is, if there is one.
+    mixed : str or None
+        What is wrong with the structure file, as far as its first bytes tell.
+    """
+
+    companion: Source
+    structure: Path | None = None
+    mixed: str | None = None
+
+
+_PAUSES = (0, 0.001, 0.005)
+
+
 @contextmanager
-def opened(
-    path_or_file: Any,
-) -> Generator[Opened, None, None]:
-    """The document of a checkpoint, and a reader of its companion."""
+def sources(path_or_file: Any) -> Generator[Sources, None, None]:
+    """The open files of a checkpoint."""
     if is_path(path_or_file):
-        source, mixed = _open_pair(path_or_file)
-        if mixed is not None:
-            # Somebody may have saved between two openings: look once more.
-            source.close()
-            source, mixed = _open_pair(path_or_file)
+        found = _open_pair(path_or_file)
+        for pause in _PAUSES if found.mixed is not None else ():
+            # Somebody may be saving, between two renamings: look once more.
+            found.companion.close()
+            time.sleep(pause)
+            found = _open_pair(path_or_file)
+            if found.mixed is None:
+                break
     elif _commit.is_readable(path_or_file):
         data = _commit.read_from(path_or_file)
         name = Path(str(getattr(path_or_file, "name", ""))).name or "The file"
-        source, mixed = _commit.BytesSource(data, name), None
+        found = Sources(_commit.BytesSource(data, name))
     else:
         raise ArgumentError(
             "Expected a path or a binary file open for reading, got a "
             f"`{type(path_or_file).__qualname__}`."
         )
+    source = found.companion
     try:
-        reader = _reader(source)
-        document = _format.unpack(reader.structure, source.name)
-        backend_of(document.backend, source.name)
-        if mixed is not None:
-            warn(f"{mixed} The companion is whole, and was loaded.", MixedPairWarning)
-        yield document, reader, source.name
+        yield found
     except MemoryError as error:
         raise ReadError(
             errno.ENOMEM,
@@ -99,56 +130,204 @@ def opened(
         source.close()
 
 
-def _reader(source: Source) -> Any:
+@contextmanager
+def opened(
+    path_or_file: Any, *, salvage: bool = False
+) -> Generator[Opened, None, None]:
+    """The document of a checkpoint, and a reader of its companion.
+
+    To salvage what is left of a companion whose end is damaged, the structure file
+    beside it stands in.
+    """
+    with sources(path_or_file) as found:
+        source, mixed = found.companion, found.mixed
+        try:
+            document, reader = read_end(source)
+        except DAMAGE as error:
+            if not salvage or found.structure is None:
+                raise
+            document, reader = _stand_in(found, error)
+            mixed = None
+        backend_of(document.backend, source.name)
+        if mixed is not None:
+            warn(f"{mixed} The companion is whole, and was loaded.", MixedPairWarning)
+        yield document, reader, source.name
+
+
+# What becomes of a file that was whole.
+DAMAGE = (CorruptFileError, UnknownFormatError, ReadError)
+
+
+def read_end(companion: Source) -> tuple[_format.Document, Any]:
+    """The document that a companion ends with, and a reader of its arrays."""
+    reader = reader_of(companion)
+    return _format.unpack(reader.structure, companion.name), reader
+
+
+def read_beside(structure: Path, companion: Source) -> tuple[_format.Document, Any]:
+    """The same, by a structure file that stands in for the end of the companion."""
+    content = read_structure(structure)
+    document = _format.unpack(content, structure.name)
+    return document, EqxBackend().open_damaged(companion, companion.name, content)
+
+
+def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[_format.Document, Any]:
+    assert found.structure is not None
+    try:
+        result = read_beside(found.structure, found.companion)
+    except ZodiaxIOError:
+        raise damage from None
+    warn(
+        f"{damage} The structure in {found.structure.name} was taken instead, and all "
+        "arrays compared with it.",
+        DamagedWarning,
+    )
+    return result
+
+
+def read_structure(path: Path) -> bytes:
+    """All bytes of a structure file."""
+    source = _commit.FileSource(path)
+    try:
+        if source.size > _format.MAX_SIZE + _format.FRAME_SIZE:
+            raise CorruptFileError(f"{path.name} holds a structure of more than 1 GiB.")
+        return _commit.read_some(source, 0, source.size)
+    finally:
+        source.close()
+
+
+def reader_of(source: Source) -> Any:
+    """A reader of an open companion."""
     if not has_trailer(source):
-        raise _foreign(source)
+        raise foreign(source)
     return EqxBackend().open(source, source.name)
 
 
-def _open_pair(
-    path: str | os.PathLike[str],
-) -> tuple[_commit.FileSource, str | None]:
-    """The companion, which decides; and what is wrong with the structure file."""
+def copied_structure(source: Source) -> bytes:
+    """The copy of the structure that an open companion ends with."""
+    return reader_of(source).structure
+
+
+def _open_pair(path: str | os.PathLike[str]) -> Sources:
     structure, companion = pair_of(path)
     if structure is None:
-        return _commit.FileSource(companion), None
+        return Sources(_commit.FileSource(companion))
     try:
         beside = _commit.FileSource(structure)
     except MissingFileError:
         if not os.path.exists(companion):
             raise
-        return _open_companion(structure, companion), None
-    if has_trailer(beside):  # a companion under a name of its own
-        return beside, None
+        return Sources(open_companion(structure, companion))
+    except ReadError as error:
+        return _without_structure(structure, companion, error)
+    with contextlib.ExitStack() as stack:
+        stack.callback(beside.close)
+        try:
+            size, start = beside.size, _commit.read_some(beside, 0, _format.FRAME_SIZE)
+            # The text of a structure may end as a companion does: its magic first.
+            if not _format.has_magic(start):
+                if has_trailer(beside):  # a companion under a name of its own
+                    stack.pop_all()
+                    return Sources(beside)
+                if not os.path.exists(companion):
+                    raise foreign(beside)
+        except ReadError as error:
+            return _without_structure(structure, companion, error)
+    source = open_companion(structure, companion)
     try:
-        start = _commit.read_some(beside, 0, _format.FRAME_SIZE)
-        if not _format.has_magic(start) and not os.path.exists(companion):
-            raise _foreign(beside)
-    finally:
-        beside.close()
-    source = _open_companion(structure, companion)
-    try:
-        if start == _reader(source).structure[: len(start)]:
-            return source, None
-    except CorruptFileError:
-        return source, None  # said again, and better, when it is read
+        copy = copied_structure(source)
+    except DAMAGE:
+        return Sources(source, structure)  # said again, and better, when it is read
     except BaseException:
         source.close()
         raise
-    return source, (
-        f"{structure.name} does not belong to {source.name}: a save was interrupted, "
-        "or copies were mixed."
-    )
+    mixed = None
+    if size != len(copy) or start != copy[: len(start)]:
+        mixed = (
+            f"{structure.name} does not belong to {source.name}: a save was "
+            "interrupted, or copies were mixed."
+        )
+    return Sources(source, structure, mixed)
 
 
-def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
-    if Path(os.path.realpath(companion)).parent != companion.parent:
+def _without_structure(structure: Path, companion: Path, error: ReadError) -> Sources:
+    if not os.path.exists(companion):
+        raise error
+    source = open_companion(structure, companion)
+    return Sources(source, structure, f"{error.strerror or error}.")
+
+
+def check_companion(companion: Path) -> Path:
+    """Where a companion really is: in the folder of its structure.
+
+    Raises
+    ------
+    NotAFileError
+        If it is a symbolic link that leads elsewhere.
+    """
+    real = Path(os.path.realpath(companion))
+    if real.parent != companion.parent:
         raise NotAFileError(
             f"{companion} is a symbolic link that leaves its folder. Move both files "
-            "together."
+            "together, or make links to both."
         )
+    return real
+
+
+def check_free(structure: Path, companion: Path) -> None:
+    """Refuse to save a pair over the arrays of something else.
+
+    Raises
+    ------
+    SaveError, NotAFileError
+        If the companion belongs to another structure file, is one of plain Equinox, or
+        is a symbolic link that leaves its folder.
+    """
+    check_companion(companion)
+    other = companion.with_suffix(
+        "" if structure.suffix == STRUCTURE_SUFFIX else STRUCTURE_SUFFIX
+    )
+    if _begins_with_magic(other):
+        raise SaveError(
+            errno.EEXIST,
+            f"Cannot save to {structure}: {other.name} is there already, and both "
+            f"would keep their arrays in {companion.name}. Choose another name.",
+        )
+    if _holds_something_else(companion) and not _begins_with_magic(structure):
+        raise SaveError(
+            errno.EEXIST,
+            f"Cannot save to {structure}: its arrays belong into {companion.name}, "
+            "which is there already and was not written by zodiax_io. Choose another "
+            "name, or move that file away.",
+        )
+
+
+def _begins_with_magic(path: Path) -> bool:
     try:
-        return _commit.FileSource(companion)
+        source = _commit.FileSource(path)
+        try:
+            return _format.has_magic(_commit.read_some(source, 0, 8))
+        finally:
+            source.close()
+    except ZodiaxIOError:
+        return False
+
+
+def _holds_something_else(companion: Path) -> bool:
+    try:
+        source = _commit.FileSource(companion)
+        try:
+            return source.size > 0 and not has_trailer(source)
+        finally:
+            source.close()
+    except ZodiaxIOError:  # what cannot be read is said when it is written
+        return False
+
+
+def open_companion(structure: Path, companion: Path) -> _commit.FileSource:
+    """Open the companion of a structure file, which lies in the same folder."""
+    try:
+        return _commit.FileSource(check_companion(companion))
     except MissingFileError:
         raise MissingFileError(
             f"{companion.name}, which holds the arrays of {structure.name}, is not "
@@ -156,7 +335,7 @@ def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
         ) from None
 
 
-def _foreign(source: Source) -> ZodiaxIOError:
+def foreign(source: Source) -> ZodiaxIOError:
     """What a file is that does not end as a companion of ours does."""
     start = _commit.read_some(source, 0, 8)
     if start[:6] == b"\x93NUMPY":

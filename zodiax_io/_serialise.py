@@ -5,21 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from . import _commit, _environment, _format
-from ._backends import ArrayReader, Sink, backend_named
+from ._backends import ArrayReader, Faults, Sink, backend_named
 from ._errors import (
     ArgumentError,
+    CorruptFileError,
+    DamagedWarning,
     NotAFileError,
     PlaceholderWarning,
+    ReadError,
     VersionMismatchError,
     VersionMismatchWarning,
     shown,
     warn,
 )
-from ._pair import PathOrFile, is_path, opened, pair_of
-from ._structure import check_settings, decode, encode_all, restore, survey
+from ._kinds import Damaged
+from ._pair import PathOrFile, check_free, copied_structure, is_path, opened, pair_of
+from ._structure import (
+    Survey,
+    check_settings,
+    decode,
+    encode_all,
+    path_text,
+    restore,
+    survey,
+)
 from ._trust import Judge
 
 
@@ -106,7 +118,11 @@ def serialise(
 
     if is_path(path_or_file):
         structure_path, companion = pair_of(path_or_file)
-        _commit.commit(structure_path, companion, write, durable=durable)
+        if structure_path is not None:
+            check_free(structure_path, companion)
+        _commit.commit(
+            structure_path, companion, write, durable=durable, copy=copied_structure
+        )
     else:
         _commit.write_to(path_or_file, write)
     _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
@@ -147,6 +163,7 @@ def deserialise(
     versions: Literal["warn", "error", "ignore"] = "warn",
     fill: Mapping[str, Any] | None = None,
     verify: bool = True,
+    damaged: Literal["error", "skip"] = "error",
 ) -> Any:
     """Load what `serialise` saved: the whole object, without a template.
 
@@ -169,6 +186,11 @@ def deserialise(
     verify : bool, default True
         Whether to check the arrays against their checksums. The structure is checked
         in any case.
+    damaged : {"error", "skip"}, default "error"
+        What to do about arrays whose bytes are not those that were saved: refuse to
+        load, or load all that is intact, with a `Damaged` in the place of each other.
+        With "skip" everything is checked, and a structure file stands in for a damaged
+        end of its companion.
 
     Returns
     -------
@@ -196,6 +218,8 @@ def deserialise(
         If packages differ and ``versions="warn"``.
     MixedPairWarning
         If the two files stem from different saves; the companion is believed.
+    DamagedWarning
+        If ``damaged="skip"`` left something out; it lists all of it.
 
     Examples
     --------
@@ -209,12 +233,26 @@ def deserialise(
         raise ArgumentError(
             f'`versions` is "warn", "error" or "ignore", not {versions!r:.80}.'
         )
+    if damaged not in ("error", "skip"):
+        raise ArgumentError(f'`damaged` is "error" or "skip", not {damaged!r:.80}.')
+    skip = damaged == "skip"
     judge = Judge(trusted)
-    with opened(path_or_file) as (document, reader, name):
+    with opened(path_or_file, salvage=skip) as (document, reader, name):
         _compare_versions(document.versions, versions, name)
-        return _load(
-            document, reader, judge, document.tree, "model", name, fill, verify
+        tree, marks = _load(
+            document,
+            reader,
+            judge,
+            name,
+            "model",
+            fill=fill,
+            verify=verify or skip,
+            skip=skip,
         )
+    if marks:
+        lines = "\n".join(f"  `{shown(m.path)}`: {m.reason}" for m in marks)
+        warn(f"{name} is damaged. This was left out:\n{lines}", DamagedWarning)
+    return tree
 
 
 def read_metadata(
@@ -250,21 +288,21 @@ def read_metadata(
     with opened(path_or_file) as (document, reader, name):
         if document.metadata is None:
             return None
-        return _load(
-            document, reader, judge, document.metadata, "metadata", name, None, True
-        )
+        return _load(document, reader, judge, name, "metadata")[0]
 
 
 def _load(
     document: _format.Document,
     reader: ArrayReader,
     judge: Judge,
-    structure: Any,
-    root: str,
     name: str,
-    fill: Mapping[str, Any] | None,
-    verify: bool,
-) -> Any:
+    root: Literal["model", "metadata"],
+    *,
+    fill: Mapping[str, Any] | None = None,
+    verify: bool = True,
+    skip: bool = False,
+) -> tuple[Any, list[Damaged]]:
+    structure = document.tree if root == "model" else document.metadata
     found = survey(structure, root)
     entries = reader.entries(document.records)
     judge.audit(found.uses, name)
@@ -272,10 +310,26 @@ def _load(
     check_settings(found, name)
     wanted = [node.get("record") for _, node in found.arrays]
     known = [n for n in wanted if type(n) is int and 0 <= n < len(entries)]
-    raw = reader.read(entries, known, verify=verify)
-    arrays = restore(found, raw, name)
+    raw, faults = reader.read(entries, known, verify=verify)
+    if faults and not skip:
+        _raise_first(faults, found, name)
+    arrays = restore(found, raw, name, faults)
     return decode(
         structure, found, judge, arrays=arrays, fill=fill, file=name, root=root
+    )
+
+
+def _raise_first(faults: Faults, found: Survey, name: str) -> NoReturn:
+    number, fault = min(faults.items())
+    if isinstance(fault, ReadError):
+        raise fault
+    paths = [path for path, node in found.arrays if node.get("record") == number]
+    where = "".join(f"`{shown(path_text(path))}`: " for path in paths[:1])
+    more = len(faults) - 1
+    also = f", and {more} more {'is' if more == 1 else 'are'} damaged" if more else ""
+    raise CorruptFileError(
+        f"{name} is damaged: {where}{fault}{also}. `zodiax_io.verify` lists all "
+        'damage, and `deserialise(path, damaged="skip")` loads what is intact.'
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.tree_util as jtu
@@ -24,6 +25,7 @@ from ._errors import (
 )
 from ._kinds import (
     CannotKeep,
+    Damaged,
     FieldsChanged,
     Kind,
     Parts,
@@ -101,15 +103,23 @@ class _Met:
     size: int = 0
 
 
+class _Leaf(NamedTuple):
+    """An array or scalar that gets a record of the companion."""
+
+    node: Node
+    record: _dtypes.Record
+    source: Any
+    repeats: bool = False  # for plain Equinox, what another node holds
+
+
 class _Encoder:
     def __init__(self, functions: str) -> None:
         self.functions = functions
         self.met: dict[int, _Met] = {}
         self.names: dict[str, Any] = {}
         self.named: dict[tuple[int, str], str] = {}
-        # Nodes, their records, and the objects themselves.
-        self.leaves: list[tuple[Node | None, _dtypes.Record, Any]] = []
-        self.extras: list[tuple[Node | None, _dtypes.Record, Any]] = []
+        self.leaves: list[_Leaf] = []
+        self.extras: list[_Leaf] = []
         self.failures: dict[int, SerialisationError] = {}
         self.placeholders: list[Placeholder] = []
         self.shared = 0
@@ -170,9 +180,9 @@ class _Encoder:
             node.update(parts.extra)
         if parts.array is not None:
             if dynamic:
-                self.leaves.append((node, parts.array, obj))
+                self.leaves.append(_Leaf(node, parts.array, obj))
             elif not parts.mirrored:
-                self.extras.append((node, parts.array, obj))
+                self.extras.append(_Leaf(node, parts.array, obj))
         if children is not None:
             if parts.keys is not None:
                 node["keys"] = [
@@ -194,7 +204,7 @@ class _Encoder:
             if inside and parts.order is not None:
                 self._reorder(starts, parts.order)
             if dynamic and parts.by_leaves:
-                self._match_leaves(obj, extras, path)
+                self._match_leaves(obj, extras, path, node)
             if static:
                 node["static"] = list(static)
             named = isinstance(children, dict)
@@ -203,24 +213,24 @@ class _Encoder:
             met.node, met.size = node, self.size - before
         return node
 
-    def _match_leaves(self, obj: Any, start: int, path: Path | str) -> None:
+    def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
         """Move what JAX finds among the leaves of an object there, in JAX's order."""
         inside = self.extras[start:]
-        known = {id(source): i for i, (_, _, source) in enumerate(inside)}
+        known = {id(leaf.source): i for i, leaf in enumerate(inside)}
         for leaf in _leaves(obj):
             found = known.pop(id(leaf), None)
             if found is not None:
                 self.leaves.append(inside[found])
                 inside[found] = None  # type: ignore[call-overload]
                 continue
-            record = self._record(leaf, path)
-            if record is not None:
-                self.leaves.append((None, record, leaf))
+            self._repeat(node, leaf, path)
         self.extras[start:] = [entry for entry in inside if entry is not None]
 
-    def _record(self, leaf: Any, path: Path | str) -> _dtypes.Record | None:
-        """What plain Equinox needs of a leaf that is kept elsewhere."""
-        return next(iter(self._attempts(leaf, path)))[1].array
+    def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
+        """Write what plain Equinox needs of a leaf that is kept elsewhere."""
+        record = next(iter(self._attempts(leaf, path)))[1].array
+        if record is not None:
+            self.leaves.append(_Leaf(node, record, leaf, repeats=True))
 
     def _mark(self) -> tuple[int, ...]:
         lists = (self.leaves, self.extras, self.placeholders, self.met)
@@ -293,13 +303,12 @@ class _Encoder:
         if "id" not in met.node:
             met.node["id"] = self.shared
             self.shared += 1
+        node = {"node_type": "leaf", "kind": "same", "value": met.node["id"]}
         if dynamic:
             # Plain Equinox knows nothing of sharing: it reads each appearance anew.
             for leaf in _leaves(met.obj):
-                record = self._record(leaf, path)
-                if record is not None:
-                    self.leaves.append((None, record, leaf))
-        return {"node_type": "leaf", "kind": "same", "value": met.node["id"]}
+                self._repeat(node, leaf, path)
+        return node
 
     def _reorder(self, starts: list[int], order: Sequence[int]) -> None:
         """Put the leaves of the children into the order in which JAX flattens them."""
@@ -377,13 +386,15 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
         with deep_recursion(_FRAMES):
             structure = encoder.node_of(tree, root, 0, dynamic=i == 0)
         records = [*encoder.leaves, *encoder.extras]
-        for index, (node, _, _) in enumerate(records, start=offset):
-            if node is not None:
-                node["record"] = index
+        for index, leaf in enumerate(records, start=offset):
+            if leaf.repeats:
+                leaf.node.setdefault("repeats", []).append(index)
+            else:
+                leaf.node["record"] = index
         offset += len(records)
         result[root] = Encoded(
             structure,
-            [record for _, record, _ in records],
+            [leaf.record for leaf in records],
             encoder.names,
             encoder.placeholders,
             encoder.depth,
@@ -587,10 +598,13 @@ class _Decoder:
         self.arrays = arrays
         self.fill = fill
         self.file = file
-        self.built: dict[int, tuple[Any, int]] = {}
+        # The object, its number of nodes, and that of the marks of damage in it.
+        self.built: dict[int, tuple[Any, int, int]] = {}
         self.building: set[int] = set()
         self.size = 0
         self.repeated = 0
+        self.hurt = 0
+        self.damaged: list[Damaged] = []
 
     def object_of(self, node: Node, path: Path | str) -> Any:
         if node["kind"] == "same":
@@ -602,7 +616,8 @@ class _Decoder:
         number = node.get("id")
         if number is not None:
             if number in self.built:
-                obj, size = self.built[number]
+                obj, size, hurt = self.built[number]
+                self.hurt += hurt
                 self.size += size
                 self.repeated += size
                 if self.repeated > MAX_REPEATED:
@@ -611,11 +626,11 @@ class _Decoder:
             if number in self.building:
                 raise self._corrupt(path, "contains itself")
             self.building.add(number)
-        before = self.size
+        before, hurt = self.size, self.hurt
         self.size += 1
         obj = self._build(node, path)
         if number is not None:
-            self.built[number] = obj, self.size - before
+            self.built[number] = obj, self.size - before, self.hurt - hurt
         return obj
 
     def _build(self, node: Node, path: Path | str) -> Any:
@@ -627,6 +642,9 @@ class _Decoder:
         if self.arrays is not None:
             record = node.get("record")
             parts.array = self.arrays.get(record) if type(record) is int else None
+            if type(parts.array) is Damaged:
+                return self._mark(parts.array)
+        hurt = self.hurt
         keys = node.get("keys")
         if isinstance(keys, list):
             parts.keys = [
@@ -655,12 +673,20 @@ class _Decoder:
             raise _changed(
                 changed, parts.refers, node["type"], path, self.file
             ) from None
-        except ZodiaxIOError:
-            raise
         except (CannotKeep, Exception) as error:
+            if self.hurt > hurt:  # some code wants to compute with what is inside
+                reason = "it cannot be built without its parts"
+                return self._mark(Damaged(path_text(path), reason))
+            if isinstance(error, ZodiaxIOError):
+                raise
             raise self._corrupt(
                 path, f"cannot be built as `{kind.name}`: {shown(error)}"
             ) from error
+
+    def _mark(self, mark: Damaged) -> Damaged:
+        self.damaged.append(mark)
+        self.hurt += 1
+        return mark
 
     def _corrupt(self, path: Path | str, what: str) -> CorruptFileError:
         return CorruptFileError(f"{self.file}: `{shown(path_text(path))}` {what}.")
@@ -692,8 +718,11 @@ def decode(
     fill: Mapping[str, Any] | None = None,
     file: str = "The structure",
     root: str = "model",
-) -> Any:
-    """Put together a structure whose names `judge` has accepted."""
+) -> tuple[Any, list[Damaged]]:
+    """Put together a structure whose names `judge` has accepted.
+
+    With the object come the marks of damage in it.
+    """
     fill = dict(fill or {})
     unknown = [path for path in fill if path not in found.placeholders]
     if unknown:
@@ -702,10 +731,9 @@ def decode(
             f"`fill` names `{shown(unknown[0])}`, where no function is missing. "
             f"Places to fill: {shown(there)}."
         )
+    decoder = _Decoder(found.by_id, judge, arrays, fill, file)
     with deep_recursion(_FRAMES):
-        return _Decoder(found.by_id, judge, arrays, fill, file).object_of(
-            structure, root
-        )
+        return decoder.object_of(structure, root), decoder.damaged
 
 
 def check_settings(found: Survey, file: str) -> None:
@@ -752,16 +780,29 @@ def logical(raw: NDArray[Any], node: Node) -> NDArray[Any]:
 
 
 def restore(
-    found: Survey, raw: Mapping[int, NDArray[Any]], file: str
+    found: Survey,
+    raw: Mapping[int, NDArray[Any]],
+    file: str,
+    faults: Mapping[int, Exception] = MappingProxyType({}),
 ) -> dict[int, Any]:
-    """Arrays by record, on the device where they belong to JAX."""
+    """Arrays by record, on the device where they belong to JAX.
+
+    A mark of damage stands for each record with a fault.
+    """
     result: dict[int, Any] = {}
     placed: list[int] = []
     for path, node in found.arrays:
         index = node.get("record")
         try:
-            if type(index) is not int or index not in raw or index in result:
+            if type(index) is not int or index in result:
                 raise ValueError("it has no record of its own")
+            if index in faults:
+                dtype, shape = _dtypes.parse(node["dtype"]), tuple(node["shape"])
+                where, reason = path_text(path), shown(faults[index])
+                result[index] = Damaged(where, reason, shape, dtype)
+                continue
+            if index not in raw:
+                raise ValueError("its record is not there")
             result[index] = logical(raw[index], node)
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFileError(
@@ -824,4 +865,4 @@ def load_structure(
     judge = Judge(trusted)
     found = survey(structure)
     judge.audit(found.uses, "The structure")
-    return decode(structure, found, judge, arrays=None, fill=fill)
+    return decode(structure, found, judge, arrays=None, fill=fill)[0]

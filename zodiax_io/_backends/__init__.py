@@ -7,6 +7,7 @@ from .base import (
     ArrayBackend as ArrayBackend,
     ArrayReader as ArrayReader,
     Entry as Entry,
+    Faults as Faults,
     Sink as Sink,
 )
 from .eqx import EqxBackend

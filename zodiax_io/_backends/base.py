@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._dtypes import Record
+from .._errors import CorruptFileError, ReadError
 
 
 @runtime_checkable
@@ -44,9 +45,19 @@ class Entry:
     fortran: bool
 
 
+# By the number of the record; the message of a CorruptFileError is the reason alone.
+Faults = dict[int, CorruptFileError | ReadError]
+
+
 @runtime_checkable
 class ArrayReader(Protocol):
-    """An opened companion."""
+    """An opened companion.
+
+    Attributes
+    ----------
+    structure : bytes
+        The structure file that belongs to it.
+    """
 
     structure: bytes
 
@@ -56,8 +67,12 @@ class ArrayReader(Protocol):
 
     def read(
         self, entries: Sequence[Entry], wanted: Iterable[int], *, verify: bool
-    ) -> dict[int, NDArray[Any]]:
-        """The arrays of the wanted records, in aligned memory of their own."""
+    ) -> tuple[dict[int, NDArray[Any]], Faults]:
+        """The arrays of the wanted records, and what is wrong with the others."""
+        ...
+
+    def check(self, entries: Sequence[Entry]) -> Faults:
+        """What is wrong with the records, in little memory."""
         ...
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from .. import _dtypes
 from .._dtypes import ALIGNMENT, Record
-from .._errors import CorruptFileError
-from .base import Entry, Sink, Source
+from .._errors import CorruptFileError, ReadError
+from .base import Entry, Faults, Sink, Source
 
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
@@ -66,7 +66,9 @@ class EqxBackend:
             out.write(header)
             data = memoryview(record.buffer())
             for start in range(0, len(data), _PIECE):
-                piece = data[start : start + _PIECE]
+                # A copy: the array may change while it is written, by a thread of
+                # the user's, and the checksum must be that of what is written.
+                piece = bytes(data[start : start + _PIECE])
                 check.update(piece)
                 out.write(piece)
             length = len(header) + len(data)
@@ -82,9 +84,7 @@ class EqxBackend:
         except RuntimeError as error:  # Equinox tells the path of a leaf around it
             raise _innermost(error) from error
         text = structure(index)
-        file.write(_dtypes.header(_BYTES, (len(text),), False, offset))
-        file.write(text)
-        file.write(_TRAILER.pack(offset, TRAILER_MAGIC))
+        _write_end(file, text, offset)
         return text
 
     def open(self, source: Source, file: str) -> EqxReader:
@@ -113,11 +113,31 @@ class EqxBackend:
                 return EqxReader(source, file, start, bytes(tail[len(header) :]))
         raise CorruptFileError(f"{file} is damaged: its copy of the structure is.")
 
+    def open_damaged(self, source: Source, file: str, structure: bytes) -> EqxReader:
+        """Open a companion whose end is damaged, by a structure from elsewhere."""
+        return EqxReader(source, file, None, structure)
+
+    def copy(self, reader: EqxReader, entries: Sequence[Entry], file: Sink) -> bytes:
+        """Write a companion again: its records as they are, and its structure."""
+        end = entries[-1].offset + entries[-1].length if entries else 0
+        for _, piece in reader.pieces(0, end):
+            file.write(piece)
+        _write_end(file, reader.structure, end)
+        return reader.structure
+
+
+def _write_end(file: Sink, structure: bytes, offset: int) -> None:
+    file.write(_dtypes.header(_BYTES, (len(structure),), False, offset))
+    file.write(structure)
+    file.write(_TRAILER.pack(offset, TRAILER_MAGIC))
+
 
 class EqxReader:
     """An opened companion of the default backend."""
 
-    def __init__(self, source: Source, file: str, end: int, structure: bytes) -> None:
+    def __init__(
+        self, source: Source, file: str, end: int | None, structure: bytes
+    ) -> None:
         self.structure = structure
         self._source = source
         self._file = file
@@ -154,7 +174,7 @@ class EqxReader:
                 Entry(offset, length, checksum, parsed, tuple(shape), fortran is True)
             )
             expected += length
-        if expected != self._end:
+        if self._end is not None and expected != self._end:
             raise CorruptFileError(
                 f"{self._file} is damaged: expected its records to end at byte "
                 f"{expected}, got {self._end}."
@@ -163,43 +183,97 @@ class EqxReader:
 
     def read(
         self, entries: Sequence[Entry], wanted: Iterable[int], *, verify: bool
-    ) -> dict[int, NDArray[Any]]:
-        """The arrays of the wanted records, in aligned memory of their own."""
+    ) -> tuple[dict[int, NDArray[Any]], Faults]:
+        """The arrays of the wanted records, in aligned memory of their own.
+
+        With them, what is wrong with those that could not be read.
+        """
         arrays: dict[int, NDArray[Any]] = {}
-        for group in _groups(entries, sorted(set(wanted))):
-            first, last = entries[group[0]], entries[group[-1]]
-            start = first.offset
-            buffer = _aligned(last.offset + last.length - start, start)
-            self._source.read_into(memoryview(buffer), start)
+        faults: Faults = {}
+        groups = _groups(entries, sorted(set(wanted)))[::-1]
+        while groups:
+            group = groups.pop()
+            start = entries[group[0]].offset
+            try:
+                buffer = self._fill(start, entries[group[-1]])
+            except (CorruptFileError, ReadError) as error:
+                if len(group) > 1:  # each by itself: some may be whole
+                    groups += [[number] for number in reversed(group)]
+                else:
+                    faults[group[0]] = error
+                continue
             for number in group:
                 entry = entries[number]
                 here = buffer[entry.offset - start :][: entry.length]
-                arrays[number] = self._array(entry, number, here, verify)
-        return arrays
+                try:
+                    arrays[number] = _array(entry, number, here, verify)
+                except CorruptFileError as error:
+                    faults[number] = error
+        return arrays, faults
 
-    def _array(
-        self, entry: Entry, number: int, buffer: Any, verify: bool
-    ) -> NDArray[Any]:
-        header = _dtypes.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
-        if buffer[: len(header)].tobytes() != header:
+    def _fill(self, start: int, last: Entry) -> Any:
+        end = last.offset + last.length
+        if end > self._source.size:  # before memory is taken for it
             raise CorruptFileError(
-                f"{self._file} is damaged: record {number} (at byte {entry.offset}) "
-                "does not begin as it should."
+                f"it should end at byte {end}, but the file ends at {self._source.size}"
             )
-        if verify and xxhash.xxh3_64_intdigest(buffer) != entry.checksum:
-            raise CorruptFileError(
-                f"{self._file} is damaged: the checksum of record {number} (at byte "
-                f"{entry.offset}) is wrong."
-            )
-        order = "F" if entry.fortran else "C"
-        try:
-            return np.ndarray(
-                entry.shape, entry.dtype, buffer, offset=len(header), order=order
-            )
-        except (ValueError, TypeError, MemoryError) as error:
-            raise CorruptFileError(
-                f"{self._file} is damaged: record {number} is no array: {error}."
-            ) from error
+        buffer = _aligned(end - start, start)
+        self._source.read_into(memoryview(buffer), start)
+        return buffer
+
+    def check(self, entries: Sequence[Entry]) -> Faults:
+        """What is wrong with the records, read in small pieces."""
+        faults: Faults = {}
+        for number, entry in enumerate(entries):
+            check = xxhash.xxh3_64()
+            header = _header_of(entry)
+            fault = None
+            try:
+                for start, piece in self.pieces(entry.offset, entry.length):
+                    if start == 0 and piece[: len(header)] != header[: len(piece)]:
+                        fault = _fault(entry, number, _BEGINNING)
+                    check.update(piece)
+                if fault is None and check.intdigest() != entry.checksum:
+                    fault = _fault(entry, number, _CHECKSUM)
+            except (CorruptFileError, ReadError) as error:
+                fault = error
+            if fault is not None:
+                faults[number] = fault
+        return faults
+
+    def pieces(self, offset: int, length: int) -> Iterator[tuple[int, bytes]]:
+        """A stretch of the file, piece by piece, each with its place in the stretch."""
+        for start in range(0, length, _PIECE):
+            piece = bytearray(min(_PIECE, length - start))
+            self._source.read_into(memoryview(piece), offset + start)
+            yield start, bytes(piece)
+
+
+_BEGINNING = "does not begin as it should"
+_CHECKSUM = "has a wrong checksum"
+
+
+def _fault(entry: Entry, number: int, what: object) -> CorruptFileError:
+    return CorruptFileError(f"record {number} (at byte {entry.offset}) {what}")
+
+
+def _header_of(entry: Entry) -> bytes:
+    return _dtypes.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
+
+
+def _array(entry: Entry, number: int, buffer: Any, verify: bool) -> NDArray[Any]:
+    header = _header_of(entry)
+    if buffer[: len(header)].tobytes() != header:
+        raise _fault(entry, number, _BEGINNING)
+    if verify and xxhash.xxh3_64_intdigest(buffer) != entry.checksum:
+        raise _fault(entry, number, _CHECKSUM)
+    order = "F" if entry.fortran else "C"
+    try:
+        return np.ndarray(
+            entry.shape, entry.dtype, buffer, offset=len(header), order=order
+        )
+    except (ValueError, TypeError, MemoryError) as error:
+        raise _fault(entry, number, f"is no array: {error}") from error
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._errors import ArgumentError
 from .._trust import CLASS, Role
-from ._arrays import ARRAY_KINDS
+from ._arrays import ARRAY_KINDS, Damaged as Damaged
 from ._base import CannotKeep as CannotKeep, Kind as Kind, Parts as Parts, subclass
 from ._closures import CLOSURE_KINDS
 from ._containers import (
@@ -48,7 +48,8 @@ _BUILT_IN: tuple[Kind, ...] = (
     *MARKER_KINDS,
 )
 KINDS: list[Kind] = list(_BUILT_IN)
-_by_name: dict[str, Kind] = {kind.name: kind for kind in KINDS}
+# Rows that only refuse keep nothing, so no file may name them.
+_by_name: dict[str, Kind] = {kind.name: kind for kind in KINDS if kind.keeps}
 _by_class: dict[type, tuple[Kind, ...]] = {}
 _MAX_CLASSES = 10_000
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,8 @@ from jax.sharding import PartitionSpec
 from numpy.typing import NDArray
 
 from .. import _compat, _dtypes
-from ._base import CannotKeep, Kind, Parts, exactly, subclass
+from .._errors import CorruptFileError
+from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
 
 _SCALAR_META = type(jnp.float32)
 
@@ -171,6 +173,50 @@ def _decode_scalar(parts: Parts) -> Any:
     return np.frombuffer(bytearray(value), parsed)[0]
 
 
+# Damage -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Damaged:
+    """What ``deserialise(path, damaged="skip")`` puts where an array was damaged.
+
+    It cannot be computed with, nor saved: put an array in its place.
+
+    Attributes
+    ----------
+    path : str
+        Where in the tree it sits, such as ``model.layers[0].weight``.
+    reason : str
+        What is wrong with the record.
+    shape, dtype : tuple of int, numpy.dtype
+        What the array was; None for an object that could not be built without it.
+    """
+
+    path: str
+    reason: str
+    shape: tuple[int, ...] | None = None
+    dtype: Any = None
+
+    def __repr__(self) -> str:
+        what = "" if self.shape is None else f" {self.dtype}{list(self.shape)}"
+        return f"<damaged{what} at {self.path}>"
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise CorruptFileError(
+            f"What was at `{self.path}` was damaged in its file, and left out when it "
+            f"was loaded: {self.reason}. Put an array in its place first."
+        )
+
+    __array__ = __call__ = _refuse
+
+
+def _refuse_damaged(obj: Damaged) -> Parts:
+    raise CannotKeep(
+        f"It stands for what was damaged at `{obj.path}` of the file that it was "
+        "loaded from. Put an array in its place."
+    )
+
+
 # Dtypes and shapes as values ----------------------------------------------------------
 
 
@@ -273,7 +319,7 @@ ARRAY_KINDS = (
         keeps="typed random keys (`jax.random.key`) of any implementation",
         shared=True,
     ),
-    Kind("tracer", subclass(jax.Array, Tracer), _refuse_tracer, _decode_jax),
+    refusal("tracer", subclass(jax.Array, Tracer), _refuse_tracer),
     Kind(
         "numpy",
         exactly(np.ndarray),
@@ -282,7 +328,7 @@ ARRAY_KINDS = (
         keeps="`numpy.ndarray` of any dtype without Python objects",
         shared=True,
     ),
-    Kind("ndarray", subclass(np.ndarray), _refuse_ndarray, _decode_numpy),
+    refusal("ndarray", subclass(np.ndarray), _refuse_ndarray),
     Kind(
         "scalar",  # before the numbers of Python: `np.float64` is a `float`
         subclass(np.generic),
@@ -290,6 +336,7 @@ ARRAY_KINDS = (
         _decode_scalar,
         keeps="scalars of NumPy and ml_dtypes",
     ),
+    refusal("damaged", exactly(Damaged), _refuse_damaged),
     Kind(
         "dtype",
         lambda cls: issubclass(cls, (np.dtype, _compat.key_dtype_type())),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from .._trust import Role
 
@@ -102,6 +102,17 @@ class Kind:
     gives_way: bool = False
     calls: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
+
+
+def refusal(
+    name: str, matches: Callable[[type], bool], refuse: Callable[[Any], Any]
+) -> Kind:
+    """A row that recognises what cannot be kept, and says why; no file holds one."""
+
+    def decode(parts: Parts) -> NoReturn:
+        raise ValueError(f"no file holds what is {name}")
+
+    return Kind(name, matches, refuse, decode)
 
 
 def exactly(*classes: type) -> Callable[[type], bool]:

@@ -30,7 +30,7 @@ from .._trust import (
     is_function,
     is_tame,
 )
-from ._base import CannotKeep, Kind, Parts, exactly, subclass
+from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
 
 
 def _items(parts: Parts) -> list[Any]:
@@ -873,7 +873,7 @@ OBJECT_KINDS = (
         keeps="bare `object()` markers, by identity",
         shared=True,
     ),
-    Kind("subclass", subclass(*_SUBCLASSED), _refuse_subclass, lambda parts: None),
+    refusal("subclass", subclass(*_SUBCLASSED), _refuse_subclass),
 )
 
 MARKER_KINDS = (

@@ -22,7 +22,7 @@ from .._trust import (
     is_function,
     is_own_code,
 )
-from ._base import CannotKeep, Kind, Parts, exactly, subclass
+from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
 from ._containers import Default, find_default, is_dunder, method, method_name, vars_of
 
 
@@ -578,9 +578,7 @@ FUNCTION_KINDS = (
     ),
 )
 
-UNNAMED_KINDS = (
-    Kind("unnamed", _is_function_type, _refuse_function, _decode_reference),
-)
+UNNAMED_KINDS = (refusal("unnamed", _is_function_type, _refuse_function),)
 
 LAST_KINDS = (
     Kind(

@@ -1,0 +1,260 @@
+"""Whether a checkpoint is whole, and making it whole again."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import _commit, _format
+from ._backends import Entry, Sink, backend_of
+from ._backends.eqx import EqxBackend
+from ._errors import (
+    ArgumentError,
+    CorruptFileError,
+    SaveError,
+    UnknownFormatError,
+    ZodiaxIOError,
+    shown,
+)
+from ._pair import (
+    DAMAGE,
+    STRUCTURE_SUFFIX,
+    PathOrFile,
+    Source,
+    Sources,
+    copied_structure,
+    is_path,
+    pair_of,
+    read_beside,
+    read_end,
+    read_structure,
+    sources,
+)
+from ._structure import path_text, walk
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something in a checkpoint that is not as it was saved.
+
+    Attributes
+    ----------
+    path : str or None
+        Where in the tree the damaged leaf sits, such as ``model.layers[0].weight``;
+        None for damage to a file as such.
+    file : str
+        The name of the file.
+    reason : str
+        What is wrong with it.
+    """
+
+    path: str | None
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = "" if self.path is None else f"`{shown(self.path)}`: "
+        return f"{shown(self.file)}: {where}{self.reason}"
+
+
+def verify(path_or_file: PathOrFile) -> list[Damage]:
+    """Check every byte of a checkpoint against its checksums, and list all damage.
+
+    Nothing is imported or built, and little memory is used. What a load may overlook
+    (the numbers that only plain Equinox reads, the records of the metadata, a structure
+    file that differs from its copy) is checked, too.
+
+    Parameters
+    ----------
+    path_or_file : str, path or binary file
+        What was given to `serialise`; or the companion alone.
+
+    Returns
+    -------
+    list of Damage
+        Empty if the checkpoint is whole. A structure file that is missing is no
+        damage: the companion holds a copy.
+
+    Raises
+    ------
+    MissingFileError, NotAFileError, ReadError
+        If there is no such file, or it cannot be opened.
+    UnknownFormatError
+        If the file is not one of ours, or one of a newer format.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import zodiax_io
+    >>> zodiax_io.serialise("state.zdx", {"rate": jnp.float32(0.1)})
+    >>> zodiax_io.verify("state.zdx")
+    []
+    """
+    with sources(path_or_file) as found:
+        return _look(found).damage
+
+
+def repair(path: str | os.PathLike[str]) -> list[Damage]:
+    """Make a checkpoint a whole pair again.
+
+    A structure file that is missing, damaged or of another save is written again from
+    the copy in the companion. A companion whose end is damaged, but whose arrays are
+    all intact, is written again with the end that a whole structure file tells.
+
+    Parameters
+    ----------
+    path : str or path
+        What was given to `serialise`, or the companion.
+
+    Returns
+    -------
+    list of Damage
+        What has been mended.
+
+    Raises
+    ------
+    CorruptFileError
+        If arrays are damaged: nothing has been changed. ``deserialise(path,
+        damaged="skip")`` loads the others.
+    SaveError
+        If the files cannot be written.
+    MissingFileError, NotAFileError, ReadError, UnknownFormatError
+        As `verify` does.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import zodiax_io
+    >>> zodiax_io.serialise("state.zdx", [1.5])
+    >>> pathlib.Path("state.zdx").unlink()
+    >>> zodiax_io.repair("state.zdx")
+    []
+    >>> pathlib.Path("state.zdx").exists()
+    True
+    """
+    if not is_path(path):
+        raise ArgumentError("Only files can be repaired: expected a path.")
+    structure, companion = pair_of(path)
+    if structure is None:
+        structure = companion.with_suffix(STRUCTURE_SUFFIX)
+        path = structure
+    with sources(path) as found:
+        state = _look(found)
+        if state.arrays or state.reader is None:
+            raise CorruptFileError(
+                "It cannot be repaired, and nothing was changed:\n"
+                + "\n".join(f"  {damage}" for damage in state.damage)
+                + '\n`deserialise(path, damaged="skip")` loads what is intact.'
+            )
+        if found.companion.name == structure.name:
+            return []  # a companion under the name of a structure: whole by itself
+        if state.end_is_whole:
+            _commit.follow(structure, companion, copied_structure)
+        else:
+            _rebuild(structure, companion, found.companion, state)
+        return state.files
+
+
+def _rebuild(structure: Path, companion: Path, source: Source, state: _State) -> None:
+    assert isinstance(source, _commit.FileSource)  # a path was opened
+    status = source.status
+
+    def write(file: Sink) -> bytes:
+        content = EqxBackend().copy(state.reader, state.entries, file)
+        now = _commit.FileSource(companion)
+        try:
+            if not os.path.samestat(now.status, status):
+                raise SaveError(
+                    errno.EAGAIN,
+                    f"{companion.name} has been saved again meanwhile. Nothing was "
+                    "changed.",
+                )
+        finally:
+            now.close()
+        return content
+
+    _commit.commit(structure, companion, write, durable=True, copy=copied_structure)
+
+
+@dataclass
+class _State:
+    """What has been found out about a checkpoint."""
+
+    files: list[Damage]
+    arrays: list[Damage] = field(default_factory=list[Damage])
+    end_is_whole: bool = False
+    reader: Any = None
+    entries: Sequence[Entry] = ()
+
+    @property
+    def damage(self) -> list[Damage]:
+        return [*self.files, *self.arrays]
+
+
+def _look(found: Sources) -> _State:
+    source, structure = found.companion, found.structure
+    state = _State([])
+    try:
+        document, reader = read_end(source)
+        state.end_is_whole = True
+        state.files += _damaged_structure(found, reader.structure)
+    except DAMAGE as error:
+        try:
+            if structure is None:
+                raise error
+            document, reader = read_beside(structure, source)
+        except DAMAGE as other:
+            if isinstance(error, UnknownFormatError):
+                raise error from None
+            state.files.append(_damage(source.name, error))
+            if structure is not None:
+                state.files.append(_damage(structure.name, other))
+            return state
+        state.files.append(_damage(source.name, error))
+    backend_of(document.backend, source.name)
+    try:
+        state.entries = reader.entries(document.records)
+        paths = _paths(document)
+    except CorruptFileError as error:
+        state.files.append(_damage(source.name, error))
+        return state
+    for number, fault in sorted(reader.check(state.entries).items()):
+        state.arrays.append(_damage(source.name, fault, paths.get(number)))
+    state.reader = reader
+    return state
+
+
+def _damage(file: str, error: object, path: str | None = None) -> Damage:
+    return Damage(path, file, str(error).removesuffix("."))
+
+
+def _damaged_structure(found: Sources, copy: bytes) -> list[Damage]:
+    """What is wrong with the structure file, if there is one."""
+    if found.structure is None:
+        return []
+    name = found.structure.name
+    try:
+        content = read_structure(found.structure)
+        if content == copy:
+            return []
+        _format.unpack(content, name)
+    except ZodiaxIOError as error:
+        return [_damage(name, error)]
+    # Otherwise somebody has just saved: it was as it should be when it was opened.
+    return [_damage(name, found.mixed)] if found.mixed is not None else []
+
+
+def _paths(document: _format.Document) -> dict[int, str]:
+    """Where in the trees each record belongs."""
+    paths: dict[int, str] = {}
+    for root, tree in (("model", document.tree), ("metadata", document.metadata)):
+        for path, node in () if tree is None else walk(tree, root):
+            numbers = node.get("repeats")
+            for number in [node.get("record"), *(numbers or [])]:
+                if type(number) is int:
+                    paths[number] = path_text(path)
+    return paths
