@@ -13,6 +13,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from ._errors import shown
+
 # jax.dtypes.float0 is a structured dtype without bytes: the tangent of an integer.
 FLOAT0 = np.dtype(jax.dtypes.float0)
 
@@ -28,6 +30,8 @@ _NATIVE: dict[str, np.dtype[Any]] = {
     name: np.dtype(name)
     for name in (np.dtype(code).name for code in "?bhilqBHILQefdgFDG")
 }
+# Of two C types of one width, the bytes are stored as the first.
+_STORED = {code: _NATIVE[np.dtype(code).name] for code in "?bhilqBHILQefdgFDG"}
 _BY_NAME = {**_NATIVE, **_EXTENDED, "float0": FLOAT0}
 # On most systems two C types share a width; the scalar types stay distinct in NumPy.
 for _alias in ("longlong", "ulonglong"):
@@ -90,6 +94,19 @@ def parse(plain: Any) -> np.dtype[Any]:
     ValueError
         If the description is not one that `describe` can give.
     """
+    if type(plain) is str and plain in _BY_NAME:
+        return _BY_NAME[plain]
+    parsed = _parse(plain)
+    try:
+        same = describe(parsed) == plain
+    except ValueError:
+        same = False
+    if not same:  # as "<f8", which is called "float64"
+        raise ValueError(f"a dtype is not described as {shown(parsed)} is")
+    return parsed
+
+
+def _parse(plain: Any) -> np.dtype[Any]:
     if type(plain) is str:
         known = _BY_NAME.get(plain)
         if known is not None:
@@ -106,19 +123,30 @@ def parse(plain: Any) -> np.dtype[Any]:
     try:
         if set(plain) == {"base", "shape"}:
             shape = tuple(_length(n) for n in plain["shape"])
-            base = parse(plain["base"])
-            if math.prod(shape) * base.itemsize > _MAX_ITEMSIZE:
+            base = _parse(plain["base"])
+            # Only of few lengths is the product taken in no time.
+            if len(shape) > MAX_DIMENSIONS or (
+                math.prod(shape) * base.itemsize > _MAX_ITEMSIZE
+            ):
                 raise ValueError("a dtype is larger than 2 GiB")
             return np.dtype((base, shape))
         titles = plain.get("titles")
         names, offsets = list(plain["names"]), [_length(n) for n in plain["offsets"]]
         if not all(type(name) is str for name in names):
             raise ValueError("a field of a dtype has no name")
+        formats = [_parse(entry) for entry in plain["formats"]]
+        itemsize = _length(plain["itemsize"])
+        # NumPy adds in 32 bits, and takes what overflows for small.
+        if not len(names) == len(formats) == len(offsets) or any(
+            offset + entry.itemsize > itemsize
+            for offset, entry in zip(offsets, formats, strict=True)
+        ):
+            raise ValueError("the fields of a dtype do not lie within it")
         description: dict[str, Any] = {
             "names": names,
-            "formats": [parse(entry) for entry in plain["formats"]],
+            "formats": formats,
             "offsets": offsets,
-            "itemsize": _length(plain["itemsize"]),
+            "itemsize": itemsize,
         }
         if titles is not None:
             description["titles"] = list(titles)
@@ -136,15 +164,22 @@ def _length(value: Any) -> int:
     return value
 
 
+def is_of_jax(plain: Any) -> bool:
+    """Whether a described dtype is one that JAX's arrays can have, in native order."""
+    return type(plain) is str and plain.isidentifier() and "longlong" not in plain
+
+
 def is_extended(dtype: np.dtype[Any]) -> bool:
     """Whether this is one of the dtypes of ml_dtypes, such as bfloat16."""
     known = _EXTENDED.get(dtype.name)
     return known is not None and known == dtype  # to NumPy, None equals float64
 
 
-@functools.lru_cache(maxsize=1024)
 def storage(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype under which an `.npy` record holds the bytes of `dtype`."""
+    # Not cached by equality: to NumPy, `long` and `long long` are equal.
+    if dtype.isbuiltin == 1 and dtype.char in _STORED:
+        return _STORED[dtype.char]
     if dtype.itemsize == 0:
         return np.dtype("V0") if dtype == FLOAT0 else dtype
     if is_extended(dtype):
@@ -245,7 +280,7 @@ def without_padding(array: NDArray[Any]) -> NDArray[Any]:
         return flat.reshape(array.shape)
     if array.dtype.fields is None or array.dtype == FLOAT0:
         return array
-    clean = np.zeros_like(array, subok=False)
+    clean = np.zeros(array.shape, array.dtype)  # `zeros_like` leaves the padding as is
     _copy_fields(clean, array)
     return clean
 
