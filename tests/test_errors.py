@@ -100,9 +100,9 @@ def test_lambda():
     assert str(error) == (
         "Cannot serialise a `builtins.function` at `model['f']`. It has no name to "
         f"come back by (written at {__file__}:{line}): it is a lambda, a local "
-        "function or a wrapper. Define it at the top level of a module, give it a "
-        'name by `zodiax_io.register(function, alias="package.module:name")`, or keep '
-        'its source text only by `functions="warn"`.'
+        "function or a wrapper. Write it by `def` at the top level of a module, give "
+        'it a name by `zodiax_io.register(function, alias="package.module:name")`, or '
+        'keep its source text only by `functions="warn"`.'
     )
 
 
@@ -315,8 +315,8 @@ def test_refused_names():
         "The file names what it may not use:\n"
         "  `os:system` at `model[0]` belongs to Python's standard library, which no "
         "file may use.\n"
-        "  `no_such_lab.optics:f` at `model[1]` is not imported: write `import "
-        "no_such_lab.optics` first, or trust it.\n"
+        "  `no_such_lab.optics:f` at `model[1]` needs `no_such_lab`, which is neither "
+        "imported nor installed.\n"
         'For those that trust would help, pass `trusted=["no_such_lab"]`.'
     )
     assert [refusal.path for refusal in caught.value.refusals] == [

@@ -9,6 +9,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -945,3 +946,47 @@ def test_loading_closes_its_files(tmp_path):
             with pytest.raises((ZodiaxIOError, OSError)):
                 deserialise(tmp_path / name)
     assert len(os.listdir("/proc/self/fd")) <= count
+
+
+# Odd arguments ------------------------------------------------------------------------
+
+
+class Unpathlike:
+    """What claims to be a path."""
+
+    def __fspath__(self):
+        return 3
+
+
+def test_paths_that_are_none():
+    """A path that is none is an error of ours, whatever is wrong with it."""
+    for path in (Unpathlike(), "x\0y.zdx", "x/\ud800.zdx"):
+        for function in (deserialise, zodiax_io.names, zodiax_io.verify):
+            with pytest.raises(zodiax_io.ArgumentError):
+                function(path)
+        with pytest.raises(zodiax_io.ArgumentError):
+            serialise(path, TREE)
+
+
+@pytest.mark.parametrize("error", [EOFError, RuntimeError, zlib.error])
+def test_file_objects_that_fail_in_their_own_way(error):
+    """What `gzip` and its kin raise becomes an error of ours."""
+
+    class Failing(io.BytesIO):
+        def read(self, *_):
+            raise error("it ends too soon")
+
+    with pytest.raises(zodiax_io.ReadError, match="it ends too soon"):
+        deserialise(Failing())
+
+
+def test_names_of_files_do_not_command_the_terminal(tmp_path):
+    """An escape sequence in a file's name is shown, not sent."""
+    path = tmp_path / "\x1b[31mx.eqx"
+    path.write_bytes(b"x" * 50)
+    with pytest.raises(UnknownFormatError) as caught:
+        deserialise(path)
+    with pytest.raises(MissingFileError) as missing:
+        deserialise(tmp_path / "\x1b[32mx.eqx")
+    assert str(caught.value).isprintable()
+    assert str(missing.value).isprintable()

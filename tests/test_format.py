@@ -690,7 +690,15 @@ def one_record(descr, shape, data, *, dtype=None, node_shape=None, start=None):
 
 def test_one_record_of_our_own_loads():
     """The reader accepts what the description of the format allows."""
-    assert one_record("<i2", (2,), b"\1\0\2\0").load().tolist() == [1, 2]
+    loaded = one_record("<i2", (2,), b"\1\0\2\0", dtype="int16").load()
+    assert loaded.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "=i2", "short", "i2", "int16 "])
+def test_a_dtype_has_one_description(dtype):
+    """Two descriptions of one dtype would be judged apart, as "<f8" in 32 bits."""
+    with pytest.raises(CorruptFileError):
+        one_record("<i2", (2,), b"\1\0\2\0", dtype=dtype).load()
 
 
 HEADERS = {

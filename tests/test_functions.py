@@ -370,9 +370,10 @@ def test_a_lambda_is_refused_with_its_path_and_line():
     assert str(error) == (
         "Cannot serialise a `builtins.function` at `model.leaf['activation']`. It has "
         f"no name to come back by (written at {__file__}:{line}): it is a lambda, a "
-        "local function or a wrapper. Define it at the top level of a module, give it "
-        'a name by `zodiax_io.register(function, alias="package.module:name")`, or '
-        'keep its source text only by `functions="warn"`.'
+        "local function or a wrapper. Write it by `def` at the top level of a module, "
+        "give it a name by `zodiax_io.register(function, "
+        'alias="package.module:name")`, or keep its source text only by '
+        '`functions="warn"`.'
     )
 
 

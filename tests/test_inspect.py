@@ -69,7 +69,8 @@ STATUS = {
     "os:system": ("refused", "standard library", None),
     "numpy:load": ("refused", "not among the functions", None),
     "zodiax_io:serialise": ("refused", "zodiax_io itself", None),
-    "not_there.layers:f": ("missing", "write `import not_there.layers`", "not_there"),
+    "not_there.layers:f": ("missing", "neither imported nor installed", "not_there"),
+    "seen_lab.x:f": ("missing", "write `import seen_lab.x`", "seen_lab"),
     "jax.nn:not_there": ("missing", "has no `not_there`", None),
     "hypothesis:given": ("refused", "is not trusted", "hypothesis"),
     "a b": ("refused", "not a name", None),
@@ -77,10 +78,12 @@ STATUS = {
 
 
 @pytest.mark.parametrize("name", STATUS)
-def test_what_stands_in_the_way(name):
+def test_what_stands_in_the_way(name, tmp_path, monkeypatch):
     """Each verdict says why, and whether trust would help."""
     import hypothesis  # noqa: F401
 
+    (tmp_path / "seen_lab.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
     (verdict,) = zodiax_io.untrusted(hostile(named(name), leaf("none")))
     status, reason, trust = STATUS[name]
     assert (verdict.status, verdict.trust) == (status, trust)
@@ -140,7 +143,7 @@ def path(tmp_path):
 
 def test_names_are_listed(path, capsys):
     """One line for each name, and what to pass."""
-    assert main(["names", str(path)]) == 0
+    assert main(["names", str(path)]) == 1
     first, second, advice = capsys.readouterr().out.splitlines()
     assert first.startswith("trusted  jax.nn:relu")
     assert second.startswith(f"refused  {__name__}:shout")
@@ -159,7 +162,7 @@ def test_a_hostile_name_does_not_reach_the_terminal(tmp_path, capsys):
     """Escape sequences of a file are shown, not sent."""
     path = tmp_path / "x.eqx"
     path.write_bytes(hostile(named("\x1b[31mos:system")).getvalue())
-    assert main(["names", str(path)]) == 0
+    assert main(["names", str(path)]) == 1
     assert "\x1b" not in capsys.readouterr().out
 
 

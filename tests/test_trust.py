@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import enum
+import io
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from documents import Checkpoint, container, leaf, load_node, named
 
 import zodiax_io
-from zodiax_io import UntrustedError, deserialise
+from zodiax_io import UntrustedError, _names, deserialise
 
 
 def refusals(node, **options):
@@ -945,3 +946,141 @@ def test_functions_of_the_table_need_nothing():
     """Pure functions of JAX load without a word, as the very same objects."""
     functions = [jax.nn.relu, jnp.tanh, jax.lax.add, jax.scipy.special.erf]
     assert Checkpoint.of(functions).load() == functions
+
+
+# What the caller says -----------------------------------------------------------------
+
+
+def test_trusted_names_as_messages_print_them():
+    """`trusted` takes a name as it stands in the file, and that one only."""
+    node = container("partial", {"func": named(f"{__name__}:own"), **EMPTY})
+    node["node"]["args"] = container("tuple", [leaf("none")])
+    assert refusals(node) == [f"{__name__}:own"]
+    assert load_node(node, trusted=f"{__name__}:own").func is own
+    assert refusals(node, trusted=f"{__name__}:other") == [f"{__name__}:own"]
+
+
+def own(x):
+    """A function of one's own."""
+    return x
+
+
+EMPTY = {"args": container("tuple", []), "keywords": container("dict", {})}
+
+
+def test_trust_that_meets_nothing_is_told():
+    """A slip of the pen in `trusted` is pointed out."""
+    with pytest.raises(UntrustedError) as caught:
+        load_node(named("no_such_lab:f"), trusted=["no_such_lap", "no_such_lab"])
+    message = str(caught.value)
+    assert "Nothing in it belongs to `no_such_lap`" in message
+    assert "to `no_such_lab`" not in message
+
+
+def test_a_name_given_to_another_object_is_lost():
+    """What `register` has renamed cannot be saved under the name it had."""
+
+    class New:
+        pass
+
+    name = f"{__name__}:Given"
+    zodiax_io.register(New, alias=name)
+    try:
+        assert zodiax_io.build_structure([New])["node"][0]["type"] == name
+        with pytest.raises(zodiax_io.SerialisationError):
+            zodiax_io.build_structure([Given])
+    finally:
+        del _names._registered[name], _names._registered_names[id(New)]
+
+
+class Given:
+    """A class whose name is given away."""
+
+
+@pytest.mark.parametrize(
+    "alias", ["jax.nn:relu", "os:system", "zodiax_io:x", "builtins:int"]
+)
+def test_aliases_that_mean_something_to_all(alias):
+    """No alias takes the place of what every file may name, or may never."""
+    with pytest.raises(zodiax_io.ArgumentError):
+        zodiax_io.register(own, alias=alias)
+
+
+SENTINEL = object()
+
+
+class Optional(eqx.Module):
+    """A Module with sentinels."""
+
+    a: typing.Any = SENTINEL
+    b: typing.Any = eqx.field(static=True, default=SENTINEL)
+
+
+def test_sentinels_of_a_module_stay_themselves():
+    """`x is SENTINEL` holds after loading, with and without a field."""
+    structure = zodiax_io.build_structure([Optional(), SENTINEL, object()])
+    module, sentinel, bare = zodiax_io.load_structure(structure)
+    assert module.a is module.b is sentinel is SENTINEL
+    assert type(bare) is object
+    assert bare is not SENTINEL
+    assert jax.tree.structure(module) == jax.tree.structure(Optional())
+
+
+@eqx.filter_custom_jvp
+def cubed(x):
+    """A function with a rule of its own."""
+    return x**3
+
+
+def test_functions_with_rules_of_their_own():
+    """What Equinox makes of a function is kept by its name, as what JAX makes."""
+    assert zodiax_io.load_structure(zodiax_io.build_structure(cubed)) is cubed
+
+
+def test_packages_are_not_completed_from_the_working_folder(tmp_path):
+    """What a known package tries to import is not looked for beside the file."""
+    (tmp_path / "optimistix.py").write_text("print('planted')")
+    (tmp_path / "jaxkd_cuda.py").write_text("print('planted')")
+    script = f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from documents import container, load_node
+        for name in ("diffrax:Tsit5", "dLux:Telescope"):
+            try:
+                load_node(container("module", {{}}, type=name))
+            except Exception as error:
+                print(type(error).__name__)
+        import os
+        assert os.getcwd() in map(os.path.realpath, sys.path)
+    """
+    (tmp_path / "load.py").write_text(textwrap.dedent(script))
+    root = Path(zodiax_io.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "load.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "planted" not in done.stdout
+    assert done.stdout.count("Error") == 2
+
+
+def test_verdicts_are_safe_to_print():
+    """What a file is called and names does not command the terminal."""
+    hostile = "os:system\x1b[2K\x1b[31mtrusted\nos:path"
+    checkpoint = Checkpoint.of(None)
+    checkpoint.tree = container("dict", {hostile: named(hostile)})
+    (verdict,) = zodiax_io.names(io.BytesIO(checkpoint.companion()))
+    for text in (verdict.name, verdict.path, verdict.reason):
+        assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "kind", ["tracer", "ndarray", "subclass", "unnamed", "damaged"]
+)
+def test_kinds_that_refuse_are_unknown_to_files(kind):
+    """A row that keeps nothing loads nothing."""
+    with pytest.raises(zodiax_io.UnknownFormatError):
+        load_node(leaf(kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,9 @@ from ._integrity import repair, verify
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; what it returns is the exit status of the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the terminal can show
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
@@ -43,27 +47,27 @@ def _add_names(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument(
         "--trusted",
         metavar="NAME",
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
-        help="packages to trust, as in `deserialise(path, trusted=[…])`",
+        help="a package to trust, as in `deserialise(path, trusted=[…])`; may be given "
+        "several times",
     )
     command.set_defaults(run=_names)
 
 
 def _names(given: argparse.Namespace) -> int:
     verdicts = names(given.file, trusted=given.trusted)
-    width = max((len(shown(verdict.name)) for verdict in verdicts), default=0)
+    width = max((len(verdict.name) for verdict in verdicts), default=0)
     for verdict in verdicts:
         print(
-            f"{verdict.status:<8} {shown(verdict.name):<{width}}  "
-            f"{shown(verdict.path)}: {verdict.reason}"
+            f"{verdict.status:<8} {verdict.name:<{width}}  "
+            f"{verdict.path}: {verdict.reason}"
         )
     trust = dict.fromkeys(v.trust for v in verdicts if v.trust is not None)
     if trust:
         listed = ", ".join(f'"{name}"' for name in trust)
         print(f"If you trust this file, load it with `trusted=[{listed}]`.")
-    return 0
+    return 0 if all(verdict.status == "trusted" for verdict in verdicts) else 1
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

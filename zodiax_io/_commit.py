@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import (
+    MAX_PATH,
     ArgumentError,
     CorruptFileError,
     MissingFileError,
@@ -27,6 +28,7 @@ from ._errors import (
     ReadError,
     SaveError,
     ZodiaxIOError,
+    shown,
 )
 
 if sys.platform != "win32":
@@ -343,22 +345,22 @@ class FileSource:
         flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         # A pipe must not be waited for: its kind is looked at once it is open.
         flags |= getattr(os, "O_NONBLOCK", 0)
-        self.name = path.name
+        self.name, where = shown(path.name), shown(path, MAX_PATH)
         try:
             descriptor = os.open(path, flags)
         except FileNotFoundError:
-            raise MissingFileError(f"There is no file {path}.") from None
+            raise MissingFileError(f"There is no file {where}.") from None
         except IsADirectoryError:
-            raise NotAFileError(f"{path} is a folder, not a file.") from None
+            raise NotAFileError(f"{where} is a folder, not a file.") from None
         except OSError as error:
             raise ReadError(
-                error.errno, f"Cannot open {path}: {error.strerror}"
+                error.errno, f"Cannot open {where}: {error.strerror}"
             ) from error
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise NotAFileError(f"{path} is {what}.")
+            raise NotAFileError(f"{where} is {what}.")
         self._file = os.fdopen(descriptor, "rb", buffering=0)
         self.status = status
         self.size = status.st_size
@@ -390,7 +392,7 @@ class BytesSource:
     """Bytes in memory."""
 
     def __init__(self, data: bytes, name: str) -> None:
-        self.name = name
+        self.name = shown(name)
         self.size = len(data)
         self._data = memoryview(data)
 
@@ -458,7 +460,7 @@ def read_from(file: Any) -> bytes:
     """
     try:
         data = file.read()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # also what `gzip` and others raise of their own
         raise ReadError(f"Cannot read the file object: {error}.") from error
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise ArgumentError("The file is open as text; open it in binary mode.")

@@ -245,6 +245,17 @@ def _transform_options(
     }
 
 
+def rule_bearer(obj: Any) -> Any:
+    """The function around which `equinox.filter_custom_jvp` was put, or None."""
+    if (
+        type(obj) is not eqx.filter_custom_jvp
+        and type(obj) is not eqx.filter_custom_vjp
+    ):
+        return None
+    wrapped = vars(vars(obj).get("fn", object)).get("fun")
+    return _closure(wrapped).get("fn") if type(wrapped) is types.FunctionType else None
+
+
 def _same_closure(a: types.FunctionType, b: types.FunctionType) -> bool:
     one, two = _closure(a), _closure(b)
     return one.keys() == two.keys() and all(_same(one[k], two[k]) for k in one)

@@ -73,6 +73,32 @@ def settings() -> dict[str, Any]:
     }
 
 
+def script_name() -> str | None:
+    """What the running script is called when it is imported; None in a notebook."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:  # `python -m package.module`
+        name = spec.name.removesuffix(".__main__")
+    else:
+        name = pathlib.Path(getattr(main, "__file__", None) or "").stem
+    return name if _is_module_name(name) else None
+
+
+def _is_module_name(name: object) -> bool:
+    return (
+        type(name) is str
+        and len(name) < _names.MAX_LENGTH
+        and all(part.isidentifier() for part in name.split("."))
+        and not name.startswith("__")
+    )
+
+
+def script_of(settings: dict[str, Any]) -> str | None:
+    """The same of the script that wrote a file, as the file tells it."""
+    name = settings.get("script")
+    return name if _is_module_name(name) else None
+
+
 @functools.cache
 def _distribution(package: str) -> str | None:
     """The distribution that installs a package; None for a script of one's own."""

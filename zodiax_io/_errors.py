@@ -10,13 +10,16 @@ from typing import Any
 MAX_NAME = 120
 
 
-def shown(text: object) -> str:
+MAX_PATH = 4096
+
+
+def shown(text: object, longest: int = MAX_NAME) -> str:
     """Text from a file or a user, made safe to print: escaped, and cut when long."""
     escaped = "".join(
         character if character.isprintable() else ascii(character)[1:-1]
-        for character in str(text)[: 4 * MAX_NAME]
+        for character in str(text)[: 4 * longest]
     )
-    return escaped if len(escaped) <= MAX_NAME else escaped[: MAX_NAME - 1] + "…"
+    return escaped if len(escaped) <= longest else escaped[: longest - 1] + "…"
 
 
 class ZodiaxIOError(Exception):

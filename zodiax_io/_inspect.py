@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ._environment import script_of
 from ._pair import PathOrFile, opened
 from ._structure import survey
 from ._trust import Judge, Verdict
@@ -50,6 +51,7 @@ def names(
         uses = survey(document.tree, "model").uses
         if document.metadata is not None:
             uses = uses + survey(document.metadata, "metadata").uses
+        judge.script = script_of(document.settings)
     return judge.verdicts(uses)
 
 

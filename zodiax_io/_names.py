@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
-from ._curated import FUNCTIONS, PACKAGES, VALUES
+from ._compat import rule_bearer
+from ._curated import FRAMEWORKS, FUNCTIONS, PACKAGES, VALUES
 from ._errors import ArgumentError, shown
 
 MAX_LENGTH = 512
@@ -37,6 +38,11 @@ def is_class(obj: object) -> TypeGuard[type]:
 def mro(cls: type) -> tuple[type, ...]:
     """The classes a class is made of, read past its metaclass."""
     return type.__dict__["__mro__"].__get__(cls)
+
+
+def is_one_of(cls: type, classes: Iterable[type]) -> bool:
+    """Whether a class is one of some; `in` would compare, or hash, by its metaclass."""
+    return any(cls is known for known in classes)
 
 
 def derives(cls: type, base: type) -> bool:
@@ -124,9 +130,12 @@ def own_name(obj: object) -> tuple[str, str] | None:
             module = type.__dict__["__module__"].__get__(obj)
         qualname = type.__dict__["__qualname__"].__get__(obj)
     else:
+        bearer = rule_bearer(obj)
+        obj = obj if bearer is None else bearer
         module, qualname = _told(obj, "__module__"), _told(obj, "__qualname__")
     if type(module) is str and type(qualname) is str:
-        return module, qualname
+        # What a worker process calls the script that started it.
+        return "__main__" if module == "__mp_main__" else module, qualname
     return None
 
 
@@ -176,7 +185,9 @@ def is_honest(obj: object, module: str, qualname: str) -> bool:
         return True
     told = own_name(obj)
     if told is None:
-        return any(top(home) == top(module) for home in homes_of(obj))
+        # A bare object is nothing but itself, wherever it is kept.
+        homes = homes_of(obj)
+        return type(obj) is object or any(top(home) == top(module) for home in homes)
     if told[0] == module:
         return True
     if top(told[0]) != top(module) or told[1] != qualname:
@@ -185,6 +196,24 @@ def is_honest(obj: object, module: str, qualname: str) -> bool:
         return lookup(*told) is obj
     except LookupError:
         return True  # its own module keeps it under another name
+
+
+def is_at(obj: object, module: str, qualname: str) -> bool:
+    """Whether a name leads to this very object."""
+    try:
+        return lookup(module, qualname) is obj
+    except LookupError:
+        return False
+
+
+def is_redefined(cls: Any) -> bool:
+    """Whether a class has given its place to one of the same name, as in a notebook."""
+    told = own_name(cls)
+    try:
+        found = None if told is None else lookup(*told)
+    except LookupError:
+        return False
+    return is_class(cls) and is_class(found) and own_name(found) == told
 
 
 def is_curated(module: str, qualname: str) -> bool:
@@ -205,7 +234,7 @@ def _curated_name(obj: object) -> str | None:
                     if known is None or rank < known[0]:
                         _curated_ids[id(space[name])] = (rank, module, name)
     found = _curated_ids.get(id(obj))
-    if found is not None and lookup(*found[1:]) is obj:
+    if found is not None and _leads_to(*found[1:], obj):
         return f"{found[1]}:{found[2]}"
     return None
 
@@ -245,6 +274,9 @@ def name_of(obj: Any) -> str | None:
         for module, qualname in _candidates(*told):
             if _leads_to(module, qualname, obj):
                 return f"{module}:{qualname}"
+        # While a script runs, what its variables hold may change: a lambda in a loop.
+        if told[0] == "__main__" and not is_class(obj):
+            return None
         return _global_name(told[0], obj)
     for home in homes_of(obj):
         name = _global_name(home, obj)
@@ -263,7 +295,39 @@ def homes_of(obj: object) -> list[str]:
             homes.append(module)
     if cls_name is not None and cls_name[0] == "equinox.internal._str2jax":
         homes += _homeless(type(obj))
+    if type(obj) is object:
+        homes += _homes_of_bare(obj)
     return homes
+
+
+# Bare objects among the globals of modules: identity to module, while no more modules
+# are imported. Scripts change, and are looked at each time.
+_bare: dict[int, str] = {}
+_bare_among = {"modules": 0}
+
+
+def _homes_of_bare(obj: object) -> Iterator[str]:
+    """Where a sentinel, made by `object()`, is a global of somebody's module."""
+    if _bare_among["modules"] != len(sys.modules):
+        _bare.clear()
+        for module in sorted(
+            sys.modules, key=lambda m: (m.count("."), m), reverse=True
+        ):
+            package = top(module)
+            skipped = package in {"__main__", *FRAMEWORKS} or is_standard(package)
+            space = None if skipped else module_space(module)
+            for value in list(space.values()) if space is not None else ():
+                if type(value) is object:
+                    _bare[id(value)] = module
+        _bare_among["modules"] = len(sys.modules)
+    for module in (_bare.get(id(obj)), "__main__"):
+        if module is not None and _holds(module, obj):
+            yield module
+
+
+def _holds(module: str, obj: object) -> bool:
+    space = module_space(module) or {}
+    return any(value is obj for value in list(space.values()))
 
 
 def constant_like(obj: object) -> Any:
@@ -301,6 +365,8 @@ def _global_name(module: str, obj: object) -> str | None:
 
 
 def _leads_to(module: str, qualname: str, obj: object) -> bool:
+    if _registered.get(f"{module}:{qualname}", obj) is not obj:
+        return False  # the name has been given to another object
     try:
         split(f"{module}:{qualname}")
         found = lookup(module, qualname)
@@ -364,6 +430,13 @@ def register(obj: Any, alias: str | None = None) -> Any:
         raise ArgumentError(f"{shown(repr(name))} is not a name: {error}.") from None
     if _registered.get(name, obj) is not obj:
         raise ArgumentError(f"{shown(repr(name))} is registered for another object.")
+    module, qualname = split(name)
+    taken = is_curated(module, qualname) and not is_at(obj, module, qualname)
+    if taken or top(module) == "zodiax_io" or (alias and is_standard(top(module))):
+        raise ArgumentError(
+            f"{shown(repr(name))} means something to every file. Choose an alias in a "
+            "package of your own."
+        )
     _registered[name] = obj
     _registered_names[id(obj)] = name
     return obj

@@ -16,6 +16,7 @@ from . import _commit, _format
 from ._backends import backend_of
 from ._backends.eqx import EqxBackend, has_trailer
 from ._errors import (
+    MAX_PATH,
     ArgumentError,
     CorruptFileError,
     DamagedWarning,
@@ -39,7 +40,10 @@ def is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
         raise ArgumentError("A path must be text, not bytes.")
     if not isinstance(path_or_file, (str, os.PathLike)):
         return False
-    text = os.fspath(path_or_file)
+    try:
+        text = os.fspath(path_or_file)
+    except TypeError as error:  # that of a class of the user's
+        raise ArgumentError(f"The path is none: {error}.") from None
     if not isinstance(text, str):
         raise ArgumentError("A path must be text, not bytes.")
     try:
@@ -167,7 +171,7 @@ def read_end(companion: Source) -> tuple[_format.Document, Any]:
 def read_beside(structure: Path, companion: Source) -> tuple[_format.Document, Any]:
     """The same, by a structure file that stands in for the end of the companion."""
     content = read_structure(structure)
-    document = _format.unpack(content, structure.name)
+    document = _format.unpack(content, shown(structure.name))
     return document, EqxBackend().open_damaged(companion, companion.name, content)
 
 
@@ -178,8 +182,8 @@ def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[_format.Document, 
     except ZodiaxIOError:
         raise damage from None
     warn(
-        f"{damage} The structure in {found.structure.name} was taken instead, and all "
-        "arrays compared with it.",
+        f"{damage} The structure in {shown(found.structure.name)} was taken instead, "
+        "and all arrays compared with it.",
         DamagedWarning,
     )
     return result
@@ -190,7 +194,9 @@ def read_structure(path: Path) -> bytes:
     source = _commit.FileSource(path)
     try:
         if source.size > _format.MAX_SIZE + _format.FRAME_SIZE:
-            raise CorruptFileError(f"{path.name} holds a structure of more than 1 GiB.")
+            raise CorruptFileError(
+                f"{shown(path.name)} holds a structure of more than 1 GiB."
+            )
         return _commit.read_some(source, 0, source.size)
     finally:
         source.close()
@@ -244,7 +250,7 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
     mixed = None
     if size != len(copy) or start != copy[: len(start)]:
         mixed = (
-            f"{structure.name} does not belong to {source.name}: a save was "
+            f"{shown(structure.name)} does not belong to {source.name}: a save was "
             "interrupted, or copies were mixed."
         )
     return Sources(source, structure, mixed)
@@ -268,8 +274,8 @@ def check_companion(companion: Path) -> Path:
     real = Path(os.path.realpath(companion))
     if real.parent != companion.parent:
         raise NotAFileError(
-            f"{companion} is a symbolic link that leaves its folder. Move both files "
-            "together, or make links to both."
+            f"{shown(companion, MAX_PATH)} is a symbolic link that leaves its folder. "
+            "Move both files together, or make links to both."
         )
     return real
 
@@ -330,8 +336,9 @@ def open_companion(structure: Path, companion: Path) -> _commit.FileSource:
         return _commit.FileSource(check_companion(companion))
     except MissingFileError:
         raise MissingFileError(
-            f"{companion.name}, which holds the arrays of {structure.name}, is not "
-            f"beside it in {companion.parent}. Move both files together."
+            f"{shown(companion.name)}, which holds the arrays of "
+            f"{shown(structure.name)}, is not beside it in "
+            f"{shown(companion.parent, MAX_PATH)}. Move both files together."
         ) from None
 
 

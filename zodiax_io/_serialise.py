@@ -101,11 +101,15 @@ def serialise(
     names = {name for part in encoded.values() for name in part.names}
     records = [record for part in encoded.values() for record in part.records]
     versions = _environment.versions_of(names)
+    settings = _environment.settings()
+    script = _environment.script_name()
+    if script is not None and any(name.startswith("__main__:") for name in names):
+        settings["script"] = script
 
     def structure(index: list[Any]) -> bytes:
         document = _format.Document(
             versions=versions,
-            settings=_environment.settings(),
+            settings=settings,
             backend={"name": chosen.name},
             records=index,
             metadata=encoded["metadata"].structure if "metadata" in encoded else None,
@@ -305,6 +309,7 @@ def _load(
     structure = document.tree if root == "model" else document.metadata
     found = survey(structure, root)
     entries = reader.entries(document.records)
+    judge.script = _environment.script_of(document.settings)
     judge.audit(found.uses, name)
     # Importing a package may switch 64 bits on, so the settings are looked at after it.
     check_settings(found, name)

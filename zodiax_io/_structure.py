@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,9 +16,11 @@ from numpy.typing import NDArray
 from . import _dtypes, _environment, _names
 from ._compat import deep_recursion
 from ._errors import (
+    MAX_NAME,
     ArgumentError,
     ClassChangedError,
     CorruptFileError,
+    ReadError,
     SerialisationError,
     SettingsError,
     UnknownFormatError,
@@ -66,12 +70,17 @@ def _labels(node: Node, children: Any) -> list[str]:
     """What each child adds to the path of its parent."""
     if isinstance(children, dict):
         if node["kind"] in _MAPPINGS:
-            return [f"[{key!r}]" for key in children]
-        return [f".{key}" for key in children]
+            return [f"[{_cut(key)!r}]" for key in children]
+        return [f".{_cut(key)}" for key in children]
     keys = node.get("keys")
     if isinstance(keys, list) and len(keys) == len(children):
         return [_key_label(key, i) for i, key in enumerate(keys)]
     return [f"[{i}]" for i in range(len(children))]
+
+
+def _cut(key: str) -> str:
+    """A key short enough for a path: of many long ones, messages would grow large."""
+    return key if len(key) <= MAX_NAME else key[: MAX_NAME - 1] + "…"
 
 
 def _key_label(key: Any, index: int) -> str:
@@ -331,6 +340,12 @@ class _Encoder:
                     f"`{told[1]}` is defined inside a function, where no load finds it"
                 )
                 advice = "Define it at the top level of a module"
+            elif _names.is_redefined(refers):
+                why = (
+                    f"`{told[0]}` has another `{told[1]}` now: it was defined again "
+                    "since this was made"
+                )
+                advice = "Make the object anew from the new one, give the old a name"
             else:
                 why = f"`{told[0]}` has no `{told[1]}` that is this very object"
                 advice = "Give it a name of its own"
@@ -465,6 +480,10 @@ def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node
             raise CorruptFileError(f"`{shown(path_text(path))}` has no kind.")
         below: list[tuple[Path | str, Any, int]] = []
         keys = node.get("keys")
+        if "keys" in node and not isinstance(keys, list):
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` has keys that are no list."
+            )
         if isinstance(keys, list):
             below += [
                 ((path, f".keys[{i}]"), key, depth + 1) for i, key in enumerate(keys)
@@ -489,7 +508,7 @@ class Survey:
     uses: list[Use]
     arrays: list[tuple[Path | str, Node]]
     by_id: dict[int, Node]
-    placeholders: list[str]
+    placeholders: list[Path | str]
 
 
 def survey(structure: Any, root: str = "model") -> Survey:
@@ -532,13 +551,13 @@ def survey(structure: Any, root: str = "model") -> Survey:
         if kind.name in ("jax", "key", "numpy"):
             found.arrays.append((path, node))
         elif kind.name == "placeholder":
-            found.placeholders.append(path_text(path))
+            found.placeholders.append(path)
     bound = _called(binding, found.by_id)
     for path, node, kind in naming:
-        name = node["type"] if type(node["type"]) is str else repr(node["type"])
+        name = node["type"] if type(node["type"]) is str else "(no text)"
         assert kind.refers_to is not None
-        use = Use(name, path_text(path), kind.refers_to, id(node) in bound)
-        found.uses.append(use)
+        text = functools.partial(path_text, path)
+        found.uses.append(Use(name, text, kind.refers_to, id(node) in bound))
     return found
 
 
@@ -576,7 +595,9 @@ def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[
         children = node.get("node")
         if kind is not None and kind.calls:
             waiting += [_child(node, name) for name in kind.calls]
-        elif isinstance(children, list):  # the leaves of a wrapped function
+        elif isinstance(children, dict):  # a Module may call what it holds
+            waiting += children.values()
+        elif isinstance(children, list):
             waiting += children
     return seen
 
@@ -724,9 +745,10 @@ def decode(
     With the object come the marks of damage in it.
     """
     fill = dict(fill or {})
-    unknown = [path for path in fill if path not in found.placeholders]
+    places = list(map(path_text, found.placeholders)) if fill else []
+    unknown = [path for path in fill if path not in places]
     if unknown:
-        there = ", ".join(f"`{path}`" for path in found.placeholders) or "none"
+        there = ", ".join(f"`{path}`" for path in places) or "none"
         raise ArgumentError(
             f"`fill` names `{shown(unknown[0])}`, where no function is missing. "
             f"Places to fill: {shown(there)}."
@@ -749,7 +771,7 @@ def check_settings(found: Survey, file: str) -> None:
     wide = [
         (path, node["dtype"])
         for path, node in found.arrays
-        if node["kind"] == "jax" and str(node.get("dtype")) in _WIDE
+        if node["kind"] == "jax" and node.get("dtype") in _WIDE
     ]
     if wide:
         path, dtype = wide[0]
@@ -761,7 +783,7 @@ def check_settings(found: Survey, file: str) -> None:
         )
 
 
-_WIDE = frozenset({"float64", "int64", "uint64", "complex128"})
+_WIDE = ("float64", "int64", "uint64", "complex128")
 
 
 def logical(raw: NDArray[Any], node: Node) -> NDArray[Any]:
@@ -804,6 +826,8 @@ def restore(
             if index not in raw:
                 raise ValueError("its record is not there")
             result[index] = logical(raw[index], node)
+            if node["kind"] != "numpy" and not _dtypes.is_of_jax(node["dtype"]):
+                raise ValueError("JAX has no arrays of its dtype")
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFileError(
                 f"{file}: the array at `{shown(path_text(path))}` cannot be read: "
@@ -814,7 +838,11 @@ def restore(
     # One call for all: aligned memory is shared rather than copied.
     try:
         arrays = jax.device_put([result[index] for index in placed])
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # JAX's own, among them that for a full device
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise ReadError(
+                errno.ENOMEM, f"JAX has not enough memory to hold {file}: {error}"
+            ) from error
         raise CorruptFileError(
             f"{file}: JAX cannot hold one of its arrays: {shown(error)}."
         ) from error

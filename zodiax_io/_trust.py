@@ -7,6 +7,7 @@ once the whole file has been judged, and only when the caller or the table permi
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -15,10 +16,11 @@ import importlib.machinery
 import importlib.util
 import os
 import site
+import sys
 import sysconfig
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -69,26 +71,29 @@ def _is_node_class(obj: Any) -> bool:
 
 def is_function(obj: Any) -> bool:
     """Whether an object is a function, or what JAX and NumPy make of one."""
-    return type(obj) in function_types()
+    return _names.is_one_of(type(obj), function_types())
 
 
 @functools.cache
-def function_types() -> frozenset[type]:
+def function_types() -> tuple[type, ...]:
     import jax
     import jax.numpy as jnp
 
-    return frozenset(
-        {
-            types.FunctionType,
-            types.BuiltinFunctionType,
-            functools._lru_cache_wrapper,
-            np.ufunc,
-            type(np.where),  # an array function of NumPy, overridable by others
-            type(jnp.add),
-            type(jax.custom_jvp(lambda x: x)),
-            type(jax.custom_vjp(lambda x: x)),
-            jit_function_type(),
-        }
+    def same(x: Any) -> Any:
+        return x
+
+    return (
+        types.FunctionType,
+        types.BuiltinFunctionType,
+        functools._lru_cache_wrapper,
+        np.ufunc,
+        type(np.where),  # an array function of NumPy, overridable by others
+        type(jnp.add),
+        type(jax.custom_jvp(same)),
+        type(jax.custom_vjp(same)),
+        eqx.filter_custom_jvp,
+        eqx.filter_custom_vjp,
+        jit_function_type(),
     )
 
 
@@ -102,7 +107,14 @@ DATACLASS = Role("a dataclass", _is_dataclass, builds=True)
 NAMEDTUPLE = Role("a namedtuple class", _is_namedtuple, builds=True)
 ENUM = Role("an Enum class", _is_enum, builds=True)
 NODE = Role("a registered pytree class", _is_node_class, builds=True)
-UNFLATTENED = Role("a pytree class that unflattens itself", _is_node_class, builds=True)
+UNFLATTENED = Role(
+    "a pytree class that unflattens itself",
+    # Those with fields are kept by their fields.
+    lambda obj: (
+        _is_node_class(obj) and not _is_module_class(obj) and not _is_dataclass(obj)
+    ),
+    builds=True,
+)
 MARKER = Role("a class", _names.is_class, builds=True)
 CLASS = Role("a class (as a value)", _names.is_class)
 FUNCTION = Role("a function", lambda obj: not _names.is_class(obj))
@@ -135,7 +147,7 @@ class Use:
     """
 
     name: str
-    path: str
+    path: Callable[[], str]
     role: Role
     bound: bool = False
 
@@ -181,6 +193,9 @@ class _Refused(Exception):
         self.status = "missing" if missing else "refused"
 
 
+_Heard = tuple[Use, str, str, str | None]  # status, reason, what to trust
+
+
 class _NotYetImported(Exception):
     """The name belongs to a module that may be imported once all else is accepted."""
 
@@ -198,7 +213,7 @@ class Judge:
     Parameters
     ----------
     trusted : sequence of str, module, class or function
-        Packages or modules by name, or the very objects.
+        Packages or modules by name, names as a file spells them, or the very objects.
 
     Raises
     ------
@@ -208,6 +223,9 @@ class Judge:
 
     def __init__(self, trusted: Any = ()) -> None:
         self._packages: set[str] = set()
+        self._names: set[str] = set()
+        # What the script that wrote the file is called when it is imported.
+        self.script: str | None = None
         self._objects: dict[int, Any] = {}
         self._resolved: dict[tuple[str, str], Any] = {}
         given: Any = () if trusted is None else trusted
@@ -216,6 +234,8 @@ class Judge:
         for item in given:
             if isinstance(item, types.ModuleType):
                 self._packages.add(item.__name__)
+            elif isinstance(item, str) and _is_name(item):
+                self._names.add(item)
             elif isinstance(item, str):
                 if not item or not all(p.isidentifier() for p in item.split(".")):
                     raise ArgumentError(
@@ -230,6 +250,7 @@ class Judge:
                     f'`trusted` takes names of packages such as "mylab", classes '
                     f"and functions, not a {type(item).__name__}."
                 )
+        self._idle = self._packages | self._names  # what no name has met yet
 
     def audit(self, uses: Iterable[Use], file: str) -> None:
         """Judge every name; import what may be imported; refuse all at once.
@@ -239,48 +260,47 @@ class Judge:
         UntrustedError
             With every refused name, its path and what to do.
         """
-        verdicts, waiting = self._hear(_distinct(uses))
-        if waiting and not _without(verdicts):  # the whole file is judged: now import
+        heard, waiting = self._hear(_distinct(uses))
+        if waiting and not _refused(heard):  # the whole file is judged: now import
             for module in dict.fromkeys(module for _, module in waiting):
-                _import(module)
-            verdicts, still = self._hear([use for use, _ in waiting])
-            verdicts += [_verdict(use, "missing", _UNIMPORTABLE) for use, _ in still]
-        refusals = _without(verdicts)
-        if refusals:
-            raise _untrusted(refusals, file)
+                _import(module, from_libraries=not self._trusts(module))
+            heard, still = self._hear([use for use, _ in waiting])
+            heard += [(use, "missing", _UNIMPORTABLE, None) for use, _ in still]
+        refused = _refused(heard)
+        if refused:
+            raise _untrusted([_verdict(*one) for one in refused], file, self._idle)
 
     def verdicts(self, uses: Iterable[Use]) -> list[Verdict]:
         """What becomes of each name, without importing anything."""
         distinct = _distinct(uses)
-        verdicts, waiting = self._hear(distinct)
-        verdicts += [
-            _verdict(use, "trusted", f"will be looked for once `{module}` is imported")
+        heard, waiting = self._hear(distinct)
+        heard += [
+            (use, "trusted", f"will be looked for once `{module}` is imported", None)
             for use, module in waiting
         ]
-        order = {(use.name, use.path): rank for rank, use in enumerate(distinct)}
-        return sorted(verdicts, key=lambda v: order[v.name, v.path])
+        order = {id(use): rank for rank, use in enumerate(distinct)}
+        return [_verdict(*one) for one in sorted(heard, key=lambda h: order[id(h[0])])]
 
     def resolve(self, name: str, role: Role) -> Any:
         """The object under a name that `audit` has accepted."""
         return self._resolved[name, role.words]
 
-    def _hear(self, uses: Iterable[Use]) -> tuple[list[Verdict], list[tuple[Use, str]]]:
-        """Verdicts, and the names whose modules would have to be imported first."""
-        verdicts: list[Verdict] = []
+    def _hear(self, uses: Iterable[Use]) -> tuple[list[_Heard], list[tuple[Use, str]]]:
+        """What is to be said of each, and those whose modules were to be imported."""
+        heard: list[_Heard] = []
         waiting: list[tuple[Use, str]] = []
         for use in uses:
+            self._idle -= {t for t in self._idle if _is_of(use.name, t)}
             try:
                 found, reason = self._judge(use.name, use.role, use.bound)
             except _NotYetImported as absent:
                 waiting.append((use, absent.module))
             except _Refused as refused:
-                verdicts.append(
-                    _verdict(use, refused.status, refused.reason, refused.trust)
-                )
+                heard.append((use, refused.status, refused.reason, refused.trust))
             else:
                 self._resolved[use.name, use.role.words] = found
-                verdicts.append(_verdict(use, "trusted", reason))
-        return verdicts, waiting
+                heard.append((use, "trusted", reason, None))
+        return heard, waiting
 
     def _judge(self, name: str, role: Role, bound: bool) -> tuple[Any, str]:
         """The object under a name, and why a file may use it so."""
@@ -290,6 +310,8 @@ class Judge:
             raise _Refused(f"is not a name that a file may hold: {error}") from None
         if _names.is_registered(name):
             return _fitting(_names.resolve(name), role), "is registered"
+        if module == "__main__":
+            module, qualname = self._in_main(qualname)
         package = _names.top(module)
         if _names.is_curated(module, qualname) and not role.builds:
             found = self._find(module, qualname, package, curated=True)
@@ -299,7 +321,9 @@ class Judge:
         if _names.is_standard(package):
             raise _Refused(_STANDARD)
         found = self._find(module, qualname, package, curated=False)
-        if _names.is_class(found) and not is_tame(found):
+        if name in self._names:
+            self._objects[id(found)] = found
+        if not is_tame(found if _names.is_class(found) else type(found)):
             raise _Refused("has a metaclass that runs code of its own")
         if role is CODE and package in FRAMEWORKS:
             raise _Refused(_of_framework(package))
@@ -324,17 +348,38 @@ class Judge:
             )
         return found, reason
 
+    def _in_main(self, qualname: str) -> tuple[str, str]:
+        """Where something is now that was defined in the script which wrote the file.
+
+        In this script; where this one imports it from; or in the module that the
+        script is when it is imported.
+        """
+        try:
+            found = _names.lookup("__main__", qualname)
+        except LookupError:
+            script = self.script
+            if script is not None and is_own_code(script):
+                return script, qualname
+            return "__main__", qualname
+        told = _names.own_name(found)
+        if told is not None and told[1] == qualname and _names.is_at(found, *told):
+            return told
+        return "__main__", qualname
+
     def _find(self, module: str, qualname: str, package: str, curated: bool) -> Any:
         if _names.module_space(module) is None:
             raise self._absent(module, package, curated)
         try:
             return _names.lookup(module, qualname)
         except LookupError:
-            advice = (
-                "; it was defined in the script or notebook that saved it"
-                if module == "__main__"
-                else ""
-            )
+            advice = ""
+            if module == "__main__":
+                script = self.script or "the_script"
+                first = qualname.partition(".")[0]
+                advice = (
+                    "; it was defined in the script or notebook that saved it: define "
+                    f"it, or write `from {script} import {first}`"
+                )
             raise _Refused(
                 f"does not exist here: `{module}` has no `{qualname}`{advice}",
                 missing=True,
@@ -349,8 +394,15 @@ class Judge:
         """
         trusted = self._trusts(module) and package not in FRAMEWORKS
         if not trusted and not (package in PACKAGES or curated):
+            if not _is_present(package):
+                return _Refused(
+                    f"needs `{package}`, which is neither imported nor installed",
+                    trust=package,
+                    missing=True,
+                )
             return _Refused(
-                f"is not imported: write `import {module}` first, or trust it",
+                f"is not imported: trust it, or write `import {module}` first if it is "
+                "your own",
                 trust=package,
                 missing=True,
             )
@@ -430,6 +482,8 @@ class Judge:
         raise _Refused("is not trusted", trust=package)
 
     def _judge_constant(self, obj: Any) -> str:
+        if type(obj) is object:
+            return "is a bare object, which does nothing"
         homes = _names.homes_of(obj)
         home = homes[0] if type(obj) is typing.TypeVar else homes[-1]
         package = _names.top(home)
@@ -485,12 +539,19 @@ def _distinct(uses: Iterable[Use]) -> list[Use]:
 
 
 def _verdict(use: Use, status: str, reason: str, trust: str | None = None) -> Verdict:
-    return Verdict(use.name, use.path, use.role.words, status, reason, trust)
+    # Escaped, for these are to be printed.
+    name, path = (shown(text, _names.MAX_LENGTH) for text in (use.name, use.path()))
+    return Verdict(name, path, use.role.words, status, reason, trust)
 
 
-def _without(verdicts: Iterable[Verdict]) -> list[Verdict]:
+def _refused(heard: Iterable[_Heard]) -> list[_Heard]:
     """Those that stand in the way of loading."""
-    return [verdict for verdict in verdicts if verdict.status != "trusted"]
+    return [one for one in heard if one[1] != "trusted"]
+
+
+def _is_of(name: str, trusted: str) -> bool:
+    """Whether a name belongs to what a caller trusts."""
+    return name == trusted or name.startswith((f"{trusted}.", f"{trusted}:"))
 
 
 def _fitting(found: Any, role: Role) -> Any:
@@ -509,11 +570,25 @@ def _of_framework(package: str) -> str:
 _failed: set[str] = set()
 
 
-def _import(module: str) -> None:
+def _import(module: str, *, from_libraries: bool) -> None:
+    with _working_folder_hidden() if from_libraries else contextlib.nullcontext():
+        try:
+            importlib.import_module(module)
+        except (Exception, SystemExit):
+            _failed.add(module)
+
+
+@contextlib.contextmanager
+def _working_folder_hidden() -> Generator[None, None, None]:
+    """What a package of the field looks for is not found beside a stranger's file."""
+    before = list(sys.path)
+    with contextlib.suppress(FileNotFoundError):
+        here = os.path.realpath(os.getcwd())
+        sys.path[:] = [p for p in before if p and os.path.realpath(p) != here]
     try:
-        importlib.import_module(module)
-    except Exception:
-        _failed.add(module)
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _owner_class(module: str, qualname: str) -> type | None:
@@ -532,7 +607,17 @@ _TOKENS = "equinox.internal._str2jax"
 _MAX_SHOWN = 50
 
 
-def _untrusted(refusals: list[Verdict], file: str) -> UntrustedError:
+def _is_name(text: str) -> bool:
+    try:
+        _names.split(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _untrusted(
+    refusals: list[Verdict], file: str, idle: Iterable[str]
+) -> UntrustedError:
     trust = tuple(dict.fromkeys(r.trust for r in refusals if r.trust is not None))
     helped = all(refusal.trust is not None for refusal in refusals)
     lines = [
@@ -546,6 +631,8 @@ def _untrusted(refusals: list[Verdict], file: str) -> UntrustedError:
         names = ", ".join(f'"{name}"' for name in trust[:_MAX_SHOWN])
         what = "If you trust this file" if helped else "For those that trust would help"
         text += f"\n{what}, pass `trusted=[{names}]`."
+    for name in sorted(idle):
+        text += f"\nNothing in it belongs to `{shown(name)}`, which you trust."
     return UntrustedError(text, refusals, trust)
 
 
@@ -626,7 +713,8 @@ def is_tame(cls: type) -> bool:
     for base in _names.mro(type(cls)):
         told = _names.own_name(base)
         package = "" if told is None else _names.top(told[0])
-        if base in _METACLASSES or _names.is_standard(package) or package in PACKAGES:
+        known = _names.is_one_of(base, _METACLASSES)
+        if known or _names.is_standard(package) or package in PACKAGES:
             continue
         space = _names.namespace(base)
         for name, value in space.items():
@@ -637,9 +725,11 @@ def is_tame(cls: type) -> bool:
 
 
 def _is_descriptor(value: object) -> bool:
-    return type(value) in (property, staticmethod, classmethod, functools.partial) or (
-        "__get__" in _names.namespace(type(value))
-        and type(value) not in (types.GetSetDescriptorType, types.MemberDescriptorType)
+    cls = type(value)
+    wrappers = (property, staticmethod, classmethod, functools.partial)
+    c_made = (types.GetSetDescriptorType, types.MemberDescriptorType)
+    return _names.is_one_of(cls, wrappers) or (
+        "__get__" in _names.namespace(cls) and not _names.is_one_of(cls, c_made)
     )
 
 
@@ -647,7 +737,7 @@ def _has_known_metaclass(cls: type) -> bool:
     told = _names.own_name(type(cls))
     package = "" if told is None else _names.top(told[0])
     return (
-        type(cls) in _METACLASSES
+        _names.is_one_of(type(cls), _METACLASSES)
         or package in PACKAGES
         or package in {"abc", "typing", "typing_extensions"}
     )
@@ -697,6 +787,10 @@ def is_own_code(module: str) -> bool:
 
 
 def _spec(package: str) -> importlib.machinery.ModuleSpec | None:
+    if package in sys.modules:  # `find_spec` would ask the module, which may be lazy
+        space = _names.module_space(package)
+        spec = None if space is None else space.get("__spec__")
+        return spec if type(spec) is importlib.machinery.ModuleSpec else None
     try:
         return importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -705,7 +799,7 @@ def _spec(package: str) -> importlib.machinery.ModuleSpec | None:
 
 def _is_present(package: str) -> bool:
     """Whether a package can be found anywhere."""
-    return _spec(package) is not None
+    return package in sys.modules or _spec(package) is not None
 
 
 def is_installed(package: str) -> bool:

@@ -665,7 +665,7 @@ def _() -> Iterator[Any]:
 @attack(
     27,
     "Bound methods of standard values: Path.unlink is no method of a model",
-    "methods of a placeholder only raise",
+    "methods of a placeholder raise, or tell its own three texts",
 )
 def _() -> Iterator[Any]:
     path = leaf("path", value="secret", flavour="PosixPath")
@@ -758,7 +758,7 @@ def _() -> Iterator[Any]:
 @attack(
     31,
     "Options of jax.jit and its kin that a file made up",
-    "jax.jit and jax.vmap judge such options themselves",
+    "options that are one's own objects or plain values are not looked at when made",
 )
 def _() -> Iterator[Any]:
     own = named(f"{LAB}:own_danger")
@@ -1576,4 +1576,173 @@ def _() -> Iterator[Any]:
         for node in (named(name), jit(named(name)), partial(named(name))):
             checkpoint = fresh(_array)
             checkpoint.document["metadata"] = node
+            yield checkpoint
+
+
+# Found by reading the code ------------------------------------------------------------
+
+
+def trap(name: str) -> Node:
+    """An instance without attributes of a class of traps."""
+    return named(f"{LAB}:{name}", "marker")
+
+
+def called(function: Node, *args: Node) -> Iterator[Node]:
+    """Calls prepared in each way that a file can."""
+    tree = {"args": container("tuple", list(args)), "keywords": container("dict", {})}
+    yield container("partial", {"func": function, **tree})
+    yield container("jax_partial", {**tree, "func": function}, static=["func"])
+    yield container(
+        "equinox_partial", {"func": function, **tree}, type="equinox:Partial"
+    )
+
+
+def module(name: str, *parts: str, **children: Node) -> Node:
+    """A Module of the lab's."""
+    return container("module", children, type=f"{LAB}:{name}", beside=list(parts))
+
+
+HUGE = 2**31 - 1
+
+
+@attack(73, "NumPy adds in 32 bits: fields of a dtype that lie outside of it")
+def _() -> Iterator[Any]:
+    floats: Node = {"formats": ["float32"], "offsets": [HUGE], "itemsize": 4}
+    wide = [{"base": "uint8", "shape": [HUGE]}]
+    texts: Node = {"formats": wide, "offsets": [1], "itemsize": 8}
+    none: Node = {"formats": ["float32"], "offsets": [HUGE], "itemsize": 0}
+    for plain in (floats, texts, none, {**floats, "offsets": []}):
+        for aligned in (False, True):
+            dtype = {"names": ["a"], **plain, "aligned": aligned}
+            yield leaf("dtype", dtype=dtype)
+            yield leaf("scalar", dtype=dtype, value=bytes(plain["itemsize"]))
+    for dimensions in (65, 60_000):
+        yield leaf("dtype", dtype={"base": "int8", "shape": [HUGE] * dimensions})
+
+
+@attack(74, "A generated hash reads fields; Equinox takes Modules apart to hash them")
+def _() -> Iterator[Any]:
+    hashing = trap("Trap_hash")
+    unravel = container(
+        "unravel",
+        {
+            "f": named("jax._src.flatten_util:unravel_pytree"),
+            "args": container("tuple", [hashing]),
+            "kwargs": container("dict", {}),
+        },
+    )
+    (_, by_jax, _) = called(SIN, hashing)
+    stack = container("registered", {"items": hashing}, type=f"{LAB}:Stack")
+    pair = container("namedtuple", {"a": hashing, "b": NONE}, type=f"{LAB}:Iterated")
+    absent = [
+        container("dataclass", {}, type=f"{LAB}:Delegating", absent=["inner"]),
+        container("module", {}, type=f"{LAB}:DelegatingModule", absent=["inner"]),
+        container("dataclass", {"x": NONE}, type=f"{LAB}:WithDescriptor"),
+    ]
+    lenses = [module("Lens", radius=inside, label=NONE) for inside in (by_jax, stack)]
+    for key in (unravel, pair, *absent, *lenses):
+        yield container("dict", [NONE], keys=[key])
+        yield container("set", [key])
+        yield annotation("Annotated", named("builtins:int", "class"), key)
+
+
+@attack(75, "JAX prints what it wraps, and asks it for all that functions tell", OWN)
+def _() -> Iterator[Any]:
+    for name in ("repr", "str", "format", "bool"):
+        inside = trap(f"Trap_{name}")
+        yield from around(module("Holding", x=inside))
+        yield from around(container("module", {"fn": inside}, type="equinox.nn:Lambda"))
+        for function in called(SIN, inside):
+            yield from around(function)
+        for told in ("__name__", "__doc__", "__annotations__"):
+            yield from around(module("Holding", told, x=NONE, **{told: inside}))
+    yield from around(trap("Asked"))
+    yield from around(module("WithCallDescriptor", x=NONE))
+    yield from around(named(f"{LAB}:METALLIC", "singleton"))
+
+
+@attack(
+    76,
+    "What is printed of shared parts doubles with each level",
+    "shared parts load where nothing prints them",
+)
+def _() -> Iterator[Any]:
+    node = container("tuple", [NONE], id=0)
+    for level in range(1, 16):
+        again = leaf("same", value=level - 1)
+        node = container("tuple", [node, again], id=level)
+    yield from around(container("module", {"fn": node}, type="equinox.nn:Lambda"))
+    yield from around(module("Holding", x=node))
+
+
+@attack(77, "Text that costs more than its length: dimensions, paths, unions")
+def _() -> Iterator[Any]:
+    for dimensions in ("_" * 8000 + "!", "*#?_" * 2000 + "!", "a" * 100_000):
+        yield jaxtyped(named("numpy:ndarray", "class"), dimensions)
+    names = [named("a:b", "class"), *(named(f"a:b{i}", "class") for i in range(1000))]
+    yield container("dict", {"\0" * 150_000: container("list", names)})
+    integer = named("builtins:int", "class")
+    members = [annotation("Annotated", integer, text(str(i))) for i in range(3000)]
+    for form in ("|", "Union"):
+        yield annotation(form, *members)
+
+
+@attack(78, "One's own function is called through what holds it")
+def _() -> Iterator[Any]:
+    danger = named(f"{LAB}:own_danger")
+    holders = [
+        container("module", {"fn": danger}, type="equinox.nn:Lambda"),
+        module("Holding", x=danger),
+        container("method", {"self": module("Holding", x=danger)}, value="__call__"),
+    ]
+    for holder in holders:
+        for node in called(holder, text("/home")):
+            yield node
+            items = container("dict", {})
+            yield container("defaultdict", {"default_factory": node, "items": items})
+
+
+@attack(79, "A class that unflattens itself gets auxiliary data of the file's choice")
+def _() -> Iterator[Any]:
+    own = module("Holding", x=NONE)
+    danger = named(f"{LAB}:own_danger")
+    borrowed = container("tuple", [container("tuple", [danger] * 5), NONE])
+    for name in (f"{LAB}:Lens", "equinox.nn:Linear", "jax.experimental.sparse:BCOO"):
+        for aux in (own, borrowed, trap("Trap_iter"), trap("Trap_getitem")):
+            children = {"children": container("tuple", [NONE, NONE]), "aux": aux}
+            yield container("node", children, type=name, static=["aux"])
+
+
+@attack(80, "A metaclass is asked when classes are compared or hashed")
+def _() -> Iterator[Any]:
+    for kind in ("singleton", "function", "token", "class"):
+        yield named(f"{LAB}:METALLIC", kind)
+        yield container("dict", [NONE], keys=[named(f"{LAB}:METALLIC", kind)])
+    for kind in ("class", "marker"):
+        yield named(f"{LAB}:Metallic", kind)
+    for value in (3, 0, "A|B"):
+        yield leaf("enum", type=f"{LAB}:MadeFlag", value=value)
+
+
+@attack(81, "Kinds that only refuse on saving keep nothing that could be loaded")
+def _() -> Iterator[Any]:
+    checkpoint = fresh(_array)
+    for kind in ("unnamed", "subclass", "damaged"):
+        yield leaf(kind)
+        yield leaf(kind, type="os:system")
+    for kind in ("tracer", "ndarray"):
+        twice = copy.deepcopy(checkpoint)
+        (array,) = twice.tree["node"]
+        twice.tree = plain_list({**array, "kind": kind}, {**array, "kind": kind})
+        yield twice
+
+
+@attack(82, "Dtypes that JAX takes for others, and such as it fails on")
+def _() -> Iterator[Any]:
+    for dtype in ("<f8", "=f8", ">f8", "<i8", "longlong", "float6_e2m3fn"):
+        for kind in ("jax", "key"):
+            checkpoint = fresh(_array)
+            (array,) = checkpoint.tree["node"]
+            array.update(kind=kind, dtype=dtype, impl="threefry2x32")
+            checkpoint.document["records"][0][3] = dtype
             yield checkpoint

@@ -208,3 +208,146 @@ class MissingFlag(enum.Flag):
     def _missing_(cls, value: Any) -> Any:
         note("MissingFlag._missing_")
         return cls.A
+
+
+# What is reached only by way of something harmless ------------------------------------
+
+
+class Iterated(typing.NamedTuple):
+    """A tuple that hides its items from who iterates over it."""
+
+    a: Any
+    b: Any
+
+    def __iter__(self) -> Any:
+        note("Iterated.__iter__")
+        return iter(())
+
+
+@dataclasses.dataclass(frozen=True)
+class Delegating:
+    """A key whose generated hash asks for what is not there."""
+
+    inner: Any
+
+    def __getattr__(self, name: str) -> Any:
+        note("Delegating.__getattr__")
+        raise AttributeError(name)
+
+
+class DelegatingModule(eqx.Module):
+    """The same as a Module."""
+
+    inner: Any
+
+    def __getattr__(self, name: str) -> Any:
+        note("DelegatingModule.__getattr__")
+        raise AttributeError(name)
+
+
+class Computed:
+    """A descriptor in the place of a field."""
+
+    def __get__(self, obj: Any, owner: Any = None) -> Any:
+        note("Computed.__get__")
+        return 5
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        note("Computed.__set__")
+
+
+@dataclasses.dataclass(unsafe_hash=True)
+class WithDescriptor:
+    """A key whose generated hash reads a descriptor."""
+
+    x: Any = Computed()
+
+
+class WithCallDescriptor(eqx.Module):
+    """A callable whose `__call__` is made when it is read."""
+
+    x: Any = None
+    __call__ = Computed()
+
+
+class Asked:
+    """A callable that is asked for what functions tell of themselves."""
+
+    @property
+    def __annotations__(self) -> Any:
+        note("Asked.__annotations__")
+
+    @property
+    def _partialmethod(self) -> Any:
+        note("Asked._partialmethod")
+
+    def __call__(self, x: Any) -> Any:
+        note("Asked.__call__")
+
+
+class Holding(eqx.Module):
+    """A callable that holds something."""
+
+    x: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        """Call what it holds."""
+        return self.x(*args)
+
+
+class MetaHash(type):
+    """A metaclass that hashes and compares."""
+
+    def __hash__(cls) -> int:
+        note("MetaHash.__hash__")
+        return 0
+
+    def __eq__(cls, other: object) -> bool:
+        note("MetaHash.__eq__")
+        return cls is other
+
+
+class Metallic(metaclass=MetaHash):
+    """A class of that metaclass, and an instance that a file can name."""
+
+    def __call__(self, x: Any) -> Any:
+        note("Metallic.__call__")
+
+
+METALLIC = Metallic()
+
+
+class MetaMeta(type):
+    """A metaclass of metaclasses."""
+
+    __hash__ = type.__hash__
+
+    def __eq__(cls, other: object) -> bool:
+        note("MetaMeta.__eq__")
+        return cls is other
+
+
+class MetaOfMeta(type, metaclass=MetaMeta):
+    """A metaclass made by it."""
+
+
+class MetalOfMetal(metaclass=MetaOfMeta):
+    """A class of that metaclass."""
+
+
+class Made(int):
+    """A number that is made by code."""
+
+    def __new__(cls, *args: Any) -> Any:
+        note("Made.__new__")
+        return int.__new__(cls, *args)
+
+
+class MadeFlag(Made, enum.Flag):
+    """A Flag of such numbers."""
+
+    A = 1
+    B = 2
+
+
+RAN.clear()

@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import functools
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -129,16 +129,56 @@ def _check_key(key: Any, depth: int) -> None:
                 f"A key of type `{cls.__module__}.{cls.__qualname__}` writes its own "
                 f"`{name}`, which loading would have to run. Use plain values as keys."
             )
-    # By type: `isinstance` asks the object, too, and what it says is its own code.
-    if issubclass(cls, (tuple, frozenset)):
-        for item in list(key):
-            _check_key(item, depth + 1)
-    elif type(key) is slice:
-        for item in (key.start, key.stop, key.step):
-            _check_key(item, depth + 1)
+    # By type: `isinstance` asks the object, too, and what it says is its own code; so
+    # is an `__iter__` of a namedtuple's own.
+    if issubclass(cls, tuple):
+        _check_inside(tuple.__iter__(key), depth)
+    elif issubclass(cls, frozenset):
+        _check_inside(frozenset.__iter__(key), depth)
+    elif cls is slice:
+        _check_inside((key.start, key.stop, key.step), depth)
+    elif cls is _compat.unravel_type():
+        raise CannotKeep("A function that hashes its arguments is no key.")
     elif class_attribute(cls, "__dataclass_fields__") is not None:
-        for item in state_of(key, {})[1].values():
-            _check_key(item, depth + 1)
+        _check_fields(key, depth)
+
+
+def _check_inside(items: Iterator[Any] | tuple[Any, ...], depth: int) -> None:
+    for item in items:
+        _check_key(item, depth + 1)
+
+
+def _check_fields(key: Any, depth: int) -> None:
+    """What a generated hash reads: fields that are there, and nothing that computes."""
+    cls = type(key)
+    fields = _declared(cls)
+    present = state_of(key, fields)[0]
+    if len(present) != len(fields) or not reads_plainly(cls, fields):
+        raise CannotKeep(
+            f"A key of type `{cls.__module__}.{cls.__qualname__}` runs code of its own "
+            "when its fields are read. Use plain values as keys."
+        )
+    for item in present.values():
+        # Equinox takes pytrees apart to hash a Module, and compares what is inside.
+        of = type(item)
+        kept = item is None or any(_names.derives(of, c) for c in (tuple, eqx.Module))
+        if not kept and _compat.is_registered_node(of):
+            raise CannotKeep("A field of one of its keys is a pytree. Make it plain.")
+        _check_key(item, depth + 1)
+
+
+def reads_plainly(cls: type, fields: Iterable[str]) -> bool:
+    """Whether reading fields that are there runs no code of a class."""
+    for name in ("__getattr__", "__getattribute__"):
+        method = class_attribute(cls, name)
+        if type(method) is types.FunctionType and not is_of_frameworks(method):
+            return False
+    found = [class_attribute(cls, name) for name in fields]
+    return not any(
+        type(value) is not types.MemberDescriptorType
+        and any("__set__" in _names.namespace(base) for base in _names.mro(type(value)))
+        for value in found
+    )
 
 
 _MAX_KEY_DEPTH = 16
@@ -158,10 +198,11 @@ def _is_vetted(method: Any) -> bool:
         return issubclass(method.__objclass__, _C_KEYS)
     if type(method) is not types.FunctionType:
         return False
-    return _is_of_frameworks(method) or method.__code__.co_filename == "<string>"
+    return is_of_frameworks(method) or method.__code__.co_filename == "<string>"
 
 
-def _is_of_frameworks(method: types.FunctionType) -> bool:
+def is_of_frameworks(method: types.FunctionType) -> bool:
+    """Whether a function was written in a framework, or in Python's library."""
     module = method.__globals__.get("__name__")
     package = _names.top(module) if type(module) is str else ""
     return package in FRAMEWORKS or _names.is_standard(package)
@@ -434,6 +475,10 @@ _PLAIN_ATTRIBUTES = (
 )
 
 
+# What a function tells of itself, or the lack of it.
+_TOLD = (type(None), str, dict, type(_compat.equinox_missing()))
+
+
 def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     cls, children = parts.refers, _named(parts)
     absent, beside = parts.extra.get("absent", []), parts.extra.get("beside", [])
@@ -454,6 +499,10 @@ def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     except TypeError as error:
         raise ValueError(str(error)) from None
     held = _names.instance_dict(obj)
+    for name in _WRAPPER_NAMES if issubclass(cls, eqx.Module) else ():
+        told = children.get(name)
+        if name not in fields and type(told) not in _TOLD:
+            raise ValueError(f"{name} of a wrapper is no text")
     for name, value in children.items():
         slot = class_attribute(cls, name)
         if type(slot) is types.MemberDescriptorType:
@@ -618,6 +667,8 @@ def _encode_node(obj: Any) -> Parts | None:
     children, aux = flat
     if aux is obj:  # registered as static: there is nothing else to it
         return None
+    if _is_of(type(obj), FRAMEWORKS) and not _is_plain(aux):
+        raise CannotKeep("Its auxiliary data is not made of plain values.")
     if isinstance(obj, (dict, list)):
         _refuse_lossy(obj, children, aux)
     names = _names_of_children(obj, children)
@@ -659,6 +710,8 @@ def _decode_node(parts: Parts) -> Any:
     if set(children) != {"children", "aux"} or type(children["children"]) is not tuple:
         raise ValueError("a registered pytree node has no children and auxiliary data")
     cls = parts.refers
+    if _is_of(cls, FRAMEWORKS) and not _is_plain(children["aux"]):
+        raise ValueError(f"{cls.__qualname__} has auxiliary data that is not plain")
     try:
         obj = _compat.unflatten_once(cls, children["aux"], children["children"])
     except Exception as error:
@@ -676,6 +729,30 @@ def _decode_node(parts: Parts) -> Any:
                 f"{name!r:.80} than its flatten function had taken out of it"
             )
     return obj
+
+
+def _is_plain(aux: Any) -> bool:
+    """Whether a class may look at its auxiliary data, however it likes to."""
+    cls = type(aux)
+    known = _is_of(cls, FRAMEWORKS) and _is_namedtuple_class(cls)
+    if cls is tuple or known:
+        return all(map(_is_plain, tuple.__iter__(aux)))
+    if cls is list:
+        return all(map(_is_plain, aux))
+    if cls is dict:
+        return all(type(k) is str and _is_plain(v) for k, v in aux.items())
+    return is_function(aux) or any(cls is known for known in _PLAIN_AUX)
+
+
+_PLAIN_AUX = (
+    *(type(None), bool, int, float, complex, str, bytes, type(...), range),
+    *(type(np.dtype(code)) for code in "?bhilBHILefdFD"),
+    *(type(jtu.tree_structure(0)), object, np.ndarray),
+)
+
+
+def _is_of(cls: type, packages: Container[str]) -> bool:
+    return _names.top((_names.own_name(cls) or ("", ""))[0]) in packages
 
 
 def _encode_treedef(obj: Any) -> Parts:
@@ -699,7 +776,7 @@ def _decode_treedef(parts: Parts) -> Any:
 def _is_looked_at(obj: Any) -> bool:
     """Stop JAX before it flattens what runs code of its own at every look."""
     look = class_attribute(type(obj), "__getattribute__")
-    if type(look) is types.FunctionType and not _is_of_frameworks(look):
+    if type(look) is types.FunctionType and not is_of_frameworks(look):
         raise CannotKeep(
             "A class in it writes its own `__getattribute__`, which runs when JAX "
             "takes the tree apart."
@@ -707,8 +784,9 @@ def _is_looked_at(obj: Any) -> bool:
     return False
 
 
-def _encode_bare(obj: object) -> Parts:
-    return Parts()
+def _encode_bare(obj: object) -> Parts | None:
+    # A sentinel of a module is a constant: `is` must hold for it.
+    return Parts() if _names.name_of(obj) is None else None
 
 
 def _encode_marker(obj: Any) -> Parts | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
 import types
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 
 from .. import _compat, _names
 from .._curated import EXEMPT, FRAMEWORKS, FUNCTIONS
@@ -18,12 +21,24 @@ from .._trust import (
     CONSTANT,
     DEFAULTS,
     FUNCTION,
+    class_attribute,
     function_types,
     is_function,
     is_own_code,
+    is_tame,
 )
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
-from ._containers import Default, find_default, is_dunder, method, method_name, vars_of
+from ._containers import (
+    Default,
+    find_default,
+    is_dunder,
+    is_of_frameworks,
+    method,
+    method_name,
+    reads_plainly,
+    state_of,
+    vars_of,
+)
 
 
 def _expect_named(parts: Parts, *names: str) -> list[Any]:
@@ -41,7 +56,7 @@ def _is_nameable(cls: type) -> bool:
 
 
 def _is_function_type(cls: type) -> bool:
-    return cls in function_types()
+    return _names.is_one_of(cls, function_types())
 
 
 def _encode_function(obj: Any) -> Parts | None:
@@ -77,9 +92,18 @@ def _encode_constant(obj: Any) -> Parts | None:
     if _names.name_of(obj) is None:
         return None
     home = _names.own_name(type(obj))
-    if home is not None and is_own_code(home[0]) and _has_state(obj):
+    if home is None or not is_own_code(home[0]):
+        return Parts(refers=obj)
+    if _has_state(obj):
         return None  # it would come back with whatever state it has by then
-    return Parts(refers=obj)
+    return Parts(refers=obj, value=home[1])  # a variable may change what it holds
+
+
+def _decode_constant(parts: Parts) -> Any:
+    told = _names.own_name(type(parts.refers))
+    if parts.value is not None and (told is None or parts.value != told[1]):
+        raise ValueError("its name belongs to an object of another class now")
+    return parts.refers
 
 
 def _encode_token(obj: eqx.Module) -> Parts | None:
@@ -102,35 +126,114 @@ def _has_state(obj: Any) -> bool:
 
 # JAX's own cost of wrapping grows with a power of the depth.
 _MAX_WRAPPERS = 8
+# And it prints what it wraps, with all that is inside, as often as it is met.
+_MAX_PRINTED = 10_000
 _LOOKED_AT = frozenset(
     """
     __getattr__ __getattribute__ __name__ __qualname__ __wrapped__ __signature__
     __text_signature__ __func__ __self__ __code__ __defaults__ __kwdefaults__
+    __repr__ __str__ __format__ __tree_pp__ _partialmethod __partialmethod__
     """.split()
 )
 
 
-def _is_wrappable(function: object, depth: int = 0) -> bool:
-    """Whether JAX can look at what it wraps without running code of its class."""
+def _is_wrappable(function: object) -> bool:
+    """Whether JAX can look at what it wraps, and print it, without its class's code."""
+    return _callable_is_quiet(function, 0, [_MAX_PRINTED])
+
+
+def _callable_is_quiet(function: object, depth: int, left: list[int]) -> bool:
     if depth > _MAX_WRAPPERS or _names.is_class(function) or not callable(function):
         return False
     obj: Any = function
     if type(obj) is types.MethodType:
-        return _is_wrappable(obj.__func__, depth + 1)
+        inner = _callable_is_quiet(obj.__func__, depth + 1, left)
+        return inner and _is_quiet(obj.__self__, left)
     if type(obj) in (functools.partial, jtu.Partial):
-        return _is_wrappable(obj.func, depth + 1)
+        inner = _callable_is_quiet(obj.func, depth + 1, left)
+        return inner and _is_quiet([obj.args, obj.keywords], left)
     held = _names.instance_dict(obj) or {}
     for name in ("__wrapped__", "_static_fun"):  # what wraps this, wraps that, too
         if name in held and not _names.is_class(held[name]):
             inner = held[name]
             inner = inner[0][0] if name == "_static_fun" and inner[0] else inner
-            if callable(inner) and not _is_wrappable(inner, depth + 1):
+            if callable(inner) and not _callable_is_quiet(inner, depth + 1, left):
                 return False
-    return is_function(obj) or not any(
-        _LOOKED_AT & _names.namespace(base).keys()
-        for base in _names.mro(type(obj))
+    return is_function(obj) or _is_quiet(obj, left)
+
+
+def _is_quiet(obj: Any, left: list[int]) -> bool:
+    """Whether printing an object runs no code of its class, and ends."""
+    waiting = [obj]
+    while waiting:
+        obj = waiting.pop()
+        left[0] -= 1
+        if left[0] < 0:
+            return False
+        cls = type(obj)
+        if _names.is_one_of(cls, _PRINTED) or is_function(obj):
+            continue
+        if _names.is_class(obj):
+            if not is_tame(obj):
+                return False
+        elif cls is dict:
+            waiting += [*obj.keys(), *obj.values()]
+        elif _names.is_one_of(cls, (list, tuple, set, frozenset)):
+            waiting += obj
+        elif _names.is_one_of(cls, (functools.partial, jtu.Partial)):
+            waiting += [obj.func, obj.args, obj.keywords]
+        elif cls is types.MethodType:
+            waiting += [obj.__func__, obj.__self__]
+        elif not _class_is_quiet(cls):
+            return False
+        elif _names.derives(cls, tuple):
+            waiting += tuple.__iter__(obj)
+        elif not _names.derives(cls, enum.Enum):
+            waiting += [v for held in state_of(obj, {}) for v in held.values()]
+    return True
+
+
+def _class_is_quiet(cls: type) -> bool:
+    """Whether instances can be looked at and printed without code of the class."""
+    fields = class_attribute(cls, "__dataclass_fields__") or ()
+    return reads_plainly(cls, fields) and not any(
+        (name in _LOOKED_AT and not _is_generated(value))
+        or (is_dunder(name) and _computes(value))
+        for base in _names.mro(cls)
         if not _is_exempt(base)
+        for name, value in _names.namespace(base).items()
     )
+
+
+def _is_generated(value: object) -> bool:
+    """Whether `dataclasses` wrote a method: what it writes has no source file."""
+    if type(value) is not types.FunctionType:
+        return False
+    inner = value.__dict__.get("__wrapped__", value)
+    code = inner.__code__ if type(inner) is types.FunctionType else value.__code__
+    # Those of namedtuples are made by a file of Python's.
+    return code.co_filename == "<string>" or (
+        inner is value and is_of_frameworks(value)
+    )
+
+
+def _computes(value: object) -> bool:
+    """Whether reading an attribute of this name runs something other than a method."""
+    cls = type(value)
+    plain = (types.FunctionType, staticmethod, classmethod)
+    plain += (types.GetSetDescriptorType, types.MemberDescriptorType)
+    return (
+        any("__get__" in _names.namespace(base) for base in _names.mro(cls))
+        and not _names.is_one_of(cls, plain)
+        and not _is_exempt(cls)
+    )
+
+
+_PRINTED = (
+    *(type(None), bool, int, float, complex, str, bytes, range, slice, object),
+    *(type(...), np.ndarray, _compat.array_type(), _compat.key_array_type()),
+    *(jax.ShapeDtypeStruct, type(jtu.tree_structure(0))),
+)
 
 
 def _is_exempt(cls: type) -> bool:
@@ -467,11 +570,17 @@ def is_unnamed_function(obj: Any) -> bool:
 
 
 def _refuse_function(obj: Any) -> Parts:
+    module = getattr(obj, "__module__", None)
+    if type(module) is str and _names.top(module) == "optax":
+        raise CannotKeep(
+            "It is a local function of optax, as optimisers and schedules are made of. "
+            "Keep the optimiser's state and settings, and make it again by its call."
+        )
     place = place_of(obj)
     where = "" if place is None else f" (written at {place})"
     raise CannotKeep(
         f"It has no name to come back by{where}: it is a lambda, a local function or a "
-        "wrapper. Define it at the top level of a module, give it a name by "
+        "wrapper. Write it by `def` at the top level of a module, give it a name by "
         '`zodiax_io.register(function, alias="package.module:name")`, or keep its '
         'source text only by `functions="warn"`.'
     )
@@ -585,7 +694,7 @@ LAST_KINDS = (
         "singleton",  # last: whatever can be taken apart has been
         subclass(object),
         _encode_constant,
-        _decode_reference,
+        _decode_constant,
         CONSTANT,
         keeps="constants of a module that are compared by identity, by name",
     ),

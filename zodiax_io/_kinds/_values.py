@@ -186,7 +186,9 @@ def _decode_flags(cls: type, value: int) -> enum.Enum:
     made_by = [getattr(method, "__func__", method) for method in made_by]
     if not _names.derives(cls, enum.Flag) or type(cls) is not enum.EnumMeta:
         raise ValueError(f"{cls.__name__} is not a Flag")
-    if not all(getattr(method, "__module__", None) == "enum" for method in made_by):
+    of_enum = all(getattr(method, "__module__", None) == "enum" for method in made_by)
+    # Of another base, the members are made by its `__new__`.
+    if not of_enum or class_attribute(cls, "_member_type_") not in (object, int):
         raise ValueError(f"{cls.__name__} makes its members itself")
     make: Any = cls
     return make(value)
@@ -424,9 +426,40 @@ def _is_plain_generic(origin: Any) -> bool:
     return method is own or getattr(method, "__func__", None) is own.__func__
 
 
+# `typing` compares each member of a union with each other.
+_MAX_UNION = 256
+
+
 def _decode_alias(parts: Parts) -> Any:
     children, form = _expect(parts.children, list), _expect(parts.value, str)
     check_keys(children)  # `typing` hashes them
+    made = _alias(children, form)
+    # It also keeps what it made, and gives that for what is equal: `Literal[0.0]` for
+    # `Literal[-0.0]`.
+    if form in ("Literal", "Annotated") and not _same_members(made, children):
+        raise ValueError("Python holds an equal annotation already, of other values")
+    return made
+
+
+def _same_members(made: Any, children: list[Any]) -> bool:
+    held = (
+        made.__args__
+        if typing.get_origin(made) is typing.Literal
+        else (made.__origin__, *made.__metadata__)
+    )
+    return len(held) == len(children) and all(map(_same, held, children))
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two members that are equal are the same to the bit, too."""
+    if type(a) is not type(b):
+        return False
+    if type(a) is tuple:
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a is b or type(a) not in (float, complex) or repr(a) == repr(b)
+
+
+def _alias(children: list[Any], form: str) -> Any:
     if form == "Annotated":
         if not children or not _is_annotation(children[0]):
             raise ValueError("an annotation refers to something that is not a type")
@@ -445,6 +478,9 @@ def _decode_alias(parts: Parts) -> Any:
         return next(iter(alias)) if form == "builtin*" else alias
     if not all(map(_is_annotation, children)):  # `typing` compiles text
         raise ValueError("an annotation refers to something that is not a type")
+    size = sum(max(len(typing.get_args(child)), 1) for child in children)
+    if form in ("|", "Union") and size > _MAX_UNION:
+        raise ValueError(f"a union has more than {_MAX_UNION} members")
     if form == "|":
         return functools.reduce(operator.or_, children)
     if form == "Union":
@@ -589,12 +625,24 @@ VALUE_KINDS = (
 # Annotations of jaxtyping -------------------------------------------------------------
 
 _ARRAY_ANNOTATION, _TREE_ANNOTATION = type(Float[np.ndarray, ""]), type(PyTree[int])
-# jaxtyping compiles and evaluates every other text.
-_DIMENSION = re.compile(r"\.\.\.|[*#?_]*([^\W\d]\w*|\d{1,18})?")
 
 
 def _are_plain(dimensions: str) -> bool:
-    return all(map(_DIMENSION.fullmatch, dimensions.split()))
+    """Whether these are names and numbers: jaxtyping evaluates every other text."""
+    return len(dimensions) <= _MAX_DIMENSIONS_TEXT and all(
+        map(_is_plain_dimension, dimensions.split())
+    )
+
+
+_MAX_DIMENSIONS_TEXT = 4096
+
+
+def _is_plain_dimension(text: str) -> bool:
+    if text == "...":
+        return True
+    name = text.lstrip("*#?_")
+    number = name.isascii() and name.isdigit() and len(name) <= 18
+    return name == "" or name.isidentifier() or number
 
 
 def _encode_jaxtyping(obj: Any) -> Parts | None:
