@@ -47,6 +47,7 @@ def module(tmp_path, monkeypatch):
     module = types.ModuleType("docs_page")
     module.__file__ = str(tmp_path / "docs_page.py")
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.syspath_prepend(tmp_path)  # as a script's own folder is
     # Subprocesses that a page starts find zodiax_io as this one does.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return module

@@ -1,0 +1,206 @@
+"""Scripts and modules of one's own: saved by one process, loaded by another."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import zodiax_io
+
+ROOT = Path(zodiax_io.__file__).parents[1]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a script in a folder of its own: what it printed, and its error."""
+
+    def run(name, text, *options):
+        (tmp_path / name).write_text(textwrap.dedent(text))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(
+            [sys.executable, *options, name],
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout, done.stderr
+
+    return run
+
+
+TRAIN = """
+    import enum
+    import equinox as eqx
+    import jax.numpy as jnp
+    import zodiax_io
+
+    class Mode(enum.Enum):
+        FAST = 1
+
+    UNSET = object()
+
+    class Lens(eqx.Module):
+        focal: jnp.ndarray
+        act: object
+        mode: Mode = eqx.field(static=True, default=Mode.FAST)
+        mask: object = UNSET
+
+    def activation(x):
+        return 2 * x
+
+    if __name__ == "__main__":
+        zodiax_io.serialise("lens.zdx", Lens(jnp.arange(3.0), activation))
+"""
+
+
+@pytest.mark.parametrize(
+    "imports",
+    ["from train import Lens, Mode, activation, UNSET", "import train"],
+)
+def test_what_a_script_saved_another_loads(run, imports):
+    """Classes of the script that saved are found where they are imported from it."""
+    assert run("train.py", TRAIN) == ("", "")
+    script = f"""
+        import zodiax_io
+        {imports}
+        import train
+        lens = zodiax_io.deserialise("lens.zdx")
+        print(type(lens) is train.Lens, lens.act is train.activation)
+        print(lens.mode is train.Mode.FAST, lens.mask is train.UNSET, lens.focal.sum())
+        zodiax_io.serialise("again.zdx", lens)
+        print({{v.name.partition(":")[0] for v in zodiax_io.names("again.zdx")}})
+    """
+    out, err = run("evaluate.py", script)
+    assert err == ""
+    assert out.splitlines() == ["True True", "True True 3.0", "{'train'}"]
+
+
+def test_script_that_is_not_imported_is_named(run):
+    """The error says which import is missing."""
+    run("train.py", TRAIN)
+    out, err = run("load.py", "import zodiax_io\nzodiax_io.deserialise('lens.zdx')")
+    assert out == ""
+    assert "UntrustedError" in err
+    assert "write `from train import Lens`" in err
+
+
+def test_main_module_of_a_package(run, tmp_path):
+    """`python -m` has a name to come back by, too."""
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "train.py").write_text(textwrap.dedent(TRAIN))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "nets.train"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    out, err = run(
+        "evaluate.py",
+        """
+        import nets.train, zodiax_io
+        print(type(zodiax_io.deserialise("lens.zdx")) is nets.train.Lens)
+        """,
+    )
+    assert (out, err) == ("True\n", "")
+
+
+def test_functions_in_variables_of_a_script_are_refused(run):
+    """What a loop calls `f` is another function in the next turn."""
+    out, err = run(
+        "loop.py",
+        """
+        import jax
+        import zodiax_io
+
+        def make(n):
+            return lambda x: x**n
+
+        for f in [lambda x: x, jax.jit(lambda x: x), make(2), make(3)]:
+            try:
+                zodiax_io.serialise("f.zdx", f)
+                print("saved")
+            except zodiax_io.SerialisationError:
+                print("refused")
+
+        def g(x):
+            return x
+
+        alias = g
+        zodiax_io.serialise("f.zdx", [alias, jax.jit(g)])
+        print(zodiax_io.deserialise("f.zdx")[0] is g)
+        """,
+    )
+    assert (out.splitlines(), err) == (["refused"] * 4 + ["True"], "")
+
+
+def test_variables_of_a_script_that_change_their_class(run):
+    """A stateless object by the name of a variable is one of its class, or an error."""
+    out, err = run(
+        "change.py",
+        """
+        import zodiax_io
+
+        class A: pass
+        class B: pass
+
+        for i, thing in enumerate([A(), B()]):
+            zodiax_io.serialise(f"{i}.zdx", thing)
+        try:
+            print(type(zodiax_io.deserialise("0.zdx")).__name__)
+        except zodiax_io.CorruptFileError as error:
+            print("another class" in str(error))
+        print(zodiax_io.deserialise("1.zdx") is thing)
+        """,
+    )
+    assert (out.splitlines(), err) == (["True", "True"], "")
+
+
+def test_a_class_that_was_defined_again(run):
+    """As when a cell of a notebook is run again: the error says so."""
+    out, _ = run(
+        "again.py",
+        """
+        import equinox as eqx
+        import zodiax_io
+
+        class Lens(eqx.Module):
+            pass
+
+        old = Lens()
+
+        class Lens(eqx.Module):
+            pass
+
+        try:
+            zodiax_io.serialise("old.zdx", old)
+        except zodiax_io.SerialisationError as error:
+            print(error)
+        """,
+    )
+    assert "it was defined again since this was made" in out
+
+
+def test_worker_processes_save(run):
+    """In a worker the script is called otherwise, and its classes are the same."""
+    out, err = run(
+        "workers.py",
+        """
+        import multiprocessing
+        import equinox as eqx
+        import zodiax_io
+
+        class Lens(eqx.Module):
+            focal: float = 2.0
+
+        def work(i):
+            zodiax_io.serialise(f"{i}.zdx", Lens(float(i)))
+
+        if __name__ == "__main__":
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                pool.map(work, [3])
+            print(zodiax_io.deserialise("3.zdx"))
+        """,
+    )
+    assert (out, err) == ("Lens(focal=3.0)\n", "")
