@@ -87,11 +87,9 @@ def notebooks(session: nox.Session) -> None:
 
 
 @nox.session
-def benchmarks(session: nox.Session) -> None:
-    """The speed that the documentation states can be measured again."""
-    if not (ROOT / "tests" / "benchmarks").is_dir():
-        session.skip("There are no benchmarks.")
-    session.install("-e", ".[test]")
+def speed(session: nox.Session) -> None:
+    """The speed of this commit, to be set beside that of another."""
+    session.install("-e", ".[test,benchmarks]")
     session.run(
         "python",
         "-m",
@@ -101,3 +99,10 @@ def benchmarks(session: nox.Session) -> None:
         *session.posargs,
         env={"ZODIAX_IO_TYPECHECK": "0"},
     )
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """The speed that the documentation states can be measured again, beside others."""
+    session.install("-e", ".[test,benchmarks]")
+    session.run("python", "-m", "tests.benchmarks.compare", *session.posargs)

@@ -27,6 +27,7 @@ ERRORS = {
     "ReadError": OSError,
     "SaveError": OSError,
     "SerialisationError": TypeError,
+    "NewerFormatError": ValueError,
     "SettingsError": RuntimeError,
     "UnknownFormatError": ValueError,
     "UntrustedError": ValueError,

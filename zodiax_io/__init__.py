@@ -9,6 +9,7 @@ from ._errors import (
     DamagedWarning as DamagedWarning,
     MissingFileError as MissingFileError,
     MixedPairWarning as MixedPairWarning,
+    NewerFormatError as NewerFormatError,
     NotAFileError as NotAFileError,
     PlaceholderError as PlaceholderError,
     PlaceholderWarning as PlaceholderWarning,

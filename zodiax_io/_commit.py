@@ -14,6 +14,7 @@ import re
 import secrets
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -58,6 +59,8 @@ def commit(
     *,
     durable: bool,
     copy: Callable[[FileSource], bytes] | None = None,
+    size: int = 0,
+    check: Callable[[], None] | None = None,
 ) -> None:
     """Replace a pair of files as one: wholly, or not at all.
 
@@ -73,6 +76,11 @@ def commit(
         Whether to wait until the disk has it all.
     copy : callable, optional
         Gives the structure that an opened companion holds.
+    size : int, optional
+        How many bytes the companion will have at least.
+    check : callable, optional
+        Called at the last moment before the companion is replaced; stops it by an
+        error.
 
     Raises
     ------
@@ -95,11 +103,14 @@ def commit(
                 temporaries.append(temporary)
                 files.append(file)
                 if target is companion:
+                    _reserve(file, size)
                     content = write(file)
                 else:
                     file.write(content)
                 _finish(file, durable)
             ours = os.fstat(files[0].fileno())
+            if check is not None:
+                check()
             for target, file in zip(targets, files, strict=True):
                 _rename(file, temporaries[0], target)
                 del temporaries[0]
@@ -236,6 +247,20 @@ def _copy_rights(target: Path, descriptor: int) -> None:
         os.fchmod(descriptor, stat.S_IMODE(then.st_mode))
 
 
+_WORTH_RESERVING = 1 << 24
+
+
+def _reserve(file: Any, size: int) -> None:
+    """Ask for the room at once: quicker, and early to tell that there is none."""
+    if size < _WORTH_RESERVING or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in _UNKNOWN:
+            raise
+
+
 def _finish(file: Any, durable: bool) -> None:
     file.flush()
     if durable:
@@ -362,6 +387,7 @@ class FileSource:
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise NotAFileError(f"{where} is {what}.")
         self._file = os.fdopen(descriptor, "rb", buffering=0)
+        self._lock = threading.Lock()
         self.status = status
         self.size = status.st_size
 
@@ -369,9 +395,8 @@ class FileSource:
         """Fill `buffer` with the bytes from `offset` on."""
         done = 0
         try:
-            self._file.seek(offset)
             while done < len(buffer):
-                count = self._file.readinto(buffer[done:])
+                count = self._read_at(buffer[done:], offset + done)
                 if not count:
                     raise CorruptFileError(
                         f"{self.name} is incomplete: it should hold {len(buffer)} "
@@ -382,6 +407,13 @@ class FileSource:
             raise ReadError(
                 error.errno, f"Cannot read {self.name}: {error.strerror}"
             ) from error
+
+    def _read_at(self, buffer: memoryview, offset: int) -> int | None:
+        if hasattr(os, "preadv"):  # which threads may call at once
+            return os.preadv(self._file.fileno(), [buffer], offset)
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.readinto(buffer)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import inspect
 import sys
 import threading
@@ -19,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jax.core import ShapedArray
 from jax.flatten_util import ravel_pytree
 
 _deep = {"count": 0, "limit": 0}
@@ -44,6 +46,19 @@ def deep_recursion(frames: int) -> Generator[None, None, None]:
             _deep["count"] -= 1
             if _deep["count"] == 0:
                 sys.setrecursionlimit(_deep["limit"])
+
+
+@contextlib.contextmanager
+def without_collection() -> Generator[None, None, None]:
+    """No search for cycles while so many objects are made that all of them stay."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def flatten_once(obj: object) -> tuple[list[Any], Any] | None:
@@ -100,6 +115,50 @@ def weakly_typed(array: jax.Array) -> jax.Array:
     rebuild, (fun, _, _, aval_state) = reduced
     plain: Any = jax.device_get(array).__reduce__()
     return rebuild(fun, plain[1], plain[2], aval_state)
+
+
+def put(arrays: Sequence[Any]) -> list[jax.Array]:
+    """NumPy arrays as uncommitted JAX arrays, which share aligned memory on a CPU.
+
+    `jax.device_put` looks at each array for some time; what it calls in the end takes
+    as long as the arrays take.
+    """
+    plain = all(array.dtype.kind in "biufc" for array in arrays)
+    if not plain or _batched_put is None:
+        return jax.device_put(list(arrays))
+    config: Any = jax.config
+    device = config.jax_default_device or jax.local_devices()[0]
+    if isinstance(device, str):
+        device = jax.local_devices(backend=device)[0]
+    sharding = jax.sharding.SingleDeviceSharding(device)
+    avals: dict[tuple[Any, Any], Any] = {}
+    result: list[jax.Array] = []
+    for array in arrays:
+        what = array.shape, array.dtype
+        aval = avals.get(what)
+        if aval is None:
+            aval = avals[what] = ShapedArray(*what)
+        result.append(_batched_put(aval, sharding, [array], [device], False))
+    return result
+
+
+def _find_batched_put() -> Any:
+    """The private function, if it does here what we know of it; else None."""
+    try:
+        from jax._src.lib import (
+            xla_client,  # pyright: ignore[reportPrivateImportUsage]
+        )
+    except ImportError:
+        return None
+    return getattr(xla_client, "batched_device_put", None)
+
+
+_batched_put: Any = _find_batched_put()
+
+
+def is_on_cpu(array: jax.Array) -> bool:
+    """Whether the data of an array lies in the memory of the processor."""
+    return all(device.platform == "cpu" for device in array.devices())
 
 
 def is_deleted(array: jax.Array) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import math
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from ._compat import array_type, is_on_cpu
 from ._errors import shown
 
 # jax.dtypes.float0 is a structured dtype without bytes: the tangent of an integer.
@@ -38,6 +38,9 @@ for _alias in ("longlong", "ulonglong"):
     if np.dtype(_alias).char != _NATIVE[np.dtype(_alias).name].char:
         _BY_NAME[_alias] = np.dtype(_alias)
 
+# Plain dtypes are the same objects always, and kept by the table above.
+_BY_IDENTITY = {id(dtype): name for name, dtype in _BY_NAME.items()}
+
 _TYPESTR = re.compile(
     r"[<>|=]([biufcSUV])(\d{1,9})|[<>|=]([Mm])8(\[([1-9]\d{0,8})?[A-Za-z]{1,7}\])?"
 )
@@ -52,6 +55,9 @@ def describe(dtype: np.dtype[Any]) -> str | dict[str, Any]:
     ValueError
         If the dtype cannot be kept: Python objects, variable-width strings, metadata.
     """
+    name = _BY_IDENTITY.get(id(dtype))
+    if name is not None:
+        return name
     if dtype == FLOAT0:
         return "float0"
     if dtype.hasobject or dtype.kind == "T":
@@ -220,9 +226,15 @@ def header(
     dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offset: int
 ) -> bytes:
     """The `.npy` header of a record at `offset`, padded so that its data is aligned."""
+    align = PAGE if math.prod(shape) * dtype.itemsize >= PAGED_FROM else ALIGNMENT
+    return _padded_header(dtype, shape, fortran, offset % align, align)
+
+
+@functools.lru_cache(maxsize=8192)
+def _padded_header(
+    dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offset: int, align: int
+) -> bytes:
     text, version = _header_text(dtype, shape, fortran)
-    nbytes = math.prod(shape) * dtype.itemsize
-    align = PAGE if nbytes >= PAGED_FROM else ALIGNMENT
     wide = version == 3 or len(text) > 60_000  # room for the padding in 16 bits
     prefix = 12 if wide else 10
     total = prefix + len(text) + 1
@@ -237,8 +249,7 @@ def header(
     return start + text + b" " * padding + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One array on its way to the companion: what holds it, and how it is stored."""
 
     source: Any  # np.ndarray or jax.Array
@@ -251,8 +262,26 @@ class Record:
         """Bytes of data, without the header."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether nobody can change the data while it is written."""
+        return type(self.source) is not np.ndarray
+
+    def fetch(self) -> None:
+        """Begin to fetch the data from its device, if it is not in memory."""
+        if type(self.source) is array_type() and not is_on_cpu(self.source):
+            self.source.copy_to_host_async()
+
     def buffer(self) -> Any:
-        """The data in the order in which it is stored, as a flat array of bytes."""
+        """The data in the order in which it is stored, as something with a buffer."""
+        if self.is_fixed and self.dtype.char in _STORED:
+            try:
+                view = memoryview(self.source)
+            except (BufferError, ValueError, TypeError, RuntimeError):
+                pass  # on another device, or not of one piece
+            else:
+                if view.c_contiguous and view.nbytes:
+                    return view
         array = without_padding(np.asarray(self.source))
         flat = array.ravel(order="F" if self.fortran else "C")
         if self.nbytes == 0:
@@ -264,8 +293,7 @@ def record_of(array: Any) -> Record:
     """The record of a NumPy array or of a JAX array."""
     flags = array.flags if type(array) is np.ndarray else None
     fortran = flags is not None and flags.f_contiguous and not flags.c_contiguous
-    dtype = np.dtype(array.dtype)
-    return Record(array, storage(dtype), tuple(array.shape), fortran)
+    return Record(array, storage(array.dtype), array.shape, fortran)
 
 
 # The ten bytes of an extended float lie in sixteen; the rest is whatever was there.

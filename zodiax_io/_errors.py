@@ -64,6 +64,10 @@ class UnknownFormatError(ZodiaxIOError, ValueError):
     """The file is not one of ours, or is of a format newer than this release."""
 
 
+class NewerFormatError(UnknownFormatError):
+    """The file is whole, and of a format newer than this release reads."""
+
+
 class CorruptFileError(ZodiaxIOError, ValueError):
     """The file is damaged or incomplete."""
 
@@ -140,7 +144,7 @@ def warn(message: str, category: type[ZodiaxIOWarning]) -> None:
     # Context managers, and type checkers under test, put frames between ours.
     while frame is not None and (
         frame.f_globals.get("__name__", "").partition(".")[0] in _OURS
-        or frame.f_code.co_filename.startswith("<@beartype(zodiax_io")
+        or frame.f_code.co_filename.startswith("<@beartype(")
     ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

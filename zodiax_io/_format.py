@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 
 from ._compat import deep_recursion
-from ._errors import CorruptFileError, UnknownFormatError
+from ._errors import CorruptFileError, NewerFormatError, UnknownFormatError
 
 MAGIC = b"\x89ZDX\r\n\x1a\n"
 VERSION = 1
@@ -116,7 +116,10 @@ def _unfold(tree: Any) -> Any:
         if not isinstance(node, dict):
             continue  # the survey of the structure says where and what
         if set(node) == {_DEEPER} and isinstance(node[_DEEPER], bytes):
-            node = holder[key] = _unpack(node[_DEEPER])
+            packed, node = node[_DEEPER], _unpack(node[_DEEPER])
+            if _pack(node) != packed:
+                raise ValueError("a packed subtree is not packed as it should be")
+            holder[key] = node
             if not isinstance(node, dict) or set(node) == {_DEEPER}:
                 raise ValueError("a packed subtree is not a node")
         for part in ("keys", "node"):
@@ -126,13 +129,6 @@ def _unfold(tree: Any) -> Any:
             elif isinstance(children, list):
                 waiting += [(children, i, depth + 1) for i in range(len(children))]
     return root[0]
-
-
-def _unique(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a map holds a key twice")
-    return result
 
 
 def _refuse_extension(code: int, data: bytes) -> None:
@@ -147,7 +143,6 @@ def _unpack(body: bytes | memoryview) -> Any:
         raw=False,
         strict_map_key=True,
         use_list=True,
-        object_pairs_hook=_unique,
         ext_hook=_refuse_extension,
         max_str_len=size,
         max_bin_len=size,
@@ -182,7 +177,7 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
 
     Raises
     ------
-    UnknownFormatError
+    UnknownFormatError, NewerFormatError
         If the bytes are not a structure file, or one of a newer format.
     CorruptFileError
         If they are damaged.
@@ -194,11 +189,6 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
     if len(data) < FRAME_SIZE:
         raise CorruptFileError(f"{file} is incomplete: it ends within its first bytes.")
     _, version, length, digest = _FRAME.unpack(data[:FRAME_SIZE])
-    if version != VERSION:
-        raise UnknownFormatError(
-            f"{file} is of format {version}; this release of zodiax_io reads format "
-            f"{VERSION}. Upgrade zodiax_io to read it."
-        )
     body = memoryview(data)[FRAME_SIZE:]
     if len(body) != length:
         raise CorruptFileError(
@@ -208,8 +198,16 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
         raise CorruptFileError(f"{file} holds a structure of more than 1 GiB.")
     if _digest(version, body) != digest:
         raise CorruptFileError(f"{file} is damaged: its checksum is wrong.")
+    if version != VERSION:
+        raise NewerFormatError(
+            f"{file} is of format {version}; this release of zodiax_io reads format "
+            f"{VERSION}. Upgrade zodiax_io to read it."
+        )
     try:
         plain = _unpack(body)
+        if _pack(plain) != body:
+            # A key that is there twice, or a number in more bytes than it takes.
+            raise ValueError("it is not packed as it should be")
         fields = Document.__dataclass_fields__
         if type(plain) is not dict or set(plain) != set(fields):
             raise ValueError("the document has not the parts that it should")

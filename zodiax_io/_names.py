@@ -28,6 +28,7 @@ _ORDER = {module: rank for rank, module in enumerate(_CURATED)}
 # Filled as modules are imported: identity to rank, module and name.
 _curated_ids: dict[int, tuple[tuple[int, bool], str, str]] = {}
 _indexed: set[str] = set()
+_imported = {"modules": 0}
 
 
 def is_class(obj: object) -> TypeGuard[type]:
@@ -221,7 +222,11 @@ def is_curated(module: str, qualname: str) -> bool:
     return qualname in _CURATED.get(module, ())
 
 
-def _curated_name(obj: object) -> str | None:
+def _index() -> None:
+    """Look through the modules of the table that have been imported since."""
+    if _imported["modules"] == len(sys.modules):
+        return
+    _imported["modules"] = len(sys.modules)
     for module in _CURATED.keys() - _indexed:
         space = module_space(module)
         if space is not None:
@@ -233,6 +238,10 @@ def _curated_name(obj: object) -> str | None:
                     known = _curated_ids.get(id(space[name]))
                     if known is None or rank < known[0]:
                         _curated_ids[id(space[name])] = (rank, module, name)
+
+
+def _curated_name(obj: object) -> str | None:
+    _index()
     found = _curated_ids.get(id(obj))
     if found is not None and _leads_to(*found[1:], obj):
         return f"{found[1]}:{found[2]}"

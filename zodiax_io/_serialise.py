@@ -9,6 +9,7 @@ from typing import Any, Literal, NoReturn
 
 from . import _commit, _environment, _format
 from ._backends import ArrayReader, Faults, Sink, backend_named
+from ._compat import without_collection
 from ._errors import (
     ArgumentError,
     CorruptFileError,
@@ -35,6 +36,7 @@ from ._structure import (
 from ._trust import Judge
 
 
+@without_collection()
 def serialise(
     path_or_file: PathOrFile,
     tree: Any,
@@ -125,7 +127,12 @@ def serialise(
         if structure_path is not None:
             check_free(structure_path, companion)
         _commit.commit(
-            structure_path, companion, write, durable=durable, copy=copied_structure
+            structure_path,
+            companion,
+            write,
+            durable=durable,
+            copy=copied_structure,
+            size=sum(record.nbytes for record in records),
         )
     else:
         _commit.write_to(path_or_file, write)
@@ -160,6 +167,7 @@ def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
         )
 
 
+@without_collection()
 def deserialise(
     path_or_file: PathOrFile,
     *,

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import jax
 import jax.tree_util as jtu
 from numpy.typing import NDArray
 
 from . import _dtypes, _environment, _names
-from ._compat import deep_recursion
+from ._compat import deep_recursion, put
 from ._errors import (
     MAX_NAME,
     ArgumentError,
@@ -50,32 +49,36 @@ MAX_REPEATED = 1_000_000
 _FRAMES = 12 * MAX_DEPTH
 
 Node = dict[str, Any]
-# A path is built only when somebody asks: (path of the parent, label), or the root.
-Path = tuple[Any, str]
+# A path is built only when somebody asks: the path and the node of the parent with the
+# name or index of the child; a label instead of the node of a key; or the root.
+Path = tuple[Any, Any, Any]
 
 
 def path_text(path: Path | str) -> str:
     """A path as the user writes it: ``model.layers[0].weight``."""
     labels: list[str] = []
     while not isinstance(path, str):
-        path, label = path
-        labels.append(label)
+        path, node, key = path
+        labels.append(f".keys[{key}]" if node is None else _label(node, key))
     return path + "".join(reversed(labels))
+
+
+def short_path(path: Path | str) -> str:
+    """A path to keep: of a deep tree with long keys, many would grow large."""
+    return shown(path_text(path), 512)
 
 
 _MAPPINGS = frozenset({"dict", "ordereddict", "mappingproxy"})
 
 
-def _labels(node: Node, children: Any) -> list[str]:
-    """What each child adds to the path of its parent."""
-    if isinstance(children, dict):
-        if node["kind"] in _MAPPINGS:
-            return [f"[{_cut(key)!r}]" for key in children]
-        return [f".{_cut(key)}" for key in children]
+def _label(node: Node, key: str | int) -> str:
+    """What a child adds to the path of its parent."""
+    if isinstance(key, str):
+        return f"[{_cut(key)!r}]" if node["kind"] in _MAPPINGS else f".{_cut(key)}"
     keys = node.get("keys")
-    if isinstance(keys, list) and len(keys) == len(children):
-        return [_key_label(key, i) for i, key in enumerate(keys)]
-    return [f"[{i}]" for i in range(len(children))]
+    if isinstance(keys, list) and key < len(keys):
+        return _key_label(keys[key], key)
+    return f"[{key}]"
 
 
 def _cut(key: str) -> str:
@@ -150,6 +153,16 @@ class _Encoder:
                     "soon after. Keep long chains as a list instead.",
                     path_text(path),
                 )
+        # The way to take it apart is one, for almost all; else it is tried again below.
+        for kind in () if id(obj) in self.failures else kinds_of(type(obj)):
+            if kind.gives_way:
+                break
+            try:
+                parts = kind.encode(obj)
+            except Exception:
+                break
+            if parts is not None:
+                return self._node(kind, parts, obj, path, depth, dynamic)
         for attempt in self._attempts(obj, path):
             kind, parts, obj = attempt
             if not kind.gives_way:
@@ -171,12 +184,12 @@ class _Encoder:
         depth: int,
         dynamic: bool,
     ) -> Node:
-        met = None
-        if kind.shared:
-            met = self.met[id(obj)] = _Met(obj)
         before = self.size
         self.size += 1
         children = parts.children
+        met = None
+        if kind.shared:
+            met = self.met[id(obj)] = _Met(obj)
         node: Node = {
             "node_type": "leaf" if children is None else "container",
             "kind": kind.name,
@@ -188,36 +201,34 @@ class _Encoder:
         if parts.extra:
             node.update(parts.extra)
         if parts.array is not None:
-            if dynamic:
-                self.leaves.append(_Leaf(node, parts.array, obj))
-            elif not parts.mirrored:
-                self.extras.append(_Leaf(node, parts.array, obj))
+            (self.leaves if dynamic else self.extras).append(
+                _Leaf(node, parts.array, obj)
+            )
+        elif parts.mirror is not None and dynamic:
+            self.leaves.append(_Leaf(node, parts.mirror(), obj))
         if children is not None:
             if parts.keys is not None:
                 node["keys"] = [
-                    self.node_of(key, (path, f".keys[{i}]"), depth + 1, False)
+                    self.node_of(key, (path, None, i), depth + 1, False)
                     for i, key in enumerate(parts.keys)
                 ]
             extras = len(self.extras)
             inside = dynamic and parts.is_node and not parts.by_leaves
             starts: list[int] = []
-            nodes: list[Node] = []
-            values = children.values() if isinstance(children, dict) else children
+            nodes: dict[Any, Node] = {}
+            named = isinstance(children, dict)
             static = parts.static
-            for label, name, child in zip(
-                _labels(node, children), children, values, strict=True
-            ):
+            for name, child in children.items() if named else enumerate(children):
                 starts.append(len(self.leaves))
                 leafy = inside and not (static and name in static)
-                nodes.append(self.node_of(child, (path, label), depth + 1, leafy))
+                nodes[name] = self.node_of(child, (path, node, name), depth + 1, leafy)
             if inside and parts.order is not None:
                 self._reorder(starts, parts.order)
             if dynamic and parts.by_leaves:
                 self._match_leaves(obj, extras, path, node)
             if static:
                 node["static"] = list(static)
-            named = isinstance(children, dict)
-            node["node"] = dict(zip(children, nodes, strict=True)) if named else nodes
+            node["node"] = nodes if named else list(nodes.values())
         if met is not None:
             met.node, met.size = node, self.size - before
         return node
@@ -237,7 +248,8 @@ class _Encoder:
 
     def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
         """Write what plain Equinox needs of a leaf that is kept elsewhere."""
-        record = next(iter(self._attempts(leaf, path)))[1].array
+        parts = next(iter(self._attempts(leaf, path)))[1]
+        record = parts.array if parts.mirror is None else parts.mirror()
         if record is not None:
             self.leaves.append(_Leaf(node, record, leaf, repeats=True))
 
@@ -485,15 +497,11 @@ def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node
                 f"`{shown(path_text(path))}` has keys that are no list."
             )
         if isinstance(keys, list):
-            below += [
-                ((path, f".keys[{i}]"), key, depth + 1) for i, key in enumerate(keys)
-            ]
-        if isinstance(children, (dict, list)):
-            values = children.values() if isinstance(children, dict) else children
-            below += [
-                ((path, label), child, depth + 1)
-                for label, child in zip(_labels(node, children), values, strict=True)
-            ]
+            below += [((path, None, i), key, depth + 1) for i, key in enumerate(keys)]
+        if isinstance(children, dict):
+            below += [((path, node, k), c, depth + 1) for k, c in children.items()]
+        elif isinstance(children, list):
+            below += [((path, node, i), c, depth + 1) for i, c in enumerate(children)]
         elif children is not None:
             raise CorruptFileError(
                 f"`{shown(path_text(path))}` holds children that are no tree."
@@ -669,20 +677,18 @@ class _Decoder:
         keys = node.get("keys")
         if isinstance(keys, list):
             parts.keys = [
-                self.object_of(key, (path, f".keys[{i}]")) for i, key in enumerate(keys)
+                self.object_of(key, (path, None, i)) for i, key in enumerate(keys)
             ]
         children = node.get("node")
         if isinstance(children, dict):
             parts.children = {
-                name: self.object_of(child, (path, label))
-                for label, (name, child) in zip(
-                    _labels(node, children), children.items(), strict=True
-                )
+                name: self.object_of(child, (path, node, name))
+                for name, child in children.items()
             }
         elif isinstance(children, list):
             parts.children = [
-                self.object_of(child, (path, label))
-                for label, child in zip(_labels(node, children), children, strict=True)
+                self.object_of(child, (path, node, i))
+                for i, child in enumerate(children)
             ]
         if kind.name == "placeholder" and self.fill:
             where = path_text(path)
@@ -697,7 +703,7 @@ class _Decoder:
         except (CannotKeep, Exception) as error:
             if self.hurt > hurt:  # some code wants to compute with what is inside
                 reason = "it cannot be built without its parts"
-                return self._mark(Damaged(path_text(path), reason))
+                return self._mark(Damaged(short_path(path), reason))
             if isinstance(error, ZodiaxIOError):
                 raise
             raise self._corrupt(
@@ -745,17 +751,24 @@ def decode(
     With the object come the marks of damage in it.
     """
     fill = dict(fill or {})
-    places = list(map(path_text, found.placeholders)) if fill else []
-    unknown = [path for path in fill if path not in places]
+    unknown, places = dict(fill), list[str]()
+    for path in found.placeholders if fill else ():
+        text = path_text(path)
+        unknown.pop(text, None)
+        if len(places) < _MAX_PLACES:
+            places.append(text)
     if unknown:
         there = ", ".join(f"`{path}`" for path in places) or "none"
         raise ArgumentError(
-            f"`fill` names `{shown(unknown[0])}`, where no function is missing. "
-            f"Places to fill: {shown(there)}."
+            f"`fill` names `{shown(next(iter(unknown)))}`, where no function is "
+            f"missing. Places to fill: {shown(there)}."
         )
     decoder = _Decoder(found.by_id, judge, arrays, fill, file)
     with deep_recursion(_FRAMES):
         return decoder.object_of(structure, root), decoder.damaged
+
+
+_MAX_PLACES = 20
 
 
 def check_settings(found: Survey, file: str) -> None:
@@ -820,8 +833,10 @@ def restore(
                 raise ValueError("it has no record of its own")
             if index in faults:
                 dtype, shape = _dtypes.parse(node["dtype"]), tuple(node["shape"])
-                where, reason = path_text(path), shown(faults[index])
-                result[index] = Damaged(where, reason, shape, dtype)
+                if not all(type(length) is int and length >= 0 for length in shape):
+                    raise ValueError("a shape is not a list of lengths")
+                reason = shown(faults[index])
+                result[index] = Damaged(short_path(path), reason, shape, dtype)
                 continue
             if index not in raw:
                 raise ValueError("its record is not there")
@@ -837,7 +852,7 @@ def restore(
             placed.append(index)
     # One call for all: aligned memory is shared rather than copied.
     try:
-        arrays = jax.device_put([result[index] for index in placed])
+        arrays = put([result[index] for index in placed])
     except Exception as error:  # JAX's own, among them that for a full device
         if "RESOURCE_EXHAUSTED" in str(error):
             raise ReadError(

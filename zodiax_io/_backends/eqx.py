@@ -8,13 +8,17 @@ and plain Equinox, which stops reading after the last leaf, never notices.
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
@@ -29,7 +33,11 @@ TRAILER_MAGIC = b"ZDXTRAIL"
 _BYTES = np.dtype(np.uint8)
 _MAX_TAIL = (1 << 30) + 8192  # a structure of 1 GiB, and its header
 _PIECE = 1 << 20  # what fits the cache: hashed and written while it is there
-_GROUP = 4 << 20  # small records are read together, in buffers of this size
+_GROUP = 4 << 20  # small records are written together, so many bytes at once
+_ALONE = 1 << 18  # from here on, joining takes longer than calling `write`
+_BUFFER = 32 << 20  # records are read together, in buffers large enough for huge pages
+_WORTH_THREADS = 16 << 20  # below this, starting threads takes longer than they save
+_THREADS = min(4, max(2, os.cpu_count() or 1))
 
 
 def has_trailer(source: Source) -> bool:
@@ -58,33 +66,44 @@ class EqxBackend:
         """Write the records, then the structure made from their index; return it."""
         index: list[Any] = []
         offset = 0
+        fetches = jax.default_backend() != "cpu"
 
-        def write_record(out: Sink, record: Record) -> None:
+        def write_group(out: Sink, group: _Group) -> None:
             nonlocal offset
-            header = _dtypes.header(record.dtype, record.shape, record.fortran, offset)
-            check = xxhash.xxh3_64(header)
-            out.write(header)
-            data = memoryview(record.buffer())
-            for start in range(0, len(data), _PIECE):
-                # A copy: the array may change while it is written, by a thread of
-                # the user's, and the checksum must be that of what is written.
-                piece = bytes(data[start : start + _PIECE])
-                check.update(piece)
-                out.write(piece)
-            length = len(header) + len(data)
-            dtype = _dtypes.describe(record.dtype)
-            shape = list(record.shape)
-            index.append(
-                [offset, length, check.intdigest(), dtype, shape, record.fortran]
-            )
-            offset += length
+            start = len(index)
+            for record in group.records:
+                dtype, shape, fortran = record.dtype, record.shape, record.fortran
+                header = _dtypes.header(dtype, shape, fortran, offset)
+                length = len(header) + record.nbytes
+                described = _dtypes.describe(dtype)
+                index.append([offset, length, header, described, list(shape), fortran])
+                offset += length
+            entries = index[start:]
+            if group.later is not None and fetches:
+                for record in group.later.records:
+                    record.fetch()
+            if len(entries) == 1:
+                (entry,) = entries
+                entry[2] = _write_large(out, entry[2], group.records[0])
+                return
+            parts: list[Any] = []
+            for record, entry in zip(group.records, entries, strict=True):
+                parts += (entry[2], record.buffer())
+            joined = memoryview(b"".join(parts))
+            first = entries[0][0]
+            for entry in entries:
+                begin = entry[0] - first
+                data = joined[begin : begin + entry[1]]
+                entry[2] = xxhash.xxh3_64_intdigest(data)
+            out.write(joined)
 
         try:
-            eqx.tree_serialise_leaves(file, list(records), filter_spec=write_record)
+            groups = _gathered(records)
+            eqx.tree_serialise_leaves(file, groups, filter_spec=write_group)
         except RuntimeError as error:  # Equinox tells the path of a leaf around it
             raise _innermost(error) from error
         text = structure(index)
-        _write_end(file, text, offset)
+        file.write(_end(text, offset))
         return text
 
     def open(self, source: Source, file: str) -> EqxReader:
@@ -103,13 +122,11 @@ class EqxBackend:
             )
         tail = bytearray(end - start)
         source.read_into(memoryview(tail), start)
-        # The length of the header depends on that of the text, and the other way
-        # round: of the few candidates, one fits.
-        for length in range(len(tail) - 64, max(len(tail) - 8192, 0), -1):
+        # An `.npy` file tells the length of its header, and a canonical one fits it.
+        length = len(tail) - 10 - int.from_bytes(tail[8:10], "little")
+        if length > 0:
             header = _dtypes.header(_BYTES, (length,), False, start)
-            if len(header) + length == len(tail):
-                if tail[: len(header)] != header:
-                    break
+            if tail.startswith(header) and len(header) + length == len(tail):
                 return EqxReader(source, file, start, bytes(tail[len(header) :]))
         raise CorruptFileError(f"{file} is damaged: its copy of the structure is.")
 
@@ -118,18 +135,83 @@ class EqxBackend:
         return EqxReader(source, file, None, structure)
 
     def copy(self, reader: EqxReader, entries: Sequence[Entry], file: Sink) -> bytes:
-        """Write a companion again: its records as they are, and its structure."""
-        end = entries[-1].offset + entries[-1].length if entries else 0
-        for _, piece in reader.pieces(0, end):
-            file.write(piece)
-        _write_end(file, reader.structure, end)
+        """Write a companion again: its records as they are, and its structure.
+
+        Raises
+        ------
+        CorruptFileError
+            If a record is not what it was when it was checked.
+        """
+        for number, entry in enumerate(entries):
+            check = xxhash.xxh3_64()
+            for _, piece in reader.pieces(entry.offset, entry.length):
+                check.update(piece)
+                file.write(piece)
+            if check.intdigest() != entry.checksum:
+                raise _fault(entry, number, _CHECKSUM)
+        file.write(_end(reader.structure, _end_of(entries)))
         return reader.structure
 
+    def may_end(self, reader: EqxReader, entries: Sequence[Entry]) -> bool:
+        """Whether what follows the records is what is left of their structure.
 
-def _write_end(file: Sink, structure: bytes, offset: int) -> None:
-    file.write(_dtypes.header(_BYTES, (len(structure),), False, offset))
-    file.write(structure)
-    file.write(_TRAILER.pack(offset, TRAILER_MAGIC))
+        It is not if there is more of it, or something else: arrays of another save.
+        """
+        offset = _end_of(entries)
+        expected = _end(reader.structure, offset)
+        return reader.ends_like(expected, offset)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Neighbouring records that are written at once; to Equinox, a leaf."""
+
+    records: list[Record]
+    later: _Group | None  # whose arrays come from their device meanwhile
+
+
+def _gathered(records: Sequence[Record]) -> list[_Group]:
+    """Small records together, so that few calls write them; large ones alone."""
+    lists: list[list[Record]] = []
+    size = _GROUP
+    for record in records:
+        # With its header, as far as that is known before it has its place.
+        length = record.nbytes + 128
+        size += length
+        if size > _GROUP or length > _ALONE:
+            lists.append([])
+            size = length if length <= _ALONE else _GROUP
+        lists[-1].append(record)
+    groups: list[_Group] = []
+    for members in reversed(lists):
+        groups.append(_Group(members, groups[-1] if groups else None))
+    return groups[::-1]
+
+
+def _write_large(out: Sink, header: bytes, record: Record) -> int:
+    """Write a record piece by piece; its checksum."""
+    check = xxhash.xxh3_64(header)
+    out.write(header)
+    data = memoryview(record.buffer()).cast("B") if record.nbytes else b""
+    for start in range(0, len(data), _PIECE):
+        piece = data[start : start + _PIECE]
+        if not record.is_fixed:
+            # A thread of the user's may change it, and the checksum must be that of
+            # what is written.
+            piece = bytes(piece)
+        check.update(piece)
+        out.write(piece)
+    return check.intdigest()
+
+
+def _end(structure: bytes, offset: int) -> bytes:
+    """What follows the records: the structure as a record, and the trailer."""
+    header = _dtypes.header(_BYTES, (len(structure),), False, offset)
+    return header + structure + _TRAILER.pack(offset, TRAILER_MAGIC)
+
+
+def _end_of(entries: Sequence[Entry]) -> int:
+    return entries[-1].offset + entries[-1].length if entries else 0
 
 
 class EqxReader:
@@ -190,26 +272,44 @@ class EqxReader:
         """
         arrays: dict[int, NDArray[Any]] = {}
         faults: Faults = {}
-        groups = _groups(entries, sorted(set(wanted)))[::-1]
-        while groups:
-            group = groups.pop()
-            start = entries[group[0]].offset
-            try:
-                buffer = self._fill(start, entries[group[-1]])
-            except (CorruptFileError, ReadError) as error:
-                if len(group) > 1:  # each by itself: some may be whole
-                    groups += [[number] for number in reversed(group)]
-                else:
-                    faults[group[0]] = error
-                continue
-            for number in group:
-                entry = entries[number]
-                here = buffer[entry.offset - start :][: entry.length]
-                try:
-                    arrays[number] = _array(entry, number, here, verify)
-                except CorruptFileError as error:
-                    faults[number] = error
+        groups = _groups(entries, sorted(set(wanted)))
+        read = functools.partial(self._read_group, entries, verify, arrays, faults)
+        size = sum(entries[number].length for group in groups for number in group)
+        if len(groups) < 2 or size < _WORTH_THREADS:
+            for group in groups:
+                read(group)
+        else:
+            # The large ones first, so that no thread is left with one at the end.
+            groups.sort(key=lambda group: entries[group[0]].length, reverse=True)
+            with ThreadPoolExecutor(_THREADS) as pool:
+                list(pool.map(read, groups))
         return arrays, faults
+
+    def _read_group(
+        self,
+        entries: Sequence[Entry],
+        verify: bool,
+        arrays: dict[int, NDArray[Any]],
+        faults: Faults,
+        group: list[int],
+    ) -> None:
+        start = entries[group[0]].offset
+        try:
+            buffer = self._fill(start, entries[group[-1]])
+        except (CorruptFileError, ReadError) as error:
+            if len(group) == 1:
+                faults[group[0]] = error
+            else:  # each by itself: some may be whole
+                for number in group:
+                    self._read_group(entries, verify, arrays, faults, [number])
+            return
+        for number in group:
+            entry = entries[number]
+            here = buffer[entry.offset - start :][: entry.length]
+            try:
+                arrays[number] = _array(entry, number, here, verify)
+            except CorruptFileError as error:
+                faults[number] = error
 
     def _fill(self, start: int, last: Entry) -> Any:
         end = last.offset + last.length
@@ -218,7 +318,15 @@ class EqxReader:
                 f"it should end at byte {end}, but the file ends at {self._source.size}"
             )
         buffer = _aligned(end - start, start)
-        self._source.read_into(memoryview(buffer), start)
+        view = memoryview(buffer)
+        places = range(0, len(view), _WORTH_THREADS)
+        if len(places) < 3:
+            self._source.read_into(view, start)
+            return buffer
+        parts = [view[place : place + _WORTH_THREADS] for place in places]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            offsets = [start + place for place in places]
+            list(pool.map(self._source.read_into, parts, offsets))
         return buffer
 
     def check(self, entries: Sequence[Entry]) -> Faults:
@@ -241,12 +349,29 @@ class EqxReader:
                 faults[number] = fault
         return faults
 
+    def ends_like(self, expected: bytes, offset: int) -> bool:
+        """Whether the file from an offset on is a damaged copy of what is expected."""
+        length = self._source.size - offset
+        if not 0 <= length <= len(expected):
+            return False
+        left = b"".join(piece for _, piece in self.pieces(offset, length))
+        return not any(left) or is_alike(left, expected)
+
     def pieces(self, offset: int, length: int) -> Iterator[tuple[int, bytes]]:
         """A stretch of the file, piece by piece, each with its place in the stretch."""
         for start in range(0, length, _PIECE):
             piece = bytearray(min(_PIECE, length - start))
             self._source.read_into(memoryview(piece), offset + start)
             yield start, bytes(piece)
+
+
+_ALIKE = 0.75  # of the bytes: more is left where a few bits or a block are damaged
+
+
+def is_alike(damaged: bytes, expected: bytes) -> bool:
+    """Whether bytes may be what is left of others."""
+    same = sum(a == b for a, b in zip(damaged, expected, strict=False))
+    return len(damaged) <= len(expected) and same >= _ALIKE * len(damaged)
 
 
 _BEGINNING = "does not begin as it should"
@@ -296,7 +421,7 @@ def _groups(entries: Sequence[Entry], wanted: list[int]) -> list[list[int]]:
     for number in wanted:
         length = entries[number].length
         follows = bool(groups) and groups[-1][-1] == number - 1
-        if follows and size + length <= _GROUP:
+        if follows and size + length <= _BUFFER:
             groups[-1].append(number)
             size += length
         else:

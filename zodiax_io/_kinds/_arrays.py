@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import PartitionSpec
+from jax.sharding import PartitionSpec, SingleDeviceSharding
 from numpy.typing import NDArray
 
 from .. import _compat, _dtypes
@@ -23,7 +23,7 @@ _SCALAR_META = type(jnp.float32)
 
 def _described(dtype: Any) -> Any:
     try:
-        return _dtypes.describe(np.dtype(dtype))
+        return _dtypes.describe(dtype)
     except ValueError as error:
         raise CannotKeep(
             f"Its {error}. Keep a numeric array, or lists of plain values, instead."
@@ -43,8 +43,11 @@ def _shape(plain: Any) -> tuple[int, ...]:
 # JAX arrays -------------------------------------------------------------------------
 
 
+_process_count = functools.cache(jax.process_count)
+
+
 def _available(obj: jax.Array) -> None:
-    if isinstance(obj, Tracer):
+    if type(obj) is not _compat.array_type() and isinstance(obj, Tracer):
         raise CannotKeep(
             "It is a tracer: its values do not exist yet. Save outside of `jax.jit`, "
             "`jax.grad` and `jax.vmap`."
@@ -54,7 +57,8 @@ def _available(obj: jax.Array) -> None:
             "Its buffer has been deleted or donated. Save before giving it to a "
             "function that donates its arguments."
         )
-    if not obj.is_fully_addressable:
+    alone = type(obj.sharding) is SingleDeviceSharding and _process_count() == 1
+    if not alone and not obj.is_fully_addressable:
         raise CannotKeep(
             "Parts of it live on other hosts. Gather it first, for example by "
             "`jax.experimental.multihost_utils.process_allgather`."
@@ -63,10 +67,12 @@ def _available(obj: jax.Array) -> None:
 
 def _encode_jax(obj: jax.Array) -> Parts:
     _available(obj)
-    extra: dict[str, Any] = {"shape": list(obj.shape), "dtype": _described(obj.dtype)}
+    dtype, shape = obj.dtype, obj.shape
+    extra: dict[str, Any] = {"shape": list(shape), "dtype": _described(dtype)}
     if obj.weak_type:
         extra["weak_type"] = True
-    return Parts(extra=extra, array=_dtypes.record_of(obj))
+    record = _dtypes.Record(obj, _dtypes.storage(dtype), shape, False)
+    return Parts(extra=extra, array=record)
 
 
 def _decode_jax(parts: Parts) -> Any:
@@ -153,8 +159,13 @@ def _encode_scalar(obj: np.generic) -> Parts:
     else:
         value = _dtypes.without_padding(np.asarray(obj)).tobytes()
         dtype = _described(obj.dtype)
-    array = _dtypes.record_of(np.asarray(obj))
-    return Parts(value=value, extra={"dtype": dtype}, array=array, mirrored=True)
+    extra = {"dtype": dtype}
+    mirror = functools.partial(_record_of_scalar, obj)
+    return Parts(value=value, extra=extra, mirror=mirror)
+
+
+def _record_of_scalar(obj: np.generic) -> _dtypes.Record:
+    return _dtypes.record_of(np.asarray(obj))
 
 
 def _decode_scalar(parts: Parts) -> Any:
@@ -207,7 +218,7 @@ class Damaged:
             f"was loaded: {self.reason}. Put an array in its place first."
         )
 
-    __array__ = __call__ = _refuse
+    __array__ = __call__ = __bool__ = _refuse
 
 
 def _refuse_damaged(obj: Damaged) -> Parts:

@@ -41,8 +41,8 @@ class Parts:
         Further plain data of the node, such as a shape.
     array : Record, ndarray, jax.Array or None
         Out: the record to write. In: the array that was read.
-    mirrored : bool
-        Whether `array` only repeats for plain Equinox what `value` holds exactly.
+    mirror : callable or None
+        Makes the record that repeats for plain Equinox what `value` holds exactly.
     """
 
     children: dict[str, Any] | list[Any] | None = None
@@ -55,7 +55,7 @@ class Parts:
     value: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     array: Any = None
-    mirrored: bool = False
+    mirror: Callable[[], Any] | None = None
 
 
 class CannotKeep(Exception):

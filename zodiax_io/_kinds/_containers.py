@@ -370,6 +370,16 @@ def vars_of(obj: Any) -> dict[str, Any]:
     return held
 
 
+@functools.lru_cache(maxsize=4096)
+def _slots(cls: type) -> list[tuple[str, types.MemberDescriptorType]]:
+    return [
+        (name, member)
+        for base in reversed(_names.mro(cls))
+        for name, member in _names.namespace(base).items()
+        if type(member) is types.MemberDescriptorType
+    ]
+
+
 def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What an object holds: its declared fields in their order, and all the rest."""
     cls = type(obj)
@@ -377,13 +387,11 @@ def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str
         held = dict(vars_of(obj))
     except AttributeError:
         held = {}
-    for base in reversed(_names.mro(cls)):
-        for name, member in _names.namespace(base).items():
-            if type(member) is types.MemberDescriptorType:
-                try:
-                    held[name] = member.__get__(obj, cls)
-                except AttributeError:
-                    continue  # a slot that was never set
+    for name, member in _slots(cls):
+        try:
+            held[name] = member.__get__(obj, cls)
+        except AttributeError:
+            continue  # a slot that was never set
     present = {name: held.pop(name) for name in fields if name in held}
     return present, held
 

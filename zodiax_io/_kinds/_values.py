@@ -45,7 +45,7 @@ def _mirror(obj: Any) -> Record | None:
 
 
 def _encode_bool(obj: bool) -> Parts:
-    return Parts(value=obj, array=_mirror(obj), mirrored=True)
+    return Parts(value=obj, mirror=lambda: _mirror(obj))
 
 
 def _decode_bool(parts: Parts) -> bool:
@@ -66,11 +66,10 @@ def _from_bytes(data: bytes) -> int:
 
 def _encode_int(obj: int) -> Parts:
     if _MIN_INT <= obj < _MAX_INT:
-        return Parts(value=obj, array=_mirror(obj), mirrored=True)
+        return Parts(value=obj, mirror=lambda: _mirror(obj))
     value = _int_bytes(obj)
     # Equinox cannot load such an integer; the record keeps those behind it in step.
-    stand_in = np.frombuffer(value, np.uint8)
-    return Parts(value=value, array=record_of(stand_in), mirrored=True)
+    return Parts(value=value, mirror=lambda: record_of(np.frombuffer(value, np.uint8)))
 
 
 def _decode_int(parts: Parts) -> int:
@@ -80,7 +79,7 @@ def _decode_int(parts: Parts) -> int:
 
 
 def _encode_float(obj: float) -> Parts:
-    return Parts(value=obj, array=_mirror(obj), mirrored=True)
+    return Parts(value=obj, mirror=lambda: _mirror(obj))
 
 
 def _decode_float(parts: Parts) -> float:
@@ -88,7 +87,7 @@ def _decode_float(parts: Parts) -> float:
 
 
 def _encode_complex(obj: complex) -> Parts:
-    return Parts(value=[obj.real, obj.imag], array=_mirror(obj), mirrored=True)
+    return Parts(value=[obj.real, obj.imag], mirror=lambda: _mirror(obj))
 
 
 def _decode_complex(parts: Parts) -> complex:
@@ -161,12 +160,12 @@ def _encode_enum(obj: enum.Enum) -> Parts:
     members = class_attribute(cls, "_member_map_")
     name = object.__getattribute__(obj, "_name_")
     # An IntEnum is an int: plain Equinox writes it as one.
-    array = _mirror(int(obj)) if isinstance(obj, int) else None
+    mirror = (lambda: _mirror(int(obj))) if isinstance(obj, int) else None
     if type(name) is str and members.get(name) is obj:
-        return Parts(refers=cls, value=name, array=array, mirrored=True)
+        return Parts(refers=cls, value=name, mirror=mirror)
     if isinstance(obj, enum.Flag):
         _decode_flags(cls, int(obj.value))  # raises now rather than when loading
-        return Parts(refers=cls, value=int(obj.value), array=array, mirrored=True)
+        return Parts(refers=cls, value=int(obj.value), mirror=mirror)
     raise CannotKeep("It is not one of the members of its Enum.")
 
 

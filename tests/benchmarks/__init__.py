@@ -1,0 +1,1 @@
+"""How fast we are, and how fast others: `nox -s speed`, `nox -s benchmarks`."""

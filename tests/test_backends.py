@@ -1,0 +1,141 @@
+"""The ways by which bytes travel: joined, alone, reserved, in threads, past copies."""
+
+import errno
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from documents import Checkpoint
+from equality import differences
+
+import zodiax_io
+from zodiax_io import SaveError, _commit, _compat, deserialise, serialise
+from zodiax_io._backends import eqx as backend
+
+
+def tree_of(*lengths):
+    """Arrays of JAX and NumPy of some lengths, and other things between them."""
+    numbers = [np.arange(length, dtype=np.int32) for length in lengths]
+    return [[jnp.asarray(x), x, x[::2], len(x), x.astype("<U3")[:5]] for x in numbers]
+
+
+@pytest.mark.parametrize("group", [1, 200, 5000, 1 << 22])
+def test_groups_change_no_byte(tmp_path, monkeypatch, group):
+    """Records are the same whether they are written, and read, alone or together."""
+    tree = tree_of(0, 1, 70, 3, 900, 20_000, 2, 0, 5)
+    expected = Checkpoint.of(tree)
+    for name in ("_GROUP", "_ALONE", "_BUFFER"):
+        monkeypatch.setattr(backend, name, group)
+    assert Checkpoint.of(tree) == expected
+    serialise(tmp_path / "model.zdx", tree)
+    assert differences(tree, deserialise(tmp_path / "model.zdx")) == []
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Threads even for small files."""
+    monkeypatch.setattr(backend, "_WORTH_THREADS", 1000)
+    monkeypatch.setattr(backend, "_BUFFER", 3000)
+
+
+def test_threads_read_what_one_would(tmp_path, threads):
+    """Large records are read in parts, and several at once, by threads."""
+    tree = tree_of(1, 100, 20_000, 3, 5000, 5001)
+    serialise(tmp_path / "model.zdx", tree)
+    for _ in range(3):
+        assert differences(tree, deserialise(tmp_path / "model.zdx")) == []
+
+
+def test_threads_find_all_damage(tmp_path, threads):
+    """Damage is found and told as without threads."""
+    tree = {str(i): np.full(4000, i) for i in range(4)}
+    serialise(tmp_path / "model.zdx", tree)
+    companion = tmp_path / "model.eqx"
+    data = bytearray(companion.read_bytes())
+    index = Checkpoint.apart(bytes(data)).document["records"]
+    for offset, length, *_ in index[1:3]:
+        data[offset + length - 1] ^= 1
+    companion.write_bytes(data)
+    with pytest.raises(zodiax_io.CorruptFileError, match=r"\['1'\].* and 1 more"):
+        deserialise(tmp_path / "model.zdx")
+    with pytest.warns(zodiax_io.DamagedWarning):
+        loaded = deserialise(tmp_path / "model.zdx", damaged="skip")
+    marks = {k for k, v in loaded.items() if isinstance(v, zodiax_io.Damaged)}
+    assert marks == {"1", "2"}
+
+
+def test_files_without_positioned_reads(tmp_path, threads, monkeypatch):
+    """Where a system has no `preadv`, threads take turns."""
+    tree = tree_of(1, 100, 20_000, 3, 5000)
+    serialise(tmp_path / "model.zdx", tree)
+    monkeypatch.delattr(os, "preadv")
+    assert differences(tree, deserialise(tmp_path / "model.zdx")) == []
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_arrays_are_shared_and_free(tmp_path, monkeypatch, private):
+    """JAX shares the memory that was read, by its private function or without."""
+    if not private:
+        monkeypatch.setattr(_compat, "_batched_put", None)
+    tree = [jnp.arange(6.0).reshape(2, 3), jnp.ones(3, int)]
+    serialise(tmp_path / "model.zdx", tree)
+    loaded = deserialise(tmp_path / "model.zdx")
+    assert differences(tree, loaded) == []
+    found = loaded[0]
+    assert not found.committed
+    assert found.devices() == jnp.ones(1).devices()
+    assert found.unsafe_buffer_pointer() % 64 == 0
+    donated = jax.jit(lambda x: x + 1, donate_argnums=0)(found)
+    assert donated.tolist() == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+
+
+def test_default_device_is_respected(tmp_path):
+    """Arrays go where `jax.default_device` says."""
+    device = jax.devices("cpu")[-1]
+    serialise(tmp_path / "model.zdx", jnp.ones(3))
+    for asked in (device, "cpu"):
+        with jax.default_device(asked):
+            assert deserialise(tmp_path / "model.zdx").devices() == {device}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_no_room_to_reserve(tmp_path, monkeypatch, code):
+    """A disk that is full is told before anything is written; what was there stays."""
+    serialise(tmp_path / "model.zdx", [1.5])
+    monkeypatch.setattr(_commit, "_WORTH_RESERVING", 1)
+
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(SaveError, match="intact"):
+        serialise(tmp_path / "model.zdx", np.ones(9))
+    assert deserialise(tmp_path / "model.zdx") == [1.5]
+    assert sorted(os.listdir(tmp_path)) == ["model.eqx", "model.zdx"]
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL, None])
+def test_room_that_cannot_be_reserved(tmp_path, monkeypatch, code):
+    """A file system, or a system, that cannot reserve room saves without."""
+    monkeypatch.setattr(_commit, "_WORTH_RESERVING", 1)
+    if code is None:
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+
+        def refuse(*_):
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "posix_fallocate", refuse)
+    serialise(tmp_path / "model.zdx", np.ones(9))
+    assert deserialise(tmp_path / "model.zdx").sum() == 9
+
+
+def test_reserved_files_are_as_long_as_what_is_in_them(tmp_path, monkeypatch):
+    """What was reserved is filled to the last byte."""
+    serialise(tmp_path / "plain.zdx", np.ones(9))
+    monkeypatch.setattr(_commit, "_WORTH_RESERVING", 1)
+    serialise(tmp_path / "model.zdx", np.ones(9))
+    plain, reserved = (tmp_path / f"{n}.eqx" for n in ("plain", "model"))
+    assert plain.read_bytes() == reserved.read_bytes()
