@@ -80,11 +80,16 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _verify(given: argparse.Namespace) -> int:
     status = 0
     for file in given.file:
-        damage = verify(file)
+        try:
+            damage = verify(file)
+        except ZodiaxIOError as error:  # the other files are looked at all the same
+            print(f"zodiax-io: {error}", file=sys.stderr)
+            status = 2
+            continue
         for found in damage:
             print(found)
         if damage:
-            status = 1
+            status = max(status, 1)
         else:
             print(f"{shown(file)}: intact")
     return status

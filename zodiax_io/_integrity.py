@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 from . import _commit, _format
 from ._backends import Entry, Sink, backend_of
-from ._backends.eqx import EqxBackend
+from ._backends.eqx import EqxBackend, is_alike
 from ._errors import (
     ArgumentError,
     CorruptFileError,
+    MissingFileError,
+    NewerFormatError,
     SaveError,
     UnknownFormatError,
     ZodiaxIOError,
@@ -26,6 +29,8 @@ from ._pair import (
     PathOrFile,
     Source,
     Sources,
+    begins_with_magic,
+    check_free,
     copied_structure,
     is_path,
     pair_of,
@@ -34,7 +39,7 @@ from ._pair import (
     read_structure,
     sources,
 )
-from ._structure import path_text, walk
+from ._structure import short_path, walk
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,17 @@ def verify(path_or_file: PathOrFile) -> list[Damage]:
     >>> zodiax_io.verify("state.zdx")
     []
     """
-    with sources(path_or_file) as found:
-        return _look(found).damage
+    state = _State([])
+    for pause in _PAUSES:
+        with sources(path_or_file) as found:
+            state = _look(found)
+        if not (state.files and found.mixed is not None):
+            break
+        time.sleep(pause)  # somebody may be saving: look again
+    return state.damage
+
+
+_PAUSES = (0.01, 0.05, 0)
 
 
 def repair(path: str | os.PathLike[str]) -> list[Damage]:
@@ -121,7 +135,8 @@ def repair(path: str | os.PathLike[str]) -> list[Damage]:
         If arrays are damaged: nothing has been changed. ``deserialise(path,
         damaged="skip")`` loads the others.
     SaveError
-        If the files cannot be written.
+        If the files cannot be written, are somebody else's, or have been saved again
+        meanwhile.
     MissingFileError, NotAFileError, ReadError, UnknownFormatError
         As `verify` does.
 
@@ -140,18 +155,17 @@ def repair(path: str | os.PathLike[str]) -> list[Damage]:
         raise ArgumentError("Only files can be repaired: expected a path.")
     structure, companion = pair_of(path)
     if structure is None:
-        structure = companion.with_suffix(STRUCTURE_SUFFIX)
-        path = structure
-    with sources(path) as found:
+        structure = _structure_of(companion)
+    with sources(path if structure is None else structure) as found:
         state = _look(found)
         if state.arrays or state.reader is None:
-            raise CorruptFileError(
-                "It cannot be repaired, and nothing was changed:\n"
-                + "\n".join(f"  {damage}" for damage in state.damage)
-                + '\n`deserialise(path, damaged="skip")` loads what is intact.'
-            )
-        if found.companion.name == structure.name:
-            return []  # a companion under the name of a structure: whole by itself
+            raise _irreparable(state.damage)
+        if structure is None or _is_companion(structure, found):
+            return []  # a companion alone is whole by itself
+        if found.structure is not None and not state.files:
+            return []
+        check_free(structure, companion)
+        _check_replaceable(structure, state.reader.structure)
         if state.end_is_whole:
             _commit.follow(structure, companion, copied_structure)
         else:
@@ -159,25 +173,75 @@ def repair(path: str | os.PathLike[str]) -> list[Damage]:
         return state.files
 
 
+def _structure_of(companion: Path) -> Path | None:
+    """The structure file that belongs to a companion, if there is one."""
+    for suffix in ("", STRUCTURE_SUFFIX):
+        structure = companion.with_suffix(suffix)
+        if begins_with_magic(structure) or (suffix and os.path.lexists(structure)):
+            return structure
+    return None
+
+
+def _is_companion(structure: Path, found: Sources) -> bool:
+    """Whether the file under the name of a structure is a companion."""
+    source = found.companion
+    return (
+        found.structure is None
+        and isinstance(source, _commit.FileSource)
+        and os.path.exists(structure)
+        and os.path.samestat(os.stat(structure), source.status)
+    )
+
+
+def _irreparable(damage: Sequence[object]) -> CorruptFileError:
+    return CorruptFileError(
+        "It cannot be repaired, and nothing was changed:\n"
+        + "\n".join(f"  {one}" for one in damage)
+        + '\n`deserialise(path, damaged="skip")` loads what is intact.'
+    )
+
+
+def _check_replaceable(structure: Path, copy: bytes) -> None:
+    """Refuse to replace a file that somebody else may have written."""
+    try:
+        content = read_structure(structure)
+    except MissingFileError:
+        return
+    name = shown(structure.name)
+    if _format.has_magic(content):
+        try:
+            _format.unpack(content, name)
+        except NewerFormatError:
+            raise
+        except ZodiaxIOError:
+            return
+    elif any(content) and not is_alike(content, copy):
+        raise SaveError(
+            errno.EEXIST,
+            f"{name} is no structure file, so it was not replaced. Move it away first.",
+        )
+
+
 def _rebuild(structure: Path, companion: Path, source: Source, state: _State) -> None:
     assert isinstance(source, _commit.FileSource)  # a path was opened
-    status = source.status
+    status, backend = source.status, EqxBackend()
+    if not backend.may_end(state.reader, state.entries):
+        what = "the end of the companion holds something else than its structure"
+        raise _irreparable([*state.damage, f"{source.name}: {what}"])
 
     def write(file: Sink) -> bytes:
-        content = EqxBackend().copy(state.reader, state.entries, file)
-        now = _commit.FileSource(companion)
-        try:
-            if not os.path.samestat(now.status, status):
-                raise SaveError(
-                    errno.EAGAIN,
-                    f"{companion.name} has been saved again meanwhile. Nothing was "
-                    "changed.",
-                )
-        finally:
-            now.close()
-        return content
+        return backend.copy(state.reader, state.entries, file)
 
-    _commit.commit(structure, companion, write, durable=True, copy=copied_structure)
+    def check() -> None:
+        if not os.path.samestat(os.stat(companion), status):
+            raise SaveError(
+                errno.EAGAIN,
+                f"{source.name} has been saved again meanwhile. Nothing was changed.",
+            )
+
+    _commit.commit(
+        structure, companion, write, durable=True, copy=copied_structure, check=check
+    )
 
 
 @dataclass
@@ -202,11 +266,15 @@ def _look(found: Sources) -> _State:
         document, reader = read_end(source)
         state.end_is_whole = True
         state.files += _damaged_structure(found, reader.structure)
+    except NewerFormatError:
+        raise
     except DAMAGE as error:
         try:
             if structure is None:
                 raise error
             document, reader = read_beside(structure, source)
+        except NewerFormatError:
+            raise
         except DAMAGE as other:
             if isinstance(error, UnknownFormatError):
                 raise error from None
@@ -223,7 +291,9 @@ def _look(found: Sources) -> _State:
         state.files.append(_damage(source.name, error))
         return state
     for number, fault in sorted(reader.check(state.entries).items()):
-        state.arrays.append(_damage(source.name, fault, paths.get(number)))
+        path = paths.get(number)
+        path = None if path is None else short_path(path)
+        state.arrays.append(_damage(source.name, fault, path))
     state.reader = reader
     return state
 
@@ -248,13 +318,14 @@ def _damaged_structure(found: Sources, copy: bytes) -> list[Damage]:
     return [_damage(name, found.mixed)] if found.mixed is not None else []
 
 
-def _paths(document: _format.Document) -> dict[int, str]:
+def _paths(document: _format.Document) -> dict[int, Any]:
     """Where in the trees each record belongs."""
-    paths: dict[int, str] = {}
+    paths: dict[int, Any] = {}
     for root, tree in (("model", document.tree), ("metadata", document.metadata)):
         for path, node in () if tree is None else walk(tree, root):
-            numbers = node.get("repeats")
-            for number in [node.get("record"), *(numbers or [])]:
+            repeats = node.get("repeats")
+            numbers = repeats if type(repeats) is list else []
+            for number in (node.get("record"), *numbers):
                 if type(number) is int:
-                    paths[number] = path_text(path)
+                    paths[number] = path
     return paths

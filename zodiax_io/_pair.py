@@ -22,6 +22,7 @@ from ._errors import (
     DamagedWarning,
     MissingFileError,
     MixedPairWarning,
+    NewerFormatError,
     NotAFileError,
     ReadError,
     SaveError,
@@ -105,14 +106,17 @@ _PAUSES = (0, 0.001, 0.005)
 def sources(path_or_file: Any) -> Generator[Sources, None, None]:
     """The open files of a checkpoint."""
     if is_path(path_or_file):
-        found = _open_pair(path_or_file)
-        for pause in _PAUSES if found.mixed is not None else ():
-            # Somebody may be saving, between two renamings: look once more.
-            found.companion.close()
-            time.sleep(pause)
+        try:
             found = _open_pair(path_or_file)
-            if found.mixed is None:
-                break
+            for pause in _PAUSES if found.mixed is not None else ():
+                # Somebody may be saving, between two renamings: look once more.
+                found.companion.close()
+                time.sleep(pause)
+                found = _open_pair(path_or_file)
+                if found.mixed is None:
+                    break
+        except MemoryError as error:
+            raise _too_large(str(path_or_file)) from error
     elif _commit.is_readable(path_or_file):
         data = _commit.read_from(path_or_file)
         name = Path(str(getattr(path_or_file, "name", ""))).name or "The file"
@@ -126,12 +130,14 @@ def sources(path_or_file: Any) -> Generator[Sources, None, None]:
     try:
         yield found
     except MemoryError as error:
-        raise ReadError(
-            errno.ENOMEM,
-            f"There is not enough memory to load {source.name} ({source.size} bytes).",
-        ) from error
+        raise _too_large(source.name) from error
     finally:
         source.close()
+
+
+def _too_large(name: str) -> ReadError:
+    text = f"There is not enough memory to load {shown(name, MAX_PATH)}."
+    return ReadError(errno.ENOMEM, text)
 
 
 @contextmanager
@@ -147,9 +153,13 @@ def opened(
         source, mixed = found.companion, found.mixed
         try:
             document, reader = read_end(source)
+        except NewerFormatError:
+            raise
         except DAMAGE as error:
-            if not salvage or found.structure is None:
+            if found.structure is None:
                 raise
+            if not salvage:
+                raise _with_advice(error, found.structure) from error
             document, reader = _stand_in(found, error)
             mixed = None
         backend_of(document.backend, source.name)
@@ -158,7 +168,16 @@ def opened(
         yield document, reader, source.name
 
 
-# What becomes of a file that was whole.
+def _with_advice(error: ZodiaxIOError, structure: Path) -> ZodiaxIOError:
+    if isinstance(error, ReadError):
+        return error
+    return type(error)(
+        f"{error} If {shown(structure.name)} is whole, `zodiax_io.repair` may mend it, "
+        'and `deserialise(path, damaged="skip")` loads what is intact.'
+    )
+
+
+# What becomes of a file that was whole; but for one of a newer format.
 DAMAGE = (CorruptFileError, UnknownFormatError, ReadError)
 
 
@@ -293,22 +312,23 @@ def check_free(structure: Path, companion: Path) -> None:
     other = companion.with_suffix(
         "" if structure.suffix == STRUCTURE_SUFFIX else STRUCTURE_SUFFIX
     )
-    if _begins_with_magic(other):
+    if begins_with_magic(other):
         raise SaveError(
             errno.EEXIST,
             f"Cannot save to {structure}: {other.name} is there already, and both "
             f"would keep their arrays in {companion.name}. Choose another name.",
         )
-    if _holds_something_else(companion) and not _begins_with_magic(structure):
+    if _holds_something_else(companion) and not os.path.lexists(structure):
         raise SaveError(
             errno.EEXIST,
             f"Cannot save to {structure}: its arrays belong into {companion.name}, "
-            "which is there already and was not written by zodiax_io. Choose another "
-            "name, or move that file away.",
+            "which is there already: another program wrote it, or a save was cut "
+            "short. Choose another name, or move that file away.",
         )
 
 
-def _begins_with_magic(path: Path) -> bool:
+def begins_with_magic(path: Path) -> bool:
+    """Whether a file is there that begins as a structure file does."""
     try:
         source = _commit.FileSource(path)
         try:
@@ -323,7 +343,8 @@ def _holds_something_else(companion: Path) -> bool:
     try:
         source = _commit.FileSource(companion)
         try:
-            return source.size > 0 and not has_trailer(source)
+            # A power loss may leave zeros, where nothing was flushed.
+            return any(_commit.read_some(source, 0, 64)) and not has_trailer(source)
         finally:
             source.close()
     except ZodiaxIOError:  # what cannot be read is said when it is written
