@@ -14,7 +14,6 @@ import mmap
 import os
 import random
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,6 @@ from typing import Any
 import numpy as np
 
 SAVERS = 3
-_SLOT = struct.Struct("<QQ")  # the last version begun, and the last one ended
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -51,20 +49,23 @@ def version_of(tree: dict[str, Any]) -> tuple[int, int]:
 
 
 class Slots:
-    """Two numbers for each saver, in memory that outlives a kill."""
+    """For each saver the last version begun and ended, in memory that outlives it."""
 
     def __init__(self, file: Path) -> None:
         if not file.exists():
-            file.write_bytes(bytes(SAVERS * _SLOT.size))
+            file.write_bytes(bytes(SAVERS * 16))
         with open(file, "r+b") as opened:
-            self._memory = mmap.mmap(opened.fileno(), 0)
+            memory = mmap.mmap(opened.fileno(), 0)
+        # Whole words: a kill between the bytes of a number would make up another.
+        self._numbers = np.frombuffer(memory, np.uint64).reshape(SAVERS, 2)
 
     def __getitem__(self, saver: int) -> tuple[int, int]:
-        begun, ended = _SLOT.unpack_from(self._memory, saver * _SLOT.size)
-        return begun, ended
+        begun, ended = self._numbers[saver]
+        return int(begun), int(ended)
 
     def __setitem__(self, saver: int, numbers: tuple[int, int]) -> None:
-        _SLOT.pack_into(self._memory, saver * _SLOT.size, *numbers)
+        for i, number in enumerate(numbers):
+            self._numbers[saver, i] = number
 
 
 def _save_for_ever(path: str, saver: int, size: int, durable: bool, slots: Slots):
