@@ -111,7 +111,8 @@ def every(files: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 def load(watched: Watched, told: str, data: bytes, number: int = 0) -> Report:
     """Load a changed file as its honest original would be."""
     trusted = ("flowjax",) if told.startswith("flow") else ()
-    call = "read_metadata" if number % 10 == 9 else "deserialise"
+    others = {9: "read_metadata", 8: "skip", 7: "verify", 6: "names"}
+    call = others.get(number % 10, "deserialise")
     return watched.load(data, trusted, call=call)
 
 

@@ -331,7 +331,12 @@ class _Server:
             for suffix in ("", ".zdx", ".eqx"):
                 for path in (source + suffix, Path(source).with_suffix(suffix)):
                     self._given |= {str(path), os.path.realpath(path)}
-        load = getattr(zodiax_io, asked.get("call", "deserialise"))
+        call, options = asked.get("call", "deserialise"), {"trusted": asked["trusted"]}
+        if call == "skip":
+            call, options = "deserialise", {**options, "damaged": "skip"}
+        elif call == "verify":
+            options = {}
+        load = getattr(zodiax_io, call)
         self._seen, ran = [], self._lab.RAN
         ran.clear()
         loaded: Any = None
@@ -341,7 +346,7 @@ class _Server:
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
         self._watching = True
         try:
-            loaded = load(source, trusted=asked["trusted"])
+            loaded = load(source, **options)
         except zodiax_io.ZodiaxIOError as error:
             outcome, text = type(error).__name__, str(error)
             del error
