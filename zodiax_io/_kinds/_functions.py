@@ -466,6 +466,11 @@ def _may_bind(owner: Any, function: Any) -> bool:
 
 
 def _is_foreign(function: types.FunctionType) -> bool:
+    for _ in range(_MAX_WRAPPERS):  # as `jax.named_scope` around a method of Equinox's
+        inner = function.__dict__.get("__wrapped__")
+        if type(inner) is not types.FunctionType:
+            break
+        function = inner
     module = function.__globals__.get("__name__")
     return type(module) is not str or _names.is_standard(_names.top(module))
 
