@@ -73,15 +73,15 @@ def settings() -> dict[str, Any]:
     }
 
 
-def script_name() -> str | None:
-    """What the running script is called when it is imported; None in a notebook."""
+def script() -> dict[str, str]:
+    """What the running script is called when it is imported; nothing in a notebook."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     if spec is not None:  # `python -m package.module`
         name = spec.name.removesuffix(".__main__")
     else:
         name = pathlib.Path(getattr(main, "__file__", None) or "").stem
-    return name if _is_module_name(name) else None
+    return {"script": name} if _is_module_name(name) else {}
 
 
 def _is_module_name(name: object) -> bool:

@@ -116,10 +116,7 @@ def _unfold(tree: Any) -> Any:
         if not isinstance(node, dict):
             continue  # the survey of the structure says where and what
         if set(node) == {_DEEPER} and isinstance(node[_DEEPER], bytes):
-            packed, node = node[_DEEPER], _unpack(node[_DEEPER])
-            if _pack(node) != packed:
-                raise ValueError("a packed subtree is not packed as it should be")
-            holder[key] = node
+            node = holder[key] = _unpack(node[_DEEPER])
             if not isinstance(node, dict) or set(node) == {_DEEPER}:
                 raise ValueError("a packed subtree is not a node")
         for part in ("keys", "node"):
@@ -138,7 +135,7 @@ def _refuse_extension(code: int, data: bytes) -> None:
 def _unpack(body: bytes | memoryview) -> Any:
     # An element takes a byte at least, so no length can exceed what is there.
     size = len(body)
-    return msgpack.unpackb(
+    plain = msgpack.unpackb(
         body,
         raw=False,
         strict_map_key=True,
@@ -150,6 +147,10 @@ def _unpack(body: bytes | memoryview) -> Any:
         max_map_len=size // 2 + 1,
         max_ext_len=0,
     )
+    if _pack(plain) != body:
+        # A key that is there twice, or a number in more bytes than it takes.
+        raise ValueError("it is not packed as it should be")
+    return plain
 
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]{0,98}[A-Za-z0-9])?", re.ASCII)
@@ -205,9 +206,6 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
         )
     try:
         plain = _unpack(body)
-        if _pack(plain) != body:
-            # A key that is there twice, or a number in more bytes than it takes.
-            raise ValueError("it is not packed as it should be")
         fields = Document.__dataclass_fields__
         if type(plain) is not dict or set(plain) != set(fields):
             raise ValueError("the document has not the parts that it should")

@@ -263,7 +263,7 @@ def _look(found: Sources) -> _State:
     source, structure = found.companion, found.structure
     state = _State([])
     try:
-        document, reader = read_end(source)
+        document, reader = read_end(found)
         state.end_is_whole = True
         state.files += _damaged_structure(found, reader.structure)
     except NewerFormatError:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
@@ -92,11 +91,14 @@ class Sources:
         Where the structure file is, if there is one.
     mixed : str or None
         What is wrong with the structure file, as far as its first bytes tell.
+    reader : EqxReader or None
+        A reader of the companion, if its end has been read already.
     """
 
     companion: Source
     structure: Path | None = None
     mixed: str | None = None
+    reader: Any = None
 
 
 _PAUSES = (0, 0.001, 0.005)
@@ -152,7 +154,7 @@ def opened(
     with sources(path_or_file) as found:
         source, mixed = found.companion, found.mixed
         try:
-            document, reader = read_end(source)
+            document, reader = read_end(found)
         except NewerFormatError:
             raise
         except DAMAGE as error:
@@ -181,10 +183,10 @@ def _with_advice(error: ZodiaxIOError, structure: Path) -> ZodiaxIOError:
 DAMAGE = (CorruptFileError, UnknownFormatError, ReadError)
 
 
-def read_end(companion: Source) -> tuple[_format.Document, Any]:
+def read_end(found: Sources) -> tuple[_format.Document, Any]:
     """The document that a companion ends with, and a reader of its arrays."""
-    reader = reader_of(companion)
-    return _format.unpack(reader.structure, companion.name), reader
+    reader = found.reader or _reader_of(found.companion)
+    return _format.unpack(reader.structure, found.companion.name), reader
 
 
 def read_beside(structure: Path, companion: Source) -> tuple[_format.Document, Any]:
@@ -210,27 +212,24 @@ def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[_format.Document, 
 
 def read_structure(path: Path) -> bytes:
     """All bytes of a structure file."""
-    source = _commit.FileSource(path)
-    try:
+    with closing(_commit.FileSource(path)) as source:
         if source.size > _format.MAX_SIZE + _format.FRAME_SIZE:
             raise CorruptFileError(
                 f"{shown(path.name)} holds a structure of more than 1 GiB."
             )
         return _commit.read_some(source, 0, source.size)
-    finally:
-        source.close()
 
 
-def reader_of(source: Source) -> Any:
+def _reader_of(source: Source) -> Any:
     """A reader of an open companion."""
     if not has_trailer(source):
-        raise foreign(source)
+        raise _foreign(source)
     return EqxBackend().open(source, source.name)
 
 
 def copied_structure(source: Source) -> bytes:
     """The copy of the structure that an open companion ends with."""
-    return reader_of(source).structure
+    return _reader_of(source).structure
 
 
 def _open_pair(path: str | os.PathLike[str]) -> Sources:
@@ -242,10 +241,10 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
     except MissingFileError:
         if not os.path.exists(companion):
             raise
-        return Sources(open_companion(structure, companion))
+        return Sources(_open_companion(structure, companion))
     except ReadError as error:
         return _without_structure(structure, companion, error)
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         stack.callback(beside.close)
         try:
             size, start = beside.size, _commit.read_some(beside, 0, _format.FRAME_SIZE)
@@ -255,34 +254,34 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
                     stack.pop_all()
                     return Sources(beside)
                 if not os.path.exists(companion):
-                    raise foreign(beside)
+                    raise _foreign(beside)
         except ReadError as error:
             return _without_structure(structure, companion, error)
-    source = open_companion(structure, companion)
+    source = _open_companion(structure, companion)
     try:
-        copy = copied_structure(source)
+        reader = _reader_of(source)
     except DAMAGE:
         return Sources(source, structure)  # said again, and better, when it is read
     except BaseException:
         source.close()
         raise
-    mixed = None
+    mixed, copy = None, reader.structure
     if size != len(copy) or start != copy[: len(start)]:
         mixed = (
             f"{shown(structure.name)} does not belong to {source.name}: a save was "
             "interrupted, or copies were mixed."
         )
-    return Sources(source, structure, mixed)
+    return Sources(source, structure, mixed, reader)
 
 
 def _without_structure(structure: Path, companion: Path, error: ReadError) -> Sources:
     if not os.path.exists(companion):
         raise error
-    source = open_companion(structure, companion)
+    source = _open_companion(structure, companion)
     return Sources(source, structure, f"{error.strerror or error}.")
 
 
-def check_companion(companion: Path) -> Path:
+def _check_companion(companion: Path) -> Path:
     """Where a companion really is: in the folder of its structure.
 
     Raises
@@ -308,7 +307,7 @@ def check_free(structure: Path, companion: Path) -> None:
         If the companion belongs to another structure file, is one of plain Equinox, or
         is a symbolic link that leaves its folder.
     """
-    check_companion(companion)
+    _check_companion(companion)
     other = companion.with_suffix(
         "" if structure.suffix == STRUCTURE_SUFFIX else STRUCTURE_SUFFIX
     )
@@ -318,7 +317,7 @@ def check_free(structure: Path, companion: Path) -> None:
             f"Cannot save to {structure}: {other.name} is there already, and both "
             f"would keep their arrays in {companion.name}. Choose another name.",
         )
-    if _holds_something_else(companion) and not os.path.lexists(structure):
+    if not os.path.lexists(structure) and _holds_something_else(companion):
         raise SaveError(
             errno.EEXIST,
             f"Cannot save to {structure}: its arrays belong into {companion.name}, "
@@ -330,31 +329,25 @@ def check_free(structure: Path, companion: Path) -> None:
 def begins_with_magic(path: Path) -> bool:
     """Whether a file is there that begins as a structure file does."""
     try:
-        source = _commit.FileSource(path)
-        try:
+        with closing(_commit.FileSource(path)) as source:
             return _format.has_magic(_commit.read_some(source, 0, 8))
-        finally:
-            source.close()
     except ZodiaxIOError:
         return False
 
 
 def _holds_something_else(companion: Path) -> bool:
     try:
-        source = _commit.FileSource(companion)
-        try:
+        with closing(_commit.FileSource(companion)) as source:
             # A power loss may leave zeros, where nothing was flushed.
             return any(_commit.read_some(source, 0, 64)) and not has_trailer(source)
-        finally:
-            source.close()
     except ZodiaxIOError:  # what cannot be read is said when it is written
         return False
 
 
-def open_companion(structure: Path, companion: Path) -> _commit.FileSource:
+def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
     """Open the companion of a structure file, which lies in the same folder."""
     try:
-        return _commit.FileSource(check_companion(companion))
+        return _commit.FileSource(_check_companion(companion))
     except MissingFileError:
         raise MissingFileError(
             f"{shown(companion.name)}, which holds the arrays of "
@@ -363,7 +356,7 @@ def open_companion(structure: Path, companion: Path) -> _commit.FileSource:
         ) from None
 
 
-def foreign(source: Source) -> ZodiaxIOError:
+def _foreign(source: Source) -> ZodiaxIOError:
     """What a file is that does not end as a companion of ours does."""
     start = _commit.read_some(source, 0, 8)
     if start[:6] == b"\x93NUMPY":

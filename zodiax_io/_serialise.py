@@ -104,9 +104,8 @@ def serialise(
     records = [record for part in encoded.values() for record in part.records]
     versions = _environment.versions_of(names)
     settings = _environment.settings()
-    script = _environment.script_name()
-    if script is not None and any(name.startswith("__main__:") for name in names):
-        settings["script"] = script
+    if any(name.startswith("__main__:") for name in names):
+        settings |= _environment.script()
 
     def structure(index: list[Any]) -> bytes:
         document = _format.Document(

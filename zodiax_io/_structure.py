@@ -37,6 +37,7 @@ from ._kinds import (
     kind_named,
     kinds_of,
     placeholder_for,
+    plain_shape,
 )
 from ._trust import Judge, Use, objection
 
@@ -832,9 +833,7 @@ def restore(
             if type(index) is not int or index in result:
                 raise ValueError("it has no record of its own")
             if index in faults:
-                dtype, shape = _dtypes.parse(node["dtype"]), tuple(node["shape"])
-                if not all(type(length) is int and length >= 0 for length in shape):
-                    raise ValueError("a shape is not a list of lengths")
+                dtype, shape = _dtypes.parse(node["dtype"]), plain_shape(node["shape"])
                 reason = shown(faults[index])
                 result[index] = Damaged(short_path(path), reason, shape, dtype)
                 continue

@@ -70,32 +70,25 @@ class EqxBackend:
 
         def write_group(out: Sink, group: _Group) -> None:
             nonlocal offset
-            start = len(index)
-            for record in group.records:
-                dtype, shape, fortran = record.dtype, record.shape, record.fortran
-                header = _dtypes.header(dtype, shape, fortran, offset)
-                length = len(header) + record.nbytes
-                described = _dtypes.describe(dtype)
-                index.append([offset, length, header, described, list(shape), fortran])
-                offset += length
-            entries = index[start:]
             if group.later is not None and fetches:
                 for record in group.later.records:
                     record.fetch()
-            if len(entries) == 1:
-                (entry,) = entries
-                entry[2] = _write_large(out, entry[2], group.records[0])
-                return
-            parts: list[Any] = []
-            for record, entry in zip(group.records, entries, strict=True):
-                parts += (entry[2], record.buffer())
-            joined = memoryview(b"".join(parts))
-            first = entries[0][0]
-            for entry in entries:
-                begin = entry[0] - first
-                data = joined[begin : begin + entry[1]]
-                entry[2] = xxhash.xxh3_64_intdigest(data)
-            out.write(joined)
+            places: list[tuple[int, int]] = []
+            headers: list[bytes] = []
+            for record in group.records:
+                dtype, shape, fortran = record.dtype, record.shape, record.fortran
+                headers.append(_dtypes.header(dtype, shape, fortran, offset))
+                places.append((offset, len(headers[-1]) + record.nbytes))
+                offset += places[-1][1]
+            if len(headers) == 1:
+                checks = [_write_large(out, headers[0], group.records[0])]
+            else:
+                lengths = [length for _, length in places]
+                checks = _write_joined(out, headers, group.records, lengths)
+            for record, place, check in zip(group.records, places, checks, strict=True):
+                dtype = _dtypes.describe(record.dtype)
+                shape = list(record.shape)
+                index.append([*place, check, dtype, shape, record.fortran])
 
         try:
             groups = _gathered(records)
@@ -188,6 +181,23 @@ def _gathered(records: Sequence[Record]) -> list[_Group]:
     return groups[::-1]
 
 
+def _write_joined(
+    out: Sink, headers: list[bytes], records: list[Record], lengths: list[int]
+) -> list[int]:
+    """Write small records at once; their checksums."""
+    parts: list[Any] = []
+    for header, record in zip(headers, records, strict=True):
+        parts += (header, record.buffer())
+    joined = memoryview(b"".join(parts))
+    checks: list[int] = []
+    start = 0
+    for length in lengths:
+        checks.append(xxhash.xxh3_64_intdigest(joined[start : start + length]))
+        start += length
+    out.write(joined)
+    return checks
+
+
 def _write_large(out: Sink, header: bytes, record: Record) -> int:
     """Write a record piece by piece; its checksum."""
     check = xxhash.xxh3_64(header)
@@ -244,17 +254,16 @@ class EqxReader:
                     raise ValueError("a number is not one")
                 if len(shape) > _dtypes.MAX_DIMENSIONS:
                     raise ValueError("it has more dimensions than an array can have")
-                parsed = _dtypes.parse(dtype)
-                whole = _header(parsed, tuple(shape), fortran is True, offset)
-                if offset != expected or length != whole[1]:
+                parsed, known = _dtypes.parse(dtype), tuple(shape)
+                entry = Entry(offset, length, checksum, parsed, known, fortran is True)
+                size = len(_header_of(entry)) + math.prod(known) * parsed.itemsize
+                if offset != expected or length != size:
                     raise ValueError("it does not lie where it should")
             except (ValueError, TypeError, OverflowError) as error:
                 raise CorruptFileError(
                     f"{self._file} is damaged: record {number} is not one: {error}."
                 ) from error
-            entries.append(
-                Entry(offset, length, checksum, parsed, tuple(shape), fortran is True)
-            )
+            entries.append(entry)
             expected += length
         if self._end is not None and expected != self._end:
             raise CorruptFileError(
@@ -370,8 +379,11 @@ _ALIKE = 0.75  # of the bytes: more is left where a few bits or a block are dama
 
 def is_alike(damaged: bytes, expected: bytes) -> bool:
     """Whether bytes may be what is left of others."""
-    same = sum(a == b for a, b in zip(damaged, expected, strict=False))
-    return len(damaged) <= len(expected) and same >= _ALIKE * len(damaged)
+    if len(damaged) > len(expected):
+        return False
+    one = np.frombuffer(damaged, np.uint8)
+    other = np.frombuffer(expected, np.uint8, len(damaged))
+    return int(np.count_nonzero(one == other)) >= _ALIKE * len(damaged)
 
 
 _BEGINNING = "does not begin as it should"
@@ -405,13 +417,6 @@ def _innermost(error: BaseException) -> BaseException:
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _header(
-    dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offset: int
-) -> tuple[bytes, int]:
-    header = _dtypes.header(dtype, shape, fortran, offset)
-    return header, len(header) + math.prod(shape) * dtype.itemsize
 
 
 def _groups(entries: Sequence[Entry], wanted: list[int]) -> list[list[int]]:

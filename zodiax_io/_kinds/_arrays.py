@@ -30,7 +30,8 @@ def _described(dtype: Any) -> Any:
         ) from None
 
 
-def _shape(plain: Any) -> tuple[int, ...]:
+def plain_shape(plain: Any) -> tuple[int, ...]:
+    """The shape of a node, if it is one."""
     if (
         type(plain) is not list
         or len(plain) > _dtypes.MAX_DIMENSIONS
@@ -67,18 +68,19 @@ def _available(obj: jax.Array) -> None:
 
 def _encode_jax(obj: jax.Array) -> Parts:
     _available(obj)
-    dtype, shape = obj.dtype, obj.shape
-    extra: dict[str, Any] = {"shape": list(shape), "dtype": _described(dtype)}
+    extra: dict[str, Any] = {"shape": list(obj.shape), "dtype": _described(obj.dtype)}
     if obj.weak_type:
         extra["weak_type"] = True
-    record = _dtypes.Record(obj, _dtypes.storage(dtype), shape, False)
-    return Parts(extra=extra, array=record)
+    return Parts(extra=extra, array=_dtypes.record_of(obj))
 
 
 def _decode_jax(parts: Parts) -> Any:
     weak = parts.extra.get("weak_type") is True
     if parts.array is None:
-        shape, dtype = _shape(parts.extra["shape"]), _dtypes.parse(parts.extra["dtype"])
+        shape, dtype = (
+            plain_shape(parts.extra["shape"]),
+            _dtypes.parse(parts.extra["dtype"]),
+        )
         return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)
     return _compat.weakly_typed(parts.array) if weak else parts.array
 
@@ -93,7 +95,7 @@ def _encode_key(obj: jax.Array) -> Parts:
 
 def _decode_key(parts: Parts) -> Any:
     impl = _impl(parts.extra["impl"])
-    shape = _shape(parts.extra["shape"])
+    shape = plain_shape(parts.extra["shape"])
     width = jr.key_data(jr.key(0, impl=impl)).ndim
     if parts.array is None:
         return jax.ShapeDtypeStruct(shape[: len(shape) - width], _key_dtype(impl))
@@ -135,7 +137,10 @@ def _encode_numpy(obj: NDArray[Any]) -> Parts:
 def _decode_numpy(parts: Parts) -> NDArray[Any]:
     array = parts.array
     if array is None:
-        shape, dtype = _shape(parts.extra["shape"]), _dtypes.parse(parts.extra["dtype"])
+        shape, dtype = (
+            plain_shape(parts.extra["shape"]),
+            _dtypes.parse(parts.extra["dtype"]),
+        )
         # As many bytes as one element has: the `like` of a large array costs nothing.
         return np.broadcast_to(np.zeros((), dtype), shape)
     if parts.extra.get("writeable") is False:
@@ -287,7 +292,7 @@ def _encode_struct(obj: jax.ShapeDtypeStruct) -> Parts:
 def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
     weak = parts.extra.get("weak_type") is True
     return jax.ShapeDtypeStruct(
-        _shape(parts.extra["shape"]), _decode_dtype(parts), weak_type=weak
+        plain_shape(parts.extra["shape"]), _decode_dtype(parts), weak_type=weak
     )
 
 
