@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import mmap
 import os
 import re
 import secrets
@@ -104,9 +105,9 @@ def commit(
                 files.append(file)
                 if target is companion:
                     _reserve(file, size)
-                    content = write(file)
+                    content = write(_Whole(file))
                 else:
-                    file.write(content)
+                    _Whole(file).write(content)
                 _finish(file, durable)
             ours = os.fstat(files[0].fileno())
             if check is not None:
@@ -185,7 +186,7 @@ def _agree(
             return
         with _temporary(structure) as (file, temporary):
             try:
-                file.write(content)
+                _Whole(file).write(content)
                 _finish(file, durable)
                 _rename(file, temporary, structure)
             except BaseException:
@@ -230,7 +231,8 @@ def _temporary(target: Path) -> Generator[tuple[Any, Path], None, None]:
         path.unlink(missing_ok=True)
     else:
         raise OSError(errno.EAGAIN, "other savers keep removing what this one writes")
-    with os.fdopen(descriptor, "wb", buffering=1 << 16) as file:
+    # Without a buffer: what is written comes in large pieces, and stays aligned.
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
         yield file, path
 
 
@@ -415,6 +417,18 @@ class FileSource:
             self._file.seek(offset)
             return self._file.readinto(buffer)
 
+    def map(self) -> mmap.mmap:
+        """All bytes, read-only; the map outlives this object, and the file's name."""
+        try:
+            return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ReadError(
+                getattr(error, "errno", None),
+                f"Cannot map {self.name} into memory: {reason}. Load it without "
+                "`lazy=True`.",
+            ) from error
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
@@ -437,6 +451,10 @@ class BytesSource:
                 f"offset {offset}, but ends at {self.size}."
             )
         buffer[:] = piece
+
+    def map(self) -> memoryview:
+        """All bytes, read-only."""
+        return self._data
 
     def close(self) -> None:
         """Nothing to let go of."""

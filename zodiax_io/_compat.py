@@ -117,12 +117,15 @@ def weakly_typed(array: jax.Array) -> jax.Array:
     return rebuild(fun, plain[1], plain[2], aval_state)
 
 
-def put(arrays: Sequence[Any]) -> list[jax.Array]:
-    """NumPy arrays as uncommitted JAX arrays, which share aligned memory on a CPU.
+def put(arrays: Sequence[Any], target: Any = None) -> list[jax.Array]:
+    """NumPy arrays as JAX arrays, which share aligned memory on a CPU.
 
+    Without a device or sharding as target they are uncommitted, on the default device.
     `jax.device_put` looks at each array for some time; what it calls in the end takes
     as long as the arrays take.
     """
+    if target is not None:
+        return jax.device_put(list(arrays), target)
     plain = all(array.dtype.kind in "biufc" for array in arrays)
     if not plain or _batched_put is None:
         return jax.device_put(list(arrays))
@@ -154,6 +157,23 @@ def _find_batched_put() -> Any:
 
 
 _batched_put: Any = _find_batched_put()
+
+
+def fetching(array: jax.Array) -> list[tuple[Any, jax.Array]]:
+    """The pieces that make up an array, each with its index, on their way to the host.
+
+    An array keeps the copy on the host that NumPy asks it for. These are new arrays of
+    the same buffers, so the copies go when they go.
+    """
+    pieces: list[tuple[Any, jax.Array]] = [(..., array)]
+    if not array.is_fully_replicated:
+        shards = array.addressable_shards
+        pieces = [(s.index, s.data) for s in shards if s.replica_id == 0]
+    pieces = [(index, piece.addressable_data(0)) for index, piece in pieces]
+    for _, piece in pieces:
+        if not is_on_cpu(piece):
+            piece.copy_to_host_async()
+    return pieces
 
 
 def is_on_cpu(array: jax.Array) -> bool:

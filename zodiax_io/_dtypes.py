@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from ._compat import array_type, is_on_cpu
+from ._compat import array_type, fetching
 from ._errors import shown
 
 # jax.dtypes.float0 is a structured dtype without bytes: the tangent of an integer.
@@ -249,10 +249,28 @@ def _padded_header(
     return start + text + b" " * padding + b"\n"
 
 
+class Fetched:
+    """A JAX array whose data is on the way from its devices; NumPy waits for it."""
+
+    def __init__(self, array: jax.Array) -> None:
+        self._pieces = fetching(array)
+        self._shape, self._dtype = array.shape, array.dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The whole of it; of one piece, without a copy where there need be none."""
+        (index, piece), *others = self._pieces
+        if not others and index is ...:
+            return np.asarray(piece)
+        whole = np.empty(self._shape, self._dtype)
+        for index, piece in self._pieces:
+            whole[index] = np.asarray(piece)
+        return whole
+
+
 class Record(NamedTuple):
     """One array on its way to the companion: what holds it, and how it is stored."""
 
-    source: Any  # np.ndarray or jax.Array
+    source: Any  # np.ndarray, jax.Array or Fetched
     dtype: np.dtype[Any]  # as stored
     shape: tuple[int, ...]
     fortran: bool
@@ -267,10 +285,11 @@ class Record(NamedTuple):
         """Whether nobody can change the data while it is written."""
         return type(self.source) is not np.ndarray
 
-    def fetch(self) -> None:
-        """Begin to fetch the data from its device, if it is not in memory."""
-        if type(self.source) is array_type() and not is_on_cpu(self.source):
-            self.source.copy_to_host_async()
+    def fetched(self) -> Record:
+        """The same record, its data on the way from its devices."""
+        if type(self.source) is not array_type():
+            return self
+        return self._replace(source=Fetched(self.source))
 
     def buffer(self) -> Any:
         """The data in the order in which it is stored, as something with a buffer."""
@@ -282,7 +301,10 @@ class Record(NamedTuple):
             else:
                 if view.c_contiguous and view.nbytes:
                     return view
-        array = without_padding(np.asarray(self.source))
+        source = self.source
+        if type(source) is array_type():
+            source = Fetched(source)
+        array = without_padding(np.asarray(source))
         flat = array.ravel(order="F" if self.fortran else "C")
         if self.nbytes == 0:
             return np.empty(0, np.uint8)

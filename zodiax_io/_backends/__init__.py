@@ -9,6 +9,7 @@ from .base import (
     Entry as Entry,
     Faults as Faults,
     Sink as Sink,
+    no_tick as no_tick,
 )
 from .eqx import EqxBackend
 

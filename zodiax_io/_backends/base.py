@@ -32,6 +32,10 @@ class Source(Protocol):
         """Fill `buffer` with the bytes from `offset` on."""
         ...
 
+    def map(self) -> Any:
+        """All bytes, read-only, none of which is read before somebody looks at it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -43,6 +47,14 @@ class Entry:
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     fortran: bool
+
+
+# Told how many bytes have been read or written since it was last called.
+Tick = Callable[[int], object]
+
+
+def no_tick(count: int, /) -> None:
+    """Keep no count."""
 
 
 # By the number of the record; the message of a CorruptFileError is the reason alone.
@@ -66,9 +78,20 @@ class ArrayReader(Protocol):
         ...
 
     def read(
-        self, entries: Sequence[Entry], wanted: Iterable[int], *, verify: bool
+        self,
+        entries: Sequence[Entry],
+        wanted: Iterable[int],
+        *,
+        verify: bool,
+        tick: Tick = no_tick,
     ) -> tuple[dict[int, NDArray[Any]], Faults]:
         """The arrays of the wanted records, and what is wrong with the others."""
+        ...
+
+    def map(
+        self, entries: Sequence[Entry], wanted: Iterable[int]
+    ) -> dict[int, NDArray[Any]]:
+        """The arrays of the wanted records as the file maps into memory."""
         ...
 
     def check(self, entries: Sequence[Entry]) -> Faults:
@@ -90,6 +113,8 @@ class ArrayBackend(Protocol):
         file: Sink,
         records: Sequence[Record],
         structure: Callable[[list[Any]], bytes],
+        *,
+        tick: Tick = no_tick,
     ) -> bytes:
         """Write the records, then the structure made from their index; return it."""
         ...

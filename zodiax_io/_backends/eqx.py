@@ -8,12 +8,12 @@ and plain Equinox, which stops reading after the last leaf, never notices.
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from .. import _dtypes
 from .._dtypes import ALIGNMENT, Record
 from .._errors import CorruptFileError, ReadError
-from .base import Entry, Faults, Sink, Source
+from .base import Entry, Faults, Sink, Source, Tick, no_tick
 
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
@@ -36,6 +36,7 @@ _PIECE = 1 << 20  # what fits the cache: hashed and written while it is there
 _GROUP = 4 << 20  # small records are written together, so many bytes at once
 _ALONE = 1 << 18  # from here on, joining takes longer than calling `write`
 _BUFFER = 32 << 20  # records are read together, in buffers large enough for huge pages
+_WORTH_HASHING = 1 << 20  # from here on, another thread hashes what this one writes
 _WORTH_THREADS = 16 << 20  # below this, starting threads takes longer than they save
 _THREADS = min(4, max(2, os.cpu_count() or 1))
 
@@ -62,37 +63,42 @@ class EqxBackend:
         file: Sink,
         records: Sequence[Record],
         structure: Callable[[list[Any]], bytes],
+        *,
+        tick: Tick = no_tick,
     ) -> bytes:
         """Write the records, then the structure made from their index; return it."""
         index: list[Any] = []
         offset = 0
         fetches = jax.default_backend() != "cpu"
+        ahead: list[Record] = []
 
         def write_group(out: Sink, group: _Group) -> None:
-            nonlocal offset
+            nonlocal offset, ahead
+            members, ahead = ahead or group.records, []
             if group.later is not None and fetches:
-                for record in group.later.records:
-                    record.fetch()
+                ahead = [record.fetched() for record in group.later.records]
             places: list[tuple[int, int]] = []
             headers: list[bytes] = []
-            for record in group.records:
+            for record in members:
                 dtype, shape, fortran = record.dtype, record.shape, record.fortran
                 headers.append(_dtypes.header(dtype, shape, fortran, offset))
                 places.append((offset, len(headers[-1]) + record.nbytes))
                 offset += places[-1][1]
             if len(headers) == 1:
-                checks = [_write_large(out, headers[0], group.records[0])]
+                checks = [_write_large(out, headers[0], members[0], tick, pool)]
             else:
                 lengths = [length for _, length in places]
-                checks = _write_joined(out, headers, group.records, lengths)
-            for record, place, check in zip(group.records, places, checks, strict=True):
+                checks = _write_joined(out, headers, members, lengths)
+                tick(sum(record.nbytes for record in members))
+            for record, place, check in zip(members, places, checks, strict=True):
                 dtype = _dtypes.describe(record.dtype)
                 shape = list(record.shape)
                 index.append([*place, check, dtype, shape, record.fortran])
 
         try:
-            groups = _gathered(records)
-            eqx.tree_serialise_leaves(file, groups, filter_spec=write_group)
+            with ThreadPoolExecutor(1) as pool:
+                groups = _gathered(records)
+                eqx.tree_serialise_leaves(file, groups, filter_spec=write_group)
         except RuntimeError as error:  # Equinox tells the path of a leaf around it
             raise _innermost(error) from error
         text = structure(index)
@@ -198,11 +204,20 @@ def _write_joined(
     return checks
 
 
-def _write_large(out: Sink, header: bytes, record: Record) -> int:
+def _write_large(
+    out: Sink, header: bytes, record: Record, tick: Tick, pool: ThreadPoolExecutor
+) -> int:
     """Write a record piece by piece; its checksum."""
-    check = xxhash.xxh3_64(header)
     out.write(header)
-    data = memoryview(record.buffer()).cast("B") if record.nbytes else b""
+    data = memoryview(record.buffer() if record.nbytes else b"").cast("B")
+    if record.is_fixed and len(data) >= _WORTH_HASHING:
+        digest = pool.submit(_digest, header, data)
+        for start in range(0, len(data), _WORTH_THREADS):
+            piece = data[start : start + _WORTH_THREADS]
+            out.write(piece)
+            tick(len(piece))
+        return digest.result()
+    check = xxhash.xxh3_64(header)
     for start in range(0, len(data), _PIECE):
         piece = data[start : start + _PIECE]
         if not record.is_fixed:
@@ -211,6 +226,13 @@ def _write_large(out: Sink, header: bytes, record: Record) -> int:
             piece = bytes(piece)
         check.update(piece)
         out.write(piece)
+        tick(len(piece))
+    return check.intdigest()
+
+
+def _digest(header: bytes, data: memoryview) -> int:
+    check = xxhash.xxh3_64(header)
+    check.update(data)
     return check.intdigest()
 
 
@@ -273,7 +295,12 @@ class EqxReader:
         return entries
 
     def read(
-        self, entries: Sequence[Entry], wanted: Iterable[int], *, verify: bool
+        self,
+        entries: Sequence[Entry],
+        wanted: Iterable[int],
+        *,
+        verify: bool,
+        tick: Tick = no_tick,
     ) -> tuple[dict[int, NDArray[Any]], Faults]:
         """The arrays of the wanted records, in aligned memory of their own.
 
@@ -281,62 +308,91 @@ class EqxReader:
         """
         arrays: dict[int, NDArray[Any]] = {}
         faults: Faults = {}
-        groups = _groups(entries, sorted(set(wanted)))
-        read = functools.partial(self._read_group, entries, verify, arrays, faults)
-        size = sum(entries[number].length for group in groups for number in group)
-        if len(groups) < 2 or size < _WORTH_THREADS:
-            for group in groups:
-                read(group)
-        else:
-            # The large ones first, so that no thread is left with one at the end.
-            groups.sort(key=lambda group: entries[group[0]].length, reverse=True)
-            with ThreadPoolExecutor(_THREADS) as pool:
-                list(pool.map(read, groups))
+        stretches: list[_Stretch] = []
+        for group in _groups(entries, sorted(set(wanted))):
+            # Memory is taken only for what the file can hold.
+            inside = [n for n in group if self._holds(entries[n])]
+            faults |= {n: self._missing(entries[n]) for n in group if n not in inside}
+            stretches += [_Stretch(entries, inside)] if inside else []
+        pieces = [piece for stretch in stretches for piece in stretch.pieces]
+        with ExitStack() as stack:
+            run = map
+            if sum(len(view) for view, _ in pieces) >= _WORTH_THREADS:
+                pool = ThreadPoolExecutor(_THREADS)
+                run = stack.enter_context(pool).map
+            # While threads read on, this one compares what has come.
+            outcomes = run(self._outcome, pieces)
+            for stretch in stretches:
+                self._take(entries, stretch, outcomes, verify, tick, arrays, faults)
         return arrays, faults
 
-    def _read_group(
+    def _take(
         self,
         entries: Sequence[Entry],
+        stretch: _Stretch,
+        outcomes: Iterator[CorruptFileError | ReadError | None],
         verify: bool,
+        tick: Tick,
         arrays: dict[int, NDArray[Any]],
         faults: Faults,
-        group: list[int],
     ) -> None:
-        start = entries[group[0]].offset
-        try:
-            buffer = self._fill(start, entries[group[-1]])
-        except (CorruptFileError, ReadError) as error:
-            if len(group) == 1:
-                faults[group[0]] = error
-            else:  # each by itself: some may be whole
-                for number in group:
-                    self._read_group(entries, verify, arrays, faults, [number])
+        """The records of a stretch, as its pieces come."""
+        numbers = stretch.numbers
+        check = xxhash.xxh3_64() if verify and len(numbers) == 1 else None
+        failures: Faults = {}
+        for (view, _), failure in zip(stretch.pieces, outcomes, strict=False):
+            if failure is not None:
+                failures.setdefault(numbers[0], failure)
+            elif check is not None:
+                check.update(view)
+            tick(len(view))
+        if failures and len(numbers) > 1:
+            for number in numbers:  # each by itself: some may be whole
+                alone = self.read(entries, [number], verify=verify)
+                arrays |= alone[0]
+                faults |= alone[1]
             return
-        for number in group:
-            entry = entries[number]
-            here = buffer[entry.offset - start :][: entry.length]
+        faults |= failures
+        known = None if check is None else check.intdigest()
+        for number in numbers if not failures else ():
+            here = stretch.of(entries[number])
             try:
-                arrays[number] = _array(entry, number, here, verify)
-            except CorruptFileError as error:
-                faults[number] = error
+                arrays[number] = _array(entries[number], number, here, verify, known)
+            except CorruptFileError as fault:
+                faults[number] = fault
 
-    def _fill(self, start: int, last: Entry) -> Any:
-        end = last.offset + last.length
-        if end > self._source.size:  # before memory is taken for it
-            raise CorruptFileError(
-                f"it should end at byte {end}, but the file ends at {self._source.size}"
-            )
-        buffer = _aligned(end - start, start)
-        view = memoryview(buffer)
-        places = range(0, len(view), _WORTH_THREADS)
-        if len(places) < 3:
-            self._source.read_into(view, start)
-            return buffer
-        parts = [view[place : place + _WORTH_THREADS] for place in places]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            offsets = [start + place for place in places]
-            list(pool.map(self._source.read_into, parts, offsets))
-        return buffer
+    def _holds(self, entry: Entry) -> bool:
+        return entry.offset + entry.length <= self._source.size
+
+    def _missing(self, entry: Entry) -> CorruptFileError:
+        end = entry.offset + entry.length
+        return CorruptFileError(
+            f"it should end at byte {end}, but the file ends at {self._source.size}"
+        )
+
+    def _outcome(
+        self, piece: tuple[memoryview, int]
+    ) -> CorruptFileError | ReadError | None:
+        try:
+            self._source.read_into(*piece)
+        except (CorruptFileError, ReadError) as error:
+            return error
+        return None
+
+    def map(
+        self, entries: Sequence[Entry], wanted: Iterable[int]
+    ) -> dict[int, NDArray[Any]]:
+        """The arrays of the wanted records, read-only, as the file maps into memory.
+
+        Nothing is read, and so nothing verified, before somebody looks at it.
+        """
+        whole = np.frombuffer(self._source.map(), np.uint8)
+        arrays: dict[int, NDArray[Any]] = {}
+        for number in wanted:
+            entry = entries[number]
+            start = entry.offset + len(_header_of(entry))
+            arrays[number] = _shaped(entry, number, whole, start)
+        return arrays
 
     def check(self, entries: Sequence[Entry]) -> Faults:
         """What is wrong with the records, read in small pieces."""
@@ -398,17 +454,25 @@ def _header_of(entry: Entry) -> bytes:
     return _dtypes.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
 
 
-def _array(entry: Entry, number: int, buffer: Any, verify: bool) -> NDArray[Any]:
+def _array(
+    entry: Entry, number: int, buffer: Any, verify: bool, found: int | None
+) -> NDArray[Any]:
+    """A record in memory, whose checksum may be known already."""
     header = _header_of(entry)
     if buffer[: len(header)].tobytes() != header:
         raise _fault(entry, number, _BEGINNING)
-    if verify and xxhash.xxh3_64_intdigest(buffer) != entry.checksum:
-        raise _fault(entry, number, _CHECKSUM)
+    if verify:
+        if found is None:
+            found = xxhash.xxh3_64_intdigest(buffer)
+        if found != entry.checksum:
+            raise _fault(entry, number, _CHECKSUM)
+    return _shaped(entry, number, buffer, len(header))
+
+
+def _shaped(entry: Entry, number: int, buffer: Any, offset: int) -> NDArray[Any]:
     order = "F" if entry.fortran else "C"
     try:
-        return np.ndarray(
-            entry.shape, entry.dtype, buffer, offset=len(header), order=order
-        )
+        return np.ndarray(entry.shape, entry.dtype, buffer, offset=offset, order=order)
     except (ValueError, TypeError, MemoryError) as error:
         raise _fault(entry, number, f"is no array: {error}") from error
 
@@ -433,6 +497,26 @@ def _groups(entries: Sequence[Entry], wanted: list[int]) -> list[list[int]]:
             groups.append([number])
             size = length
     return groups
+
+
+class _Stretch:
+    """Memory for neighbouring records, and the pieces by which it is read."""
+
+    def __init__(self, entries: Sequence[Entry], numbers: list[int]) -> None:
+        self.numbers = numbers
+        self._start = entries[numbers[0]].offset
+        last = entries[numbers[-1]]
+        size = last.offset + last.length - self._start
+        self._buffer = _aligned(size, self._start)
+        view = memoryview(self._buffer)
+        self.pieces = [
+            (view[place : place + _WORTH_THREADS], self._start + place)
+            for place in range(0, size, _WORTH_THREADS)
+        ]
+
+    def of(self, entry: Entry) -> Any:
+        """The bytes of a record."""
+        return self._buffer[entry.offset - self._start :][: entry.length]
 
 
 def _aligned(size: int, offset: int) -> Any:
