@@ -149,7 +149,7 @@ def test_a_notebook_is_stored_with_its_outputs(path):
 
 def _layers() -> dict[str, int]:
     page = (DOCS / "architecture.md").read_text(encoding="utf8")
-    rows = re.findall(r"^\| (\d) \| (`.*?) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| (`.*?) \|", page, re.MULTILINE)
     return {
         name.removesuffix("/*"): int(layer)
         for layer, names in rows

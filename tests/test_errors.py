@@ -22,6 +22,7 @@ ERRORS = {
     "ClassChangedError": TypeError,
     "CorruptFileError": ValueError,
     "MissingFileError": FileNotFoundError,
+    "MissingPackageError": ImportError,
     "NotAFileError": IsADirectoryError,
     "PlaceholderError": NotImplementedError,
     "ReadError": OSError,
@@ -37,6 +38,7 @@ ERRORS = {
 WARNINGS = {
     "DamagedWarning": UserWarning,
     "MixedPairWarning": UserWarning,
+    "PartialLoadWarning": UserWarning,
     "PlaceholderWarning": UserWarning,
     "VersionMismatchWarning": UserWarning,
     "ZodiaxIOWarning": UserWarning,

@@ -15,11 +15,14 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # other. A package counts as one module.
 LAYERS = [
     {"_errors", "_compat"},
-    {"_curated", "_dtypes", "_commit"},
+    {"_curated", "_dtypes", "_commit", "_progress"},
     {"_names"},
     {"_trust", "_environment"},
     {"_kinds", "_backends", "_format"},
-    {"_structure", "_pair"},
+    {"_survey", "_pair"},
+    {"_placement", "_selection"},
+    {"_structure"},
+    {"_alongside"},
     {"_serialise", "_inspect", "_integrity"},
     {"__init__"},
     {"_cli"},

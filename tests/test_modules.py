@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from strategies import box
 
 import zodiax_io
-from zodiax_io._structure import walk
+from zodiax_io._survey import walk
 
 KEY = jr.key(0)
 CALLS: collections.Counter[str] = collections.Counter()

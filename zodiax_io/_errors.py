@@ -114,6 +114,10 @@ class VersionMismatchError(ZodiaxIOError, RuntimeError):
         self.differences = tuple(differences)
 
 
+class MissingPackageError(ZodiaxIOError, ImportError):
+    """Something was asked for that needs a package which is not installed."""
+
+
 class PlaceholderError(ZodiaxIOError, NotImplementedError):
     """A function that could not be saved was called after loading."""
 
@@ -132,6 +136,10 @@ class MixedPairWarning(ZodiaxIOWarning):
 
 class DamagedWarning(ZodiaxIOWarning):
     """Parts of a damaged file were left out (``damaged="skip"``)."""
+
+
+class PartialLoadWarning(ZodiaxIOWarning):
+    """Not all of a file went into ``like``, or not all of ``like`` was in the file."""
 
 
 class PlaceholderWarning(ZodiaxIOWarning):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._environment import script_of
 from ._pair import PathOrFile, opened
-from ._structure import survey
+from ._survey import survey
 from ._trust import Judge, Verdict
 
 

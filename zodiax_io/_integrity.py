@@ -39,7 +39,7 @@ from ._pair import (
     read_structure,
     sources,
 )
-from ._structure import short_path, walk
+from ._survey import short_path, walk
 
 
 @dataclass(frozen=True)

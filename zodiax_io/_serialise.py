@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any, Literal, NoReturn
 
+from numpy.typing import NDArray
+
 from . import _commit, _environment, _format
-from ._backends import ArrayReader, Faults, Sink, backend_named
+from ._alongside import Likeness, targets
+from ._backends import ArrayReader, Faults, Sink, backend_named, no_tick
 from ._compat import without_collection
 from ._errors import (
     ArgumentError,
@@ -24,15 +28,11 @@ from ._errors import (
 )
 from ._kinds import Damaged
 from ._pair import PathOrFile, check_free, copied_structure, is_path, opened, pair_of
-from ._structure import (
-    Survey,
-    check_settings,
-    decode,
-    encode_all,
-    path_text,
-    restore,
-    survey,
-)
+from ._placement import HOST, Target, is_target, target_of
+from ._progress import Progress, check_progress, counted
+from ._selection import select
+from ._structure import check_settings, decode, encode_all, restore
+from ._survey import Node, Path, Survey, path_text, short_path, survey
 from ._trust import Judge
 
 
@@ -45,6 +45,7 @@ def serialise(
     metadata: Any = None,
     durable: bool = True,
     functions: Literal["error", "warn"] = "error",
+    progress: Progress | None = False,
 ) -> None:
     """Save a whole pytree: its classes, static fields, functions and arrays.
 
@@ -69,6 +70,9 @@ def serialise(
         What to do about a function without a name to come back by (a lambda, a local
         function): refuse to save, or keep its source text in a placeholder that
         ``deserialise(path, fill={…})`` fills.
+    progress : bool or callable, default False
+        True shows a bar, by tqdm, when saving takes longer than half a second. A
+        function is called ``progress(done, total)``, in bytes of the arrays.
 
     Raises
     ------
@@ -79,6 +83,8 @@ def serialise(
         If the files cannot be written. A previous checkpoint is intact.
     ArgumentError
         If an argument is not one of the values it may have.
+    MissingPackageError
+        If ``progress=True``, and tqdm is not installed.
 
     Warns
     -----
@@ -96,6 +102,7 @@ def serialise(
     """
     chosen = backend_named(backend)
     _check_destination(path_or_file, tree)
+    check_progress(progress)
     trees = (
         {"model": tree} if metadata is None else {"model": tree, "metadata": metadata}
     )
@@ -118,11 +125,17 @@ def serialise(
         )
         return _format.pack(document, max(part.depth for part in encoded.values()))
 
-    def write(file: Sink) -> bytes:
-        return chosen.write(file, records, structure)
-
+    size = sum(record.nbytes for record in records)
+    structure_path, companion = None, None
     if is_path(path_or_file):
         structure_path, companion = pair_of(path_or_file)
+    name = "" if companion is None else companion.name
+
+    def write(file: Sink) -> bytes:
+        with counted(progress, size, f"Saving {name}".rstrip()) as tick:
+            return chosen.write(file, records, structure, tick=tick or no_tick)
+
+    if companion is not None:
         if structure_path is not None:
             check_free(structure_path, companion)
         _commit.commit(
@@ -131,16 +144,17 @@ def serialise(
             write,
             durable=durable,
             copy=copied_structure,
-            size=sum(record.nbytes for record in records),
+            size=size,
         )
     else:
+        assert not is_path(path_or_file)
         _commit.write_to(path_or_file, write)
     _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
 
 
 def _check_destination(path_or_file: Any, tree: Any) -> None:
     if is_path(path_or_file):
-        folder = Path(path_or_file)
+        folder = FilePath(path_or_file)
         if folder.suffix == "" and os.path.isdir(folder):  # never raises
             raise NotAFileError(
                 f"Cannot save to {folder}: it is a folder. Name a file in it, such as "
@@ -170,11 +184,18 @@ def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
 def deserialise(
     path_or_file: PathOrFile,
     *,
+    only: str | Sequence[str] | None = None,
+    like: Any = None,
     trusted: Sequence[Any] | str = (),
     versions: Literal["warn", "error", "ignore"] = "warn",
     fill: Mapping[str, Any] | None = None,
     verify: bool = True,
     damaged: Literal["error", "skip"] = "error",
+    lazy: bool = False,
+    as_numpy: bool = False,
+    device: Any = None,
+    sharding: Any = None,
+    progress: Progress | None = False,
 ) -> Any:
     """Load what `serialise` saved: the whole object, without a template.
 
@@ -185,6 +206,16 @@ def deserialise(
     ----------
     path_or_file : str, path or binary file
         What was given to `serialise`; or the companion alone.
+    only : str or list of str, optional
+        Which part to load. A path (``"optics.layers[0]"``) gives what is there, as its
+        own object; only what it names needs trust. A glob (``"layers[*].weight"``;
+        ``**`` stands for any number of steps) or a list gives the whole tree, with a
+        `jax.ShapeDtypeStruct` for each array elsewhere. No other array is read.
+    like : pytree, optional
+        A tree to load into: its arrays and numbers are replaced by those at the same
+        paths of the file, if they are of the same shape and dtype; all else stays as it
+        is in ``like``, and is reported where the file differs. Nothing that the file
+        names is needed, or looked at.
     trusted : sequence of str, module, class or function, optional
         What the file may name beside what every file may: packages (``"mylab"``, which
         also lets their modules be imported), classes or functions. Your own code,
@@ -202,11 +233,30 @@ def deserialise(
         load, or load all that is intact, with a `Damaged` in the place of each other.
         With "skip" everything is checked, and a structure file stands in for a damaged
         end of its companion.
+    lazy : bool, default False
+        Whether to map the file into memory instead of reading it. The load returns at
+        once whatever the size, and the system reads each page of 4096 bytes when it is
+        first touched; on a CPU, JAX shares the mapping. Nothing is verified (`verify`
+        of this package does that), and NumPy arrays are read-only. The arrays survive a
+        save over the file, or its removal; another program that *writes into* the file
+        changes them, and one that cuts it short kills the process.
+    as_numpy : bool, default False
+        Whether JAX arrays come back as NumPy arrays. Random keys stay JAX's.
+    device : jax.Device or str, optional
+        Where JAX arrays go: one of ``jax.devices()``, or a platform such as ``"cpu"``.
+    sharding : jax.sharding.Sharding or pytree of them, optional
+        Where JAX arrays go: one sharding for all, or a tree of them beside the model;
+        one in place of a subtree holds for all of it, and arrays without one go to
+        the default device. How the arrays lay when they were saved does not matter.
+    progress : bool or callable, default False
+        True shows a bar, by tqdm, when loading takes longer than half a second. A
+        function is called ``progress(done, total)``, in bytes.
 
     Returns
     -------
     pytree
-        The object that was saved.
+        The object that was saved; the part of it that was asked for; or ``like``, with
+        what the file has for it.
 
     Raises
     ------
@@ -222,6 +272,11 @@ def deserialise(
         If the file holds 64-bit JAX arrays and JAX is set to 32 bits.
     VersionMismatchError
         If packages differ and ``versions="error"``.
+    ArgumentError
+        If an argument is not one of the values it may have: a path at which the file
+        has nothing, a sharding that an array cannot have, a ``like`` that nothing fits.
+    MissingPackageError
+        If ``progress=True``, and tqdm is not installed.
 
     Warns
     -----
@@ -231,6 +286,8 @@ def deserialise(
         If the two files stem from different saves; the companion is believed.
     DamagedWarning
         If ``damaged="skip"`` left something out; it lists all of it.
+    PartialLoadWarning
+        If ``like`` and the file differ; it lists where.
 
     Examples
     --------
@@ -239,6 +296,8 @@ def deserialise(
     >>> zodiax_io.serialise("state.zdx", {"step": 3, "rate": jnp.float32(0.1)})
     >>> zodiax_io.deserialise("state.zdx")["step"]
     3
+    >>> zodiax_io.deserialise("state.zdx", only="step")
+    3
     """
     if versions not in ("warn", "error", "ignore"):
         raise ArgumentError(
@@ -246,24 +305,35 @@ def deserialise(
         )
     if damaged not in ("error", "skip"):
         raise ArgumentError(f'`damaged` is "error" or "skip", not {damaged!r:.80}.')
+    check_progress(progress)
     skip = damaged == "skip"
+    if lazy and (skip or not is_path(path_or_file)):
+        reason = '`damaged="skip"` looks at everything' if skip else "it takes a path"
+        raise ArgumentError(f"`lazy=True` maps a file and reads nothing: {reason}.")
+    if like is not None and fill:
+        raise ArgumentError("`like` has its own functions: there is nothing to `fill`.")
+    reading = Reading(
+        only=only,
+        verify=verify or skip,
+        skip=skip,
+        lazy=lazy,
+        target=target_of(as_numpy, device, sharding),
+        progress=progress,
+    )
     judge = Judge(trusted)
     with opened(path_or_file, salvage=skip) as (document, reader, name):
         _compare_versions(document.versions, versions, name)
-        tree, marks = _load(
-            document,
-            reader,
-            judge,
-            name,
-            "model",
-            fill=fill,
-            verify=verify or skip,
-            skip=skip,
-        )
+        if like is not None:
+            return _load_into(like, document, reader, name, reading)
+        tree, marks = _load(document, reader, judge, name, "model", reading, fill=fill)
     if marks:
-        lines = "\n".join(f"  `{shown(m.path)}`: {m.reason}" for m in marks)
-        warn(f"{name} is damaged. This was left out:\n{lines}", DamagedWarning)
+        _warn_of_damage([(mark.path, mark.reason) for mark in marks], name)
     return tree
+
+
+def _warn_of_damage(places: Sequence[tuple[str, str]], name: str) -> None:
+    lines = "\n".join(f"  `{shown(path)}`: {reason}" for path, reason in places)
+    warn(f"{name} is damaged. This was left out:\n{lines}", DamagedWarning)
 
 
 def read_metadata(
@@ -302,33 +372,115 @@ def read_metadata(
         return _load(document, reader, judge, name, "metadata")[0]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How arrays are read, and which.
+
+    Attributes
+    ----------
+    only : str, list of str or None
+        Which part is loaded.
+    verify, skip, lazy : bool
+        Whether to compare checksums, to go on at damage, to map instead of to read.
+    target : Target or pytree of Target
+        Where JAX arrays go.
+    progress : bool or callable
+        Who is told how far it is.
+    """
+
+    only: Any = None
+    verify: bool = True
+    skip: bool = False
+    lazy: bool = False
+    target: Any = None
+    progress: Any = False
+
+    def arrays(
+        self, document: _format.Document, reader: ArrayReader, found: Survey, name: str
+    ) -> tuple[dict[int, NDArray[Any]], Faults]:
+        """The arrays of a survey, by record; and what is wrong with others."""
+        entries = reader.entries(document.records)
+        wanted = [node.get("record") for _, node in found.arrays]
+        known = [n for n in wanted if type(n) is int and 0 <= n < len(entries)]
+        if self.lazy:
+            return reader.map(entries, known), {}
+        total = sum(entries[number].length for number in set(known))
+        with counted(self.progress, total, f"Loading {name}") as tick:
+            raw, faults = reader.read(
+                entries, known, verify=self.verify, tick=tick or no_tick
+            )
+        if faults and not self.skip:
+            _raise_first(faults, found, name)
+        return raw, faults
+
+    def targets(
+        self, structure: Node, root: Path | str, found: Survey, name: str
+    ) -> Target | dict[int, Target]:
+        """Where each array goes."""
+        if self.target is None or self.target is HOST or is_target(self.target):
+            return self.target
+        return targets(self.target, structure, root, found, name)
+
+
 def _load(
     document: _format.Document,
     reader: ArrayReader,
     judge: Judge,
     name: str,
     root: Literal["model", "metadata"],
+    reading: Reading = Reading(),
     *,
     fill: Mapping[str, Any] | None = None,
-    verify: bool = True,
-    skip: bool = False,
 ) -> tuple[Any, list[Damaged]]:
-    structure = document.tree if root == "model" else document.metadata
-    found = survey(structure, root)
-    entries = reader.entries(document.records)
+    node: Node = document.tree if root == "model" else document.metadata or {}
+    path: Path | str = root
+    found = survey(node, root)
+    wanted = found
+    if reading.only is not None:
+        selection = select(node, found, reading.only, root, name)
+        wanted = found.within(selection.nodes)
+        if selection.single is not None:
+            path, node = selection.single
+            found = wanted
     judge.script = _environment.script_of(document.settings)
     judge.audit(found.uses, name)
+    where = reading.targets(node, path, found, name)
     # Importing a package may switch 64 bits on, so the settings are looked at after it.
-    check_settings(found, name)
-    wanted = [node.get("record") for _, node in found.arrays]
-    known = [n for n in wanted if type(n) is int and 0 <= n < len(entries)]
-    raw, faults = reader.read(entries, known, verify=verify)
-    if faults and not skip:
-        _raise_first(faults, found, name)
-    arrays = restore(found, raw, name, faults)
-    return decode(
-        structure, found, judge, arrays=arrays, fill=fill, file=name, root=root
-    )
+    if where is not HOST:
+        check_settings([a for a in wanted.arrays if a[1]["kind"] == "jax"], name)
+    raw, faults = reading.arrays(document, reader, wanted, name)
+    arrays = restore(wanted, raw, name, faults, where)
+    return decode(node, found, judge, arrays=arrays, fill=fill, file=name, root=path)
+
+
+def _load_into(
+    like: Any,
+    document: _format.Document,
+    reader: ArrayReader,
+    name: str,
+    reading: Reading,
+) -> Any:
+    found = survey(document.tree, "model")
+    nodes = None
+    if reading.only is not None:
+        nodes = select(document.tree, found, reading.only, "model", name).nodes
+    likeness = Likeness(like, document.tree, "model", found, nodes)
+    where = reading.targets(document.tree, "model", found, name)
+    goals = [likeness.target_of(match, where) for match in likeness.matches]
+    places = [match[:2] for match in likeness.matches]
+    on_device = zip(places, goals, strict=True)
+    check_settings([place for place, goal in on_device if goal is not HOST], name)
+    places += [static[:2] for static in likeness.statics]
+    chosen = Survey([], places, {}, [])
+    raw, faults = reading.arrays(document, reader, chosen, name)
+    tree = likeness.filled(raw, goals, name)
+    likeness.compare(raw)
+    if faults:
+        lost = [(path, node["record"]) for path, node in places]
+        lost = [(p, faults[record]) for p, record in lost if record in faults]
+        _warn_of_damage([(short_path(p), shown(fault)) for p, fault in lost], name)
+    likeness.report(name)
+    return tree
 
 
 def _raise_first(faults: Faults, found: Survey, name: str) -> NoReturn:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,16 +11,13 @@ import jax.tree_util as jtu
 from numpy.typing import NDArray
 
 from . import _dtypes, _environment, _names
-from ._compat import deep_recursion, put
+from ._compat import deep_recursion
 from ._errors import (
-    MAX_NAME,
     ArgumentError,
     ClassChangedError,
     CorruptFileError,
-    ReadError,
     SerialisationError,
     SettingsError,
-    UnknownFormatError,
     ZodiaxIOError,
     shown,
 )
@@ -36,63 +31,25 @@ from ._kinds import (
     is_unnamed_function,
     kind_named,
     kinds_of,
+    outline,
     placeholder_for,
     plain_shape,
 )
-from ._trust import Judge, Use, objection
-
-# JAX's own limit is some 990 levels, less what the caller's stack uses of it.
-MAX_DEPTH = 500
-# How many nodes may be met again within something shared: to JAX each counts anew.
-MAX_REPEATED = 1_000_000
+from ._placement import HOST, Target, place
+from ._survey import (
+    MAX_DEPTH,
+    MAX_REPEATED,
+    Node,
+    Path,
+    Survey,
+    path_text,
+    short_path,
+    survey,
+)
+from ._trust import Judge, objection
 
 # Frames of Python for that depth: a few a level, and twice as many under type checks.
 _FRAMES = 12 * MAX_DEPTH
-
-Node = dict[str, Any]
-# A path is built only when somebody asks: the path and the node of the parent with the
-# name or index of the child; a label instead of the node of a key; or the root.
-Path = tuple[Any, Any, Any]
-
-
-def path_text(path: Path | str) -> str:
-    """A path as the user writes it: ``model.layers[0].weight``."""
-    labels: list[str] = []
-    while not isinstance(path, str):
-        path, node, key = path
-        labels.append(f".keys[{key}]" if node is None else _label(node, key))
-    return path + "".join(reversed(labels))
-
-
-def short_path(path: Path | str) -> str:
-    """A path to keep: of a deep tree with long keys, many would grow large."""
-    return shown(path_text(path), 512)
-
-
-_MAPPINGS = frozenset({"dict", "ordereddict", "mappingproxy"})
-
-
-def _label(node: Node, key: str | int) -> str:
-    """What a child adds to the path of its parent."""
-    if isinstance(key, str):
-        return f"[{_cut(key)!r}]" if node["kind"] in _MAPPINGS else f".{_cut(key)}"
-    keys = node.get("keys")
-    if isinstance(keys, list) and key < len(keys):
-        return _key_label(keys[key], key)
-    return f"[{key}]"
-
-
-def _cut(key: str) -> str:
-    """A key short enough for a path: of many long ones, messages would grow large."""
-    return key if len(key) <= MAX_NAME else key[: MAX_NAME - 1] + "…"
-
-
-def _key_label(key: Any, index: int) -> str:
-    if isinstance(key, dict) and key.get("node_type") == "leaf":
-        value = key.get("value")
-        if type(value) in (str, int, float, bool):
-            return f"[{shown(repr(value))}]"
-    return f"[key {index}]"
 
 
 # Taking apart -------------------------------------------------------------------------
@@ -465,150 +422,69 @@ def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
     return encode(tree, functions=functions).structure
 
 
-# Looking through ----------------------------------------------------------------------
+class Probe:
+    """What stands for a leaf of a tree, to see where it is."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
 
 
-def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node]]:
-    """Every node with its path, parents first; knows the shape of nodes, and no kind.
+class _Locator(_Encoder):
+    """Takes apart what could not be saved, too: it is only looked at."""
 
-    Raises
-    ------
-    CorruptFileError
-        If something in the structure is not a node.
+    def __init__(self) -> None:
+        super().__init__("error")
+
+    def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+        if type(obj) is Probe:
+            return {"node_type": "leaf", "kind": "probe", "value": obj.index}
+        before = self._mark()
+        try:
+            return super().node_of(obj, path, depth, dynamic)
+        except SerialisationError:
+            self._rewind(before)
+            return {"node_type": "leaf", "kind": "unknown"}
+
+    def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
+        """Nothing is written, so nothing need be in order."""
+
+    def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
+        """Nothing is written."""
+
+    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path | str) -> str:
+        own = ":".join(_names.own_name(refers) or ("", ""))
+        return _names.name_of(refers) or own
+
+
+class Located(NamedTuple):
+    """The structure of a tree that is only looked at.
+
+    Attributes
+    ----------
+    structure : dict
+        Each `Probe` is a leaf of its own kind; what no file can hold is "unknown".
+    by_id : dict
+        Its nodes that are referred to.
+    sources : dict
+        By the identity of a node, the array that it describes.
     """
-    waiting: list[tuple[Path | str, Any, int]] = [(root, structure, 0)]
-    while waiting:
-        path, node, depth = waiting.pop()
-        if not isinstance(node, dict) or depth > MAX_DEPTH:
-            raise CorruptFileError(
-                f"`{shown(path_text(path))}` is not a node, or lies too deep."
-            )
-        yield path, node
-        children = node.get("node")
-        if node.get("node_type") != ("leaf" if children is None else "container"):
-            raise CorruptFileError(
-                f"`{shown(path_text(path))}` is neither a leaf nor a container."
-            )
-        if type(node.get("kind")) is not str:
-            raise CorruptFileError(f"`{shown(path_text(path))}` has no kind.")
-        below: list[tuple[Path | str, Any, int]] = []
-        keys = node.get("keys")
-        if "keys" in node and not isinstance(keys, list):
-            raise CorruptFileError(
-                f"`{shown(path_text(path))}` has keys that are no list."
-            )
-        if isinstance(keys, list):
-            below += [((path, None, i), key, depth + 1) for i, key in enumerate(keys)]
-        if isinstance(children, dict):
-            below += [((path, node, k), c, depth + 1) for k, c in children.items()]
-        elif isinstance(children, list):
-            below += [((path, node, i), c, depth + 1) for i, c in enumerate(children)]
-        elif children is not None:
-            raise CorruptFileError(
-                f"`{shown(path_text(path))}` holds children that are no tree."
-            )
-        waiting.extend(reversed(below))
 
-
-@dataclass
-class Survey:
-    """What a structure needs before anything of it is built."""
-
-    uses: list[Use]
-    arrays: list[tuple[Path | str, Node]]
+    structure: Node
     by_id: dict[int, Node]
-    placeholders: list[Path | str]
+    sources: dict[int, Any]
 
 
-def survey(structure: Any, root: str = "model") -> Survey:
-    """Names, arrays and shared nodes of a structure; judged before anything is built.
-
-    Raises
-    ------
-    CorruptFileError, UnknownFormatError
-        If the structure is not one that `build_structure` can give.
-    """
-    found = Survey([], [], {}, [])
-    naming: list[tuple[Path | str, Node, Kind]] = []
-    binding: list[tuple[Node, Kind]] = []
-    for path, node in walk(structure, root):
-        name = node.get("kind")
-        if "id" in node:
-            if type(node["id"]) is not int or node["id"] in found.by_id:
-                raise CorruptFileError(
-                    f"`{shown(path_text(path))}` is numbered like another node."
-                )
-            found.by_id[node["id"]] = node
-        if name == "same":
-            continue
-        kind = kind_named(name)
-        if kind is None:
-            raise UnknownFormatError(
-                f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which "
-                "this release of zodiax_io does not know. Upgrade zodiax_io, or import "
-                "the package that registers the kind."
-            )
-        if (kind.refers_to is None) != ("type" not in node):
-            raise CorruptFileError(
-                f"`{shown(path_text(path))}` is of the kind `{kind.name}` but "
-                f"{'names' if 'type' in node else 'does not name'} a type."
-            )
-        if kind.refers_to is not None:
-            naming.append((path, node, kind))
-        if kind.binds:
-            binding.append((node, kind))
-        if kind.name in ("jax", "key", "numpy"):
-            found.arrays.append((path, node))
-        elif kind.name == "placeholder":
-            found.placeholders.append(path)
-    bound = _called(binding, found.by_id)
-    for path, node, kind in naming:
-        name = node["type"] if type(node["type"]) is str else "(no text)"
-        assert kind.refers_to is not None
-        text = functools.partial(path_text, path)
-        found.uses.append(Use(name, text, kind.refers_to, id(node) in bound))
-    return found
-
-
-def _child(node: Node, name: str) -> Any:
-    children = node.get("node")
-    return children.get(name) if isinstance(children, dict) else None
-
-
-def _resolved(node: Any, by_id: Mapping[int, Node]) -> Any:
-    """A node, or the one that it refers to."""
-    same = isinstance(node, dict) and node.get("kind") == "same"
-    value = node.get("value") if same else None
-    return by_id.get(value) if type(value) is int else node
-
-
-def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[int]:
-    """Which nodes are called with arguments of the file, below what wraps them."""
-    waiting: list[Any] = [
-        _child(node, called)
-        for node, kind in binding
-        for called in kind.calls
-        # Without arguments the file adds nothing to the function.
-        if any(
-            (_resolved(_child(node, name), by_id) or {}).get("node")
-            for name in kind.binds
-        )
-    ]
-    seen: set[int] = set()
-    while waiting:
-        node = _resolved(waiting.pop(), by_id)
-        if not isinstance(node, dict) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        kind = kind_named(node.get("kind"))
-        children = node.get("node")
-        if kind is not None and kind.calls:
-            waiting += [_child(node, name) for name in kind.calls]
-        elif isinstance(children, dict):  # a Module may call what it holds
-            waiting += children.values()
-        elif isinstance(children, list):
-            waiting += children
-    return seen
+def locate(tree: Any, root: str = "model") -> Located:
+    """Where things are in a tree, whatever is in it."""
+    encoder = _Locator()
+    with deep_recursion(_FRAMES):
+        structure = encoder.node_of(tree, root, 0, dynamic=True)
+    nodes = [met.node for met in encoder.met.values() if met.node is not None]
+    return Located(
+        structure,
+        {node["id"]: node for node in nodes if "id" in node},
+        {id(leaf.node): leaf.source for leaf in (*encoder.leaves, *encoder.extras)},
+    )
 
 
 # Putting together ---------------------------------------------------------------------
@@ -674,6 +550,8 @@ class _Decoder:
             parts.array = self.arrays.get(record) if type(record) is int else None
             if type(parts.array) is Damaged:
                 return self._mark(parts.array)
+            if parts.array is None and kind.name == "numpy":
+                return outline(node)
         hurt = self.hurt
         keys = node.get("keys")
         if isinstance(keys, list):
@@ -745,7 +623,7 @@ def decode(
     arrays: Mapping[int, Any] | None,
     fill: Mapping[str, Any] | None = None,
     file: str = "The structure",
-    root: str = "model",
+    root: Path | str = "model",
 ) -> tuple[Any, list[Damaged]]:
     """Put together a structure whose names `judge` has accepted.
 
@@ -772,7 +650,7 @@ def decode(
 _MAX_PLACES = 20
 
 
-def check_settings(found: Survey, file: str) -> None:
+def check_settings(arrays: Iterable[tuple[Path | str, Node]], file: str) -> None:
     """Refuse JAX arrays that the settings of this process would silently narrow.
 
     Raises
@@ -783,9 +661,7 @@ def check_settings(found: Survey, file: str) -> None:
     if _environment.settings()["jax_enable_x64"]:
         return
     wide = [
-        (path, node["dtype"])
-        for path, node in found.arrays
-        if node["kind"] == "jax" and node.get("dtype") in _WIDE
+        (path, node["dtype"]) for path, node in arrays if node.get("dtype") in _WIDE
     ]
     if wide:
         path, dtype = wide[0]
@@ -820,13 +696,16 @@ def restore(
     raw: Mapping[int, NDArray[Any]],
     file: str,
     faults: Mapping[int, Exception] = MappingProxyType({}),
+    target: Target | Mapping[int, Target] = None,
 ) -> dict[int, Any]:
-    """Arrays by record, on the device where they belong to JAX.
+    """Arrays by record, where they belong if they are JAX's.
 
     A mark of damage stands for each record with a fault.
     """
     result: dict[int, Any] = {}
     placed: list[int] = []
+    targets: list[Target] = []
+    paths: list[Any] = []
     for path, node in found.arrays:
         index = node.get("record")
         try:
@@ -848,18 +727,13 @@ def restore(
                 f"{shown(error)}."
             ) from error
         if node["kind"] != "numpy":
+            where = target.get(index) if type(target) is dict else target
+            if node["kind"] == "key" and where is HOST:  # no array of NumPy's is a key
+                where = None
             placed.append(index)
-    # One call for all: aligned memory is shared rather than copied.
-    try:
-        arrays = put([result[index] for index in placed])
-    except Exception as error:  # JAX's own, among them that for a full device
-        if "RESOURCE_EXHAUSTED" in str(error):
-            raise ReadError(
-                errno.ENOMEM, f"JAX has not enough memory to hold {file}: {error}"
-            ) from error
-        raise CorruptFileError(
-            f"{file}: JAX cannot hold one of its arrays: {shown(error)}."
-        ) from error
+            targets.append(where)
+            paths.append(path)
+    arrays = place([result[i] for i in placed], targets, paths, file)
     result.update(zip(placed, arrays, strict=True))
     return result
 

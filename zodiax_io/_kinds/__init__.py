@@ -7,7 +7,12 @@ from typing import Any
 
 from .._errors import ArgumentError
 from .._trust import CLASS, Role
-from ._arrays import ARRAY_KINDS, Damaged as Damaged, plain_shape as plain_shape
+from ._arrays import (
+    ARRAY_KINDS,
+    Damaged as Damaged,
+    outline as outline,
+    plain_shape as plain_shape,
+)
 from ._base import CannotKeep as CannotKeep, Kind as Kind, Parts as Parts, subclass
 from ._closures import CLOSURE_KINDS
 from ._containers import (

@@ -82,7 +82,9 @@ def _decode_jax(parts: Parts) -> Any:
             _dtypes.parse(parts.extra["dtype"]),
         )
         return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)
-    return _compat.weakly_typed(parts.array) if weak else parts.array
+    if weak and isinstance(parts.array, jax.Array):
+        return _compat.weakly_typed(parts.array)
+    return parts.array
 
 
 def _encode_key(obj: jax.Array) -> Parts:
@@ -146,6 +148,12 @@ def _decode_numpy(parts: Parts) -> NDArray[Any]:
     if parts.extra.get("writeable") is False:
         array.flags.writeable = False
     return array
+
+
+def outline(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
+    """What stands for the NumPy array of a node that is not loaded."""
+    shape, dtype = plain_shape(node["shape"]), _dtypes.parse(node["dtype"])
+    return jax.ShapeDtypeStruct(shape, dtype)
 
 
 def _refuse_ndarray(obj: Any) -> Parts:

@@ -1,0 +1,314 @@
+"""Where loaded arrays lie: in a mapped file, in NumPy, on devices and across them."""
+
+import io
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import jax.tree_util as jtu
+import numpy as np
+import pytest
+from documents import Checkpoint
+from equality import differences
+from hypothesis import given
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+from strategies import arrays, trees
+
+import zodiax_io
+from zodiax_io import ArgumentError, deserialise, serialise
+
+# Mapped -------------------------------------------------------------------------------
+
+
+@given(trees)
+def test_a_lazy_load_gives_the_same_tree(tmp_path_factory, tree):
+    """But for the memory, and that NumPy arrays cannot be written to."""
+    path = tmp_path_factory.mktemp("lazy") / "tree.zdx"
+    serialise(path, tree)
+    eager, lazy = deserialise(path), deserialise(path, lazy=True)
+    found = [x for x in differences(eager, lazy) if "the flags" not in x]
+    assert found == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "bool", "int8", "complex64"])
+def test_jax_shares_the_mapping(tmp_path, dtype):
+    """A JAX array lies in the mapped file; computing with it leaves the file alone."""
+    tree = [jnp.ones((64, 64), dtype), jnp.zeros(3, dtype)]
+    serialise(tmp_path / "m", tree)
+    before = (tmp_path / "m.eqx").read_bytes()
+    loaded = deserialise(tmp_path / "m", lazy=True)
+    with open("/proc/self/maps") as maps:
+        lines = [line for line in maps if line.rstrip().endswith("m.eqx")]
+    (low, high) = (int(text, 16) for text in lines[0].split()[0].split("-"))
+    for array in loaded:
+        assert low <= array.unsafe_buffer_pointer() < high
+    donated = jax.jit(lambda x: x + x, donate_argnums=0)(loaded[0])
+    assert differences(tree[0] + tree[0], donated) == []
+    assert (tmp_path / "m.eqx").read_bytes() == before
+
+
+def test_numpy_arrays_of_a_mapping_are_read_only(tmp_path):
+    """Writing into one is an error, and no change of the file."""
+    serialise(tmp_path / "m", np.arange(5))
+    loaded = deserialise(tmp_path / "m", lazy=True)
+    with pytest.raises(ValueError, match="read-only"):
+        loaded[0] = 7
+    assert deserialise(tmp_path / "m").tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_mapping_survives_what_becomes_of_the_file(tmp_path):
+    """A save over it, a removal: the arrays stay what they were."""
+    path = tmp_path / "m.zdx"
+    serialise(path, {"a": jnp.arange(100_000), "b": np.arange(100_000)})
+    loaded = deserialise(path, lazy=True)
+    serialise(path, {"a": jnp.zeros(100_000, int), "b": np.zeros(100_000, int)})
+    path.unlink()
+    path.with_suffix(".eqx").unlink()
+    for array in loaded.values():
+        assert array.tolist() == list(range(100_000))
+
+
+def test_a_lazy_load_reads_no_array(tmp_path):
+    """Damage of an array is not seen, and `verify` finds it; that of the end is."""
+    serialise(tmp_path / "m", {"a": np.arange(1000)})
+    companion = tmp_path / "m.eqx"
+    data = bytearray(companion.read_bytes())
+    data[500] ^= 1
+    companion.write_bytes(data)
+    assert len(deserialise(tmp_path / "m", lazy=True)["a"]) == 1000
+    assert len(zodiax_io.verify(tmp_path / "m")) == 1
+    data[-100] ^= 1
+    companion.write_bytes(data)
+    with pytest.raises(zodiax_io.CorruptFileError):
+        deserialise(tmp_path / "m", lazy=True)
+
+
+def test_a_lazy_part(tmp_path):
+    """`only`, `like` and `as_numpy` may be lazy, too."""
+    serialise(tmp_path / "m", {"a": jnp.arange(3), "b": jnp.ones(2)})
+    assert deserialise(tmp_path / "m", only="a", lazy=True).tolist() == [0, 1, 2]
+    like = {"a": jnp.zeros(3, int), "b": jnp.zeros(2)}
+    assert deserialise(tmp_path / "m", like=like, lazy=True)["b"].tolist() == [1, 1]
+    found = deserialise(tmp_path / "m", as_numpy=True, lazy=True)["a"]
+    assert type(found) is np.ndarray and not found.flags.writeable
+
+
+def test_what_cannot_be_lazy(tmp_path):
+    """A file object, and a load that looks at everything."""
+    serialise(tmp_path / "m", [1])
+    with pytest.raises(ArgumentError, match="takes a path"):
+        deserialise(io.BytesIO((tmp_path / "m.eqx").read_bytes()), lazy=True)
+    with pytest.raises(ArgumentError, match="looks at everything"):
+        deserialise(tmp_path / "m", lazy=True, damaged="skip")
+
+
+def test_a_file_that_cannot_be_mapped(tmp_path, monkeypatch):
+    """Some file systems map nothing: an error that says what to do."""
+    serialise(tmp_path / "m", jnp.ones(3))
+
+    def refuse(*_, **__):
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr(zodiax_io._commit.mmap, "mmap", refuse)
+    with pytest.raises(zodiax_io.ReadError, match="Load it without `lazy=True`"):
+        deserialise(tmp_path / "m", lazy=True)
+
+
+# NumPy --------------------------------------------------------------------------------
+
+
+@given(arrays)
+def test_arrays_as_numpy(array):
+    """The same values, shape and dtype, in memory of their own; keys stay keys."""
+    file = io.BytesIO()
+    serialise(file, [array])
+    file.seek(0)
+    (found,) = deserialise(file, as_numpy=True)
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        assert differences(array, found) == []
+        return
+    assert type(found) is np.ndarray
+    expected = array if type(array) is np.ndarray else np.array(array)
+    assert differences(expected, found) == []
+
+
+def test_numpy_needs_no_wide_jax(tmp_path):
+    """64-bit JAX arrays load as NumPy's where JAX is set to 32 bits."""
+    with jax.enable_x64(True):
+        serialise(tmp_path / "m", jnp.arange(2.0))
+    with pytest.raises(zodiax_io.SettingsError):
+        deserialise(tmp_path / "m")
+    assert deserialise(tmp_path / "m", as_numpy=True).dtype == np.float64
+
+
+# Devices ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["cpu", jax.devices("cpu")[0]])
+def test_a_device(tmp_path, device):
+    """All JAX arrays are committed to it, static ones and keys as well; no other."""
+    tree = {"a": jnp.ones(3), "k": jr.key(0), "n": np.ones(2), "w": jnp.asarray(1)}
+    serialise(tmp_path / "m", tree)
+    loaded = deserialise(tmp_path / "m", device=device)
+    assert [loaded[name].committed for name in "akw"] == [True] * 3
+    assert type(loaded["n"]) is np.ndarray
+    assert loaded["w"].weak_type
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "abacus"}, "no device 'abacus'"),
+        ({"device": 3}, "one of `jax.devices"),
+        ({"sharding": 3}, "not a `int`"),
+        ({"sharding": {"a": None}}, "without any"),
+        ({"device": "cpu", "as_numpy": True}, "`as_numpy` and `device`"),
+        ({"sharding": 3, "device": "cpu"}, "`device` and `sharding`"),
+    ],
+)
+def test_places_that_are_none(tmp_path, options, message):
+    """Said before anything is read."""
+    serialise(tmp_path / "m", {"a": jnp.ones(3)})
+    with pytest.raises(ArgumentError, match=message):
+        deserialise(tmp_path / "m", **options)
+
+
+def test_a_tree_of_shardings(tmp_path):
+    """Beside the model, or one for a subtree; elsewhere arrays are free."""
+    model = eqx.nn.MLP(2, 2, 4, 1, key=jr.key(0))
+    serialise(tmp_path / "m", {"model": model, "state": (jnp.ones(2), {"n": 3})})
+    where = SingleDeviceSharding(jax.devices("cpu")[0])
+    committed = {
+        "all": where,
+        "model": {"model": where},
+        "weights": {
+            "model": eqx.tree_at(
+                lambda m: [layer.weight for layer in m.layers],
+                jtu.tree_map(lambda _: None, model),
+                [where, where],
+                is_leaf=lambda x: x is None,
+            )
+        },
+        "state": {"model": None, "state": (where, None)},
+    }
+    found = {}
+    for name, sharding in committed.items():
+        loaded = deserialise(tmp_path / "m", sharding=sharding)
+        layer, state = loaded["model"].layers[0], loaded["state"][0]
+        found[name] = [a.committed for a in (layer.weight, layer.bias, state)]
+    assert found == {
+        "all": [True, True, True],
+        "model": [True, True, False],
+        "weights": [True, False, False],
+        "state": [False, False, True],
+    }
+    part = deserialise(tmp_path / "m", only="state", sharding=(where,))
+    assert part[0].committed
+    with pytest.raises(ArgumentError, match=r"model\['nowhere'\]`, where m.eqx has no"):
+        deserialise(tmp_path / "m", sharding={"nowhere": where})
+
+
+def test_a_sharding_that_an_array_cannot_have(tmp_path):
+    """The error says which array it is."""
+    serialise(tmp_path / "m", {"a": jnp.ones((4, 2)), "b": jnp.ones(())})
+    mesh = Mesh(np.array(jax.devices("cpu")[:1]), ("x",))
+    sharding = NamedSharding(mesh, PartitionSpec("x", None))
+    with pytest.raises(ArgumentError, match=r"array at `model\['b'\]` of shape \(\)"):
+        deserialise(tmp_path / "m", sharding=sharding)
+
+
+EIGHT = textwrap.dedent(
+    """
+    import sys, warnings
+    import jax, jax.numpy as jnp, numpy as np
+    import zodiax_io
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+
+    warnings.simplefilter("error")
+    step, path, *count = sys.argv[1:]
+    devices = jax.devices("cpu")
+    mesh = Mesh(np.array(devices).reshape(-1, 2 if len(devices) > 1 else 1), ("x", "y"))
+    values = np.arange(64, dtype=np.float32).reshape(8, 8)
+    specs = {
+        "rows": P("x"), "both": P("x", "y"), "columns": P(None, "y"), "copies": P(),
+    }
+    shardings = {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
+    if step == "save":
+        tree = {n: jax.device_put(values + i, s) for i, (n, s) in
+                enumerate(shardings.items())}
+        tree["half"] = jax.device_put(tree["both"].astype(jnp.bfloat16))
+        tree["keys"] = jax.device_put(
+            jax.random.split(jax.random.key(0), 8), NamedSharding(mesh, P("x")))
+        zodiax_io.serialise(path, tree)
+        tree["keys"] = jax.random.key_data(tree["keys"])
+        plain = {name: np.asarray(array) for name, array in tree.items()}
+        zodiax_io.serialise(path + ".plain", plain)
+        sys.exit()
+    plain = zodiax_io.deserialise(path + ".plain")
+    def same(loaded):
+        found = {**loaded, "keys": jax.random.key_data(loaded["keys"])}
+        for name, array in plain.items():
+            assert np.asarray(found[name]).tobytes() == array.tobytes(), name
+        return loaded
+    loaded = same(zodiax_io.deserialise(path))
+    assert all(a.devices() == {devices[0]} for a in loaded.values())
+    for lazy in (False, True):
+        loaded = same(zodiax_io.deserialise(path, sharding=shardings, lazy=lazy))
+        for name, sharding in shardings.items():
+            assert loaded[name].sharding == sharding
+    one = same(zodiax_io.deserialise(path, sharding=NamedSharding(mesh, P("x"))))
+    assert len(one["keys"].devices()) == len(one["rows"].devices()) == len(devices)
+    last = same(zodiax_io.deserialise(path, device=devices[-1]))
+    assert all(a.devices() == {devices[-1]} for a in last.values())
+    again = same(zodiax_io.deserialise(path, like=one))
+    assert again["keys"].sharding == one["keys"].sharding
+    zodiax_io.serialise(path + ".again", again)
+    same(zodiax_io.deserialise(path + ".again"))
+    """
+)
+
+
+def run_on(devices, *arguments):
+    """A process of so many devices."""
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", EIGHT, *map(str, arguments)],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("there", "here"), [(8, 1), (1, 8), (8, 2)])
+def test_from_some_devices_to_others(tmp_path, there, here):
+    """Eight devices, one, and back, without a word; the bytes are the same."""
+    run_on(there, "save", tmp_path / "model")
+    run_on(here, "load", tmp_path / "model")
+    if there == 1:
+        run_on(8, "save", tmp_path / "other")
+        mine, other = (
+            Checkpoint.apart((tmp_path / f"{name}.eqx").read_bytes()).records
+            for name in ("model", "other")
+        )
+        assert mine == other
+
+
+def test_saving_keeps_no_copy_on_the_host(tmp_path):
+    """What NumPy made of an array is not kept with it: a save is no leak."""
+    array = jnp.arange(6.0).reshape(2, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        serialise(tmp_path / "m", array)
+    assert getattr(array, "_npy_value", None) is None

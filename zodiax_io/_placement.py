@@ -1,0 +1,120 @@
+"""Where the arrays of JAX go: to the default device, where they are asked to, or no."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Sharding
+from numpy.typing import NDArray
+
+from ._compat import put
+from ._errors import ArgumentError, CorruptFileError, ReadError, shown
+from ._survey import Path, path_text
+
+
+class _Host:
+    """The type of `HOST`."""
+
+    def __repr__(self) -> str:
+        return "NumPy"
+
+
+# A device, a sharding, None for JAX's default device, or this: they stay NumPy's.
+HOST = _Host()
+Target = Any
+
+
+def is_target(obj: Any) -> bool:
+    """Whether this is a device or a sharding."""
+    return isinstance(obj, (jax.Device, Sharding))
+
+
+def target_of(as_numpy: bool, device: Any, sharding: Any) -> Target:
+    """What the arguments of a load ask for; a tree of shardings as it is.
+
+    Raises
+    ------
+    ArgumentError
+        If they contradict one another, or there is no such device.
+    """
+    given = {"as_numpy": as_numpy, "device": device, "sharding": sharding}
+    asked = [f"`{name}`" for name, value in given.items() if value not in (None, False)]
+    if len(asked) > 1:
+        raise ArgumentError(
+            f"{' and '.join(asked)} say different things about where arrays go. Give "
+            "one of them."
+        )
+    if as_numpy:
+        return HOST
+    if device is None:
+        return sharding
+    if isinstance(device, str):
+        try:
+            return jax.local_devices(backend=device)[0]
+        except RuntimeError as error:
+            raise ArgumentError(
+                f"JAX has no device {shown(repr(device))} here: {shown(error)}."
+            ) from None
+    if not isinstance(device, jax.Device):
+        raise ArgumentError(
+            "`device` is one of `jax.devices()`, or the name of a platform such as "
+            f'"cpu", not a `{type(device).__qualname__}`.'
+        )
+    return device
+
+
+def place(
+    arrays: Sequence[NDArray[Any]],
+    targets: Sequence[Target],
+    paths: Sequence[Path | str],
+    file: str,
+) -> list[Any]:
+    """Arrays where they belong, with one call for all that belong to one place.
+
+    Raises
+    ------
+    ArgumentError
+        If an array cannot be where it was asked to.
+    CorruptFileError
+        If JAX has no such arrays.
+    ReadError
+        If a device has no room for them.
+    """
+    groups: dict[int, list[int]] = {}
+    for i, target in enumerate(targets):
+        if target is not HOST:
+            groups.setdefault(id(target), []).append(i)
+    result: list[Any] = list(arrays)
+    for members in groups.values():
+        target = targets[members[0]]
+        try:
+            # Aligned memory is shared rather than copied.
+            placed = put([arrays[i] for i in members], target)
+        except Exception as error:  # JAX's own, among them that for a full device
+            if "RESOURCE_EXHAUSTED" in str(error):
+                raise ReadError(
+                    errno.ENOMEM, f"JAX has not enough memory to hold {file}: {error}"
+                ) from error
+            if target is None:
+                raise CorruptFileError(
+                    f"{file}: JAX cannot hold one of its arrays: {shown(error)}."
+                ) from error
+            first = next(i for i in members if not _fits(arrays[i], target))
+            raise ArgumentError(
+                f"{file}: the array at `{shown(path_text(paths[first]))}` of shape "
+                f"{arrays[first].shape} cannot be placed as asked: {shown(error, 400)}"
+            ) from error
+        for i, array in zip(members, placed, strict=True):
+            result[i] = array
+    return result
+
+
+def _fits(array: NDArray[Any], target: Target) -> bool:
+    try:
+        put([array], target)
+    except Exception:
+        return False
+    return True

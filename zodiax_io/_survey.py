@@ -1,0 +1,230 @@
+"""What a structure holds: paths, nodes, names and arrays, before any of it is built."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._errors import MAX_NAME, CorruptFileError, UnknownFormatError, shown
+from ._kinds import Kind, kind_named
+from ._trust import Use
+
+# JAX's own limit is some 990 levels, less what the caller's stack uses of it.
+MAX_DEPTH = 500
+# How many nodes may be met again within something shared: to JAX each counts anew.
+MAX_REPEATED = 1_000_000
+
+Node = dict[str, Any]
+# A path is built only when somebody asks: the path and the node of the parent with the
+# name or index of the child; a label instead of the node of a key; or the root.
+Path = tuple[Any, Any, Any]
+
+
+def path_text(path: Path | str) -> str:
+    """A path as the user writes it: ``model.layers[0].weight``."""
+    labels: list[str] = []
+    while not isinstance(path, str):
+        path, node, key = path
+        labels.append(f".keys[{key}]" if node is None else label_of(node, key))
+    return path + "".join(reversed(labels))
+
+
+def short_path(path: Path | str) -> str:
+    """A path to keep: of a deep tree with long keys, many would grow large."""
+    return shown(path_text(path), 512)
+
+
+_MAPPINGS = frozenset({"dict", "ordereddict", "mappingproxy"})
+
+
+def label_of(node: Node, key: str | int) -> str:
+    """What a child adds to the path of its parent."""
+    if isinstance(key, str):
+        return f"[{cut(key)!r}]" if node["kind"] in _MAPPINGS else f".{cut(key)}"
+    keys = node.get("keys")
+    if isinstance(keys, list) and key < len(keys):
+        return _key_label(keys[key], key)
+    return f"[{key}]"
+
+
+def cut(key: str) -> str:
+    """A key short enough for a path: of many long ones, messages would grow large."""
+    return key if len(key) <= MAX_NAME else key[: MAX_NAME - 1] + "…"
+
+
+def _key_label(key: Any, index: int) -> str:
+    if isinstance(key, dict) and key.get("kind") in ("str", "int", "float", "bool"):
+        value = key.get("value")
+        if type(value) in (str, int, float, bool):
+            return f"[{shown(repr(value))}]"
+    return f"[key {index}]"
+
+
+def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node]]:
+    """Every node with its path, parents first; knows the shape of nodes, and no kind.
+
+    Raises
+    ------
+    CorruptFileError
+        If something in the structure is not a node.
+    """
+    waiting: list[tuple[Path | str, Any, int]] = [(root, structure, 0)]
+    while waiting:
+        path, node, depth = waiting.pop()
+        if not isinstance(node, dict) or depth > MAX_DEPTH:
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` is not a node, or lies too deep."
+            )
+        yield path, node
+        children = node.get("node")
+        if node.get("node_type") != ("leaf" if children is None else "container"):
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` is neither a leaf nor a container."
+            )
+        if type(node.get("kind")) is not str:
+            raise CorruptFileError(f"`{shown(path_text(path))}` has no kind.")
+        below: list[tuple[Path | str, Any, int]] = []
+        keys = node.get("keys")
+        if "keys" in node and not isinstance(keys, list):
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` has keys that are no list."
+            )
+        if isinstance(keys, list):
+            below += [((path, None, i), key, depth + 1) for i, key in enumerate(keys)]
+        if isinstance(children, dict):
+            below += [((path, node, k), c, depth + 1) for k, c in children.items()]
+        elif isinstance(children, list):
+            below += [((path, node, i), c, depth + 1) for i, c in enumerate(children)]
+        elif children is not None:
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` holds children that are no tree."
+            )
+        waiting.extend(reversed(below))
+
+
+def children_of(node: Node) -> list[tuple[str | int, Any]]:
+    """The children of a node, by name or by index."""
+    children = node.get("node")
+    if isinstance(children, dict):
+        return list(children.items())
+    return list(enumerate(children)) if isinstance(children, list) else []
+
+
+@dataclass
+class Survey:
+    """What a structure needs before anything of it is built."""
+
+    uses: list[Use]
+    arrays: list[tuple[Path | str, Node]]
+    by_id: dict[int, Node]
+    placeholders: list[Path | str]
+    naming: list[Node] = field(default_factory=list[Node])  # those of the uses
+
+    def within(self, nodes: set[int]) -> Survey:
+        """What some of the nodes need."""
+        uses = [
+            (use, node)
+            for use, node in zip(self.uses, self.naming, strict=True)
+            if id(node) in nodes
+        ]
+        return Survey(
+            [use for use, _ in uses],
+            [(path, node) for path, node in self.arrays if id(node) in nodes],
+            self.by_id,
+            self.placeholders,
+            [node for _, node in uses],
+        )
+
+
+def survey(structure: Any, root: str = "model") -> Survey:
+    """Names, arrays and shared nodes of a structure; judged before anything is built.
+
+    Raises
+    ------
+    CorruptFileError, UnknownFormatError
+        If the structure is not one that `build_structure` can give.
+    """
+    found = Survey([], [], {}, [])
+    naming: list[tuple[Path | str, Node, Kind]] = []
+    binding: list[tuple[Node, Kind]] = []
+    for path, node in walk(structure, root):
+        name = node.get("kind")
+        if "id" in node:
+            if type(node["id"]) is not int or node["id"] in found.by_id:
+                raise CorruptFileError(
+                    f"`{shown(path_text(path))}` is numbered like another node."
+                )
+            found.by_id[node["id"]] = node
+        if name == "same":
+            continue
+        kind = kind_named(name)
+        if kind is None:
+            raise UnknownFormatError(
+                f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which "
+                "this release of zodiax_io does not know. Upgrade zodiax_io, or import "
+                "the package that registers the kind."
+            )
+        if (kind.refers_to is None) != ("type" not in node):
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` is of the kind `{kind.name}` but "
+                f"{'names' if 'type' in node else 'does not name'} a type."
+            )
+        if kind.refers_to is not None:
+            naming.append((path, node, kind))
+        if kind.binds:
+            binding.append((node, kind))
+        if kind.name in ("jax", "key", "numpy"):
+            found.arrays.append((path, node))
+        elif kind.name == "placeholder":
+            found.placeholders.append(path)
+    bound = _called(binding, found.by_id)
+    for path, node, kind in naming:
+        name = node["type"] if type(node["type"]) is str else "(no text)"
+        assert kind.refers_to is not None
+        text = functools.partial(path_text, path)
+        found.uses.append(Use(name, text, kind.refers_to, id(node) in bound))
+        found.naming.append(node)
+    return found
+
+
+def _child(node: Node, name: str) -> Any:
+    children = node.get("node")
+    return children.get(name) if isinstance(children, dict) else None
+
+
+def resolved(node: Any, by_id: Mapping[int, Node]) -> Any:
+    """A node, or the one that it refers to; None if that is not there."""
+    same = isinstance(node, dict) and node.get("kind") == "same"
+    value = node.get("value") if same else None
+    return by_id.get(value) if type(value) is int else node
+
+
+def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[int]:
+    """Which nodes are called with arguments of the file, below what wraps them."""
+    waiting: list[Any] = [
+        _child(node, called)
+        for node, kind in binding
+        for called in kind.calls
+        # Without arguments the file adds nothing to the function.
+        if any(
+            (resolved(_child(node, name), by_id) or {}).get("node")
+            for name in kind.binds
+        )
+    ]
+    seen: set[int] = set()
+    while waiting:
+        node = resolved(waiting.pop(), by_id)
+        if not isinstance(node, dict) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        kind = kind_named(node.get("kind"))
+        children = node.get("node")
+        if kind is not None and kind.calls:
+            waiting += [_child(node, name) for name in kind.calls]
+        elif isinstance(children, dict):  # a Module may call what it holds
+            waiting += children.values()
+        elif isinstance(children, list):
+            waiting += children
+    return seen
