@@ -73,9 +73,7 @@ def test_every_block_of_code_runs_and_prints_what_the_page_says(page, module):
             )
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in dir(zodiax_io) if not name.startswith("_")]
-)
+@pytest.mark.parametrize("name", zodiax_io.__all__)
 def test_the_examples_of_a_docstring_run(name, module):
     """The example in the docstring of a public name gives what it says."""
     obj = getattr(zodiax_io, name)
@@ -88,7 +86,8 @@ def test_the_examples_of_a_docstring_run(name, module):
 
 def test_every_public_function_has_an_example():
     """A function that a user calls shows how in its docstring."""
-    functions = [f for f in vars(zodiax_io).values() if inspect.isfunction(f)]
+    public = [getattr(zodiax_io, name) for name in zodiax_io.__all__]
+    functions = [f for f in public if inspect.isfunction(f)]
     assert [f.__name__ for f in functions if ">>> " not in (f.__doc__ or "")] == []
 
 

@@ -24,6 +24,7 @@ LAYERS = [
     {"_structure"},
     {"_alongside"},
     {"_serialise", "_inspect", "_integrity"},
+    {"_api"},
     {"__init__"},
     {"_cli"},
     {"__main__"},

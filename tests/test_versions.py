@@ -165,6 +165,35 @@ def test_editable_package_carries_the_commit_of_its_checkout(install, tmp_path):
     assert recorded([optax.l2_loss])["optax"] == "1.0 (commit 0123456789ab)"
 
 
+@pytest.mark.parametrize(
+    ("file", "module"),
+    [
+        ("flat_lab.py", "flat_lab"),
+        ("full_lab/__init__.py", "full_lab"),
+        ("space_lab/part.py", "space_lab.part"),
+    ],
+)
+def test_a_module_of_ones_own_is_found_by_its_folder(
+    install, tmp_path, monkeypatch, file, module
+):
+    """Its distribution may have another name; asking all that are installed is slow."""
+
+    def slow():
+        raise AssertionError("every installed package is looked through")
+
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", slow)
+    path = tmp_path / "src" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("def f(x):\n    return x\n")
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    function = importlib.import_module(module).f
+    assert set(recorded([function])) == ALWAYS
+    mine = Distribution("somebodys-lab", "3.0", editable(tmp_path))
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: iter([mine]))
+    install("somebodys-lab", "3.0", editable(tmp_path))
+    assert recorded([function])["somebodys-lab"] == "3.0"
+
+
 def test_editable_package_with_packed_references(install, tmp_path):
     """The commit is found where git keeps references packed."""
     git = tmp_path / ".git"

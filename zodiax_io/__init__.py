@@ -1,48 +1,39 @@
 """Keep whole JAX models: save a pytree with one call, load it back with another."""
 
-from ._backends import ArrayBackend as ArrayBackend
-from ._environment import Difference as Difference
-from ._errors import (
-    ArgumentError as ArgumentError,
-    ClassChangedError as ClassChangedError,
-    CorruptFileError as CorruptFileError,
-    DamagedWarning as DamagedWarning,
-    MissingFileError as MissingFileError,
-    MissingPackageError as MissingPackageError,
-    MixedPairWarning as MixedPairWarning,
-    NewerFormatError as NewerFormatError,
-    NotAFileError as NotAFileError,
-    PartialLoadWarning as PartialLoadWarning,
-    PlaceholderError as PlaceholderError,
-    PlaceholderWarning as PlaceholderWarning,
-    ReadError as ReadError,
-    SaveError as SaveError,
-    SerialisationError as SerialisationError,
-    SettingsError as SettingsError,
-    UnknownFormatError as UnknownFormatError,
-    UntrustedError as UntrustedError,
-    VersionMismatchError as VersionMismatchError,
-    VersionMismatchWarning as VersionMismatchWarning,
-    ZodiaxIOError as ZodiaxIOError,
-    ZodiaxIOWarning as ZodiaxIOWarning,
-)
-from ._inspect import names as names, untrusted as untrusted
-from ._integrity import Damage as Damage, repair as repair, verify as verify
-from ._kinds import (
-    Damaged as Damaged,
-    Placeholder as Placeholder,
-    register_kind as register_kind,
-)
-from ._names import register as register
-from ._serialise import (
-    deserialise as deserialise,
-    read_metadata as read_metadata,
-    serialise as serialise,
-)
-from ._structure import (
-    build_structure as build_structure,
-    load_structure as load_structure,
-)
-from ._trust import Verdict as Verdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._api import *  # noqa: F403
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """All that is public, when the first of it is used: an import costs nothing."""
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import gc
+    import importlib
+
+    # What is made here stays: a collection in the middle, which looks at all that JAX
+    # has made, would take longer than all the rest and find nothing.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        # As a statement, this would ask the package for `_api` first.
+        _api = importlib.import_module(f"{__name__}._api")
+    finally:
+        if collecting:
+            gc.enable()
+    here = globals()
+    here["__all__"] = _api.__all__
+    for public in _api.__all__:
+        here.setdefault(public, getattr(_api, public))
+    if name not in here:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return here[name]
+
+
+def __dir__() -> list[str]:
+    """What there is, also of what has not been used yet."""
+    return sorted({*globals(), *__getattr__("__all__")})

@@ -22,7 +22,7 @@ FLOAT0 = np.dtype(jax.dtypes.float0)
 _EXTENDED: dict[str, np.dtype[Any]] = {
     name: np.dtype(getattr(ml_dtypes, name))
     for name in dir(ml_dtypes)
-    if re.fullmatch(r"(u?int|float|bfloat)\d\w*", name)
+    if name.startswith(("int", "uint", "float", "bfloat"))
     and isinstance(getattr(ml_dtypes, name), type)
 }
 # bool, intN, uintN, floatN, complexN: named without byte order, in native order.
@@ -41,7 +41,7 @@ for _alias in ("longlong", "ulonglong"):
 # Plain dtypes are the same objects always, and kept by the table above.
 _BY_IDENTITY = {id(dtype): name for name, dtype in _BY_NAME.items()}
 
-_TYPESTR = re.compile(
+_TYPESTR = (
     r"[<>|=]([biufcSUV])(\d{1,9})|[<>|=]([Mm])8(\[([1-9]\d{0,8})?[A-Za-z]{1,7}\])?"
 )
 _MAX_ITEMSIZE = 2**31 - 1
@@ -87,7 +87,7 @@ def describe(dtype: np.dtype[Any]) -> str | dict[str, Any]:
         known = _BY_NAME.get(name)
         if known is not None and known == dtype and known.char == dtype.char:
             return name
-    if _TYPESTR.fullmatch(dtype.str) and np.dtype(dtype.str) == dtype:
+    if re.fullmatch(_TYPESTR, dtype.str) and np.dtype(dtype.str) == dtype:
         return dtype.str
     raise ValueError(f"dtype {dtype} has no name to come back by")
 
@@ -117,7 +117,7 @@ def _parse(plain: Any) -> np.dtype[Any]:
         known = _BY_NAME.get(plain)
         if known is not None:
             return known
-        match = _TYPESTR.fullmatch(plain)
+        match = re.fullmatch(_TYPESTR, plain)
         if match is None or int(match[2] or 8) > _MAX_ITEMSIZE // 4:
             raise ValueError(f"unknown dtype {plain!r:.80}")
         try:

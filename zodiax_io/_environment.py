@@ -10,7 +10,6 @@ import platform
 import re
 import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -109,9 +108,34 @@ def _distribution(package: str) -> str | None:
     except importlib.metadata.PackageNotFoundError:
         if package == "zodiax_io":
             return package
-        # The slow way, for packages such as `jax_cosmo` of `jax-cosmo`.
+        place = _place(package)
+        if place is not None and not _LIBRARIES & set(place.parts):
+            return _checkout_with(place)
+        # The slow way, for packages such as `PIL` of Pillow.
         found = importlib.metadata.packages_distributions().get(package)
         return found[0] if found else None
+
+
+_LIBRARIES = {"site-packages", "dist-packages"}
+
+
+def _place(package: str) -> pathlib.Path | None:
+    """The file or folder of a package that has been imported."""
+    module = sys.modules.get(package)
+    spec: Any = None if module is None else module.__dict__.get("__spec__")
+    if spec is None:
+        return None
+    places = [spec.origin] if spec.has_location else spec.submodule_search_locations
+    return pathlib.Path(next(iter(places))).resolve() if places else None
+
+
+def _checkout_with(file: pathlib.Path) -> str | None:
+    """The distribution that is installed from a folder which holds a file, if any."""
+    for distribution in importlib.metadata.distributions():
+        folder = _checkout(distribution)
+        if folder is not None and file.is_relative_to(folder.resolve()):
+            return distribution.metadata["Name"]
+    return None
 
 
 @functools.cache
@@ -128,20 +152,33 @@ def _version(distribution: str) -> str | None:
 
 def _commit(distribution: importlib.metadata.Distribution) -> str | None:
     """The git commit of a package that is installed from a checkout."""
-    text = distribution.read_text("direct_url.json")
-    if text is None:
-        return None
     try:
-        origin = json.loads(text)
-        vcs = origin.get("vcs_info")
+        vcs = _origin(distribution).get("vcs_info")
         if vcs is not None:
             return str(vcs["commit_id"])[:12]
-        url = urllib.parse.urlparse(origin["url"])
-        if url.scheme != "file" or not origin.get("dir_info", {}).get("editable"):
-            return None
-        return _head(pathlib.Path(urllib.request.url2pathname(url.path)))
+        folder = _checkout(distribution)
+        return None if folder is None else _head(folder)
     except (ValueError, KeyError, TypeError, OSError, AttributeError):
         return None
+
+
+def _origin(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
+    """Where a package was installed from, as installers write it down."""
+    return json.loads(distribution.read_text("direct_url.json") or "{}")
+
+
+def _checkout(distribution: importlib.metadata.Distribution) -> pathlib.Path | None:
+    """The folder of a package that is installed to be edited."""
+    try:
+        origin = _origin(distribution)
+        url = urllib.parse.urlparse(origin.get("url", ""))
+        if url.scheme != "file" or not origin.get("dir_info", {}).get("editable"):
+            return None
+    except (ValueError, TypeError, AttributeError, OSError):
+        return None
+    from urllib.request import url2pathname  # it brings all of HTTP along
+
+    return pathlib.Path(url2pathname(url.path))
 
 
 def _head(folder: pathlib.Path) -> str | None:

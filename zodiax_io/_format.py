@@ -35,7 +35,7 @@ _REQUIRED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Document:
     """What a structure file says.
 

@@ -244,7 +244,7 @@ def _rebuild(structure: Path, companion: Path, source: Source, state: _State) ->
     )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _State:
     """What has been found out about a checkpoint."""
 

@@ -79,7 +79,7 @@ Source = _commit.FileSource | _commit.BytesSource
 Opened = tuple[_format.Document, Any, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sources:
     """The open companion of a checkpoint, which decides, and the file beside it.
 

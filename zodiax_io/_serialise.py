@@ -372,7 +372,7 @@ def read_metadata(
         return _load(document, reader, judge, name, "metadata")[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reading:
     """How arrays are read, and which.
 

@@ -55,7 +55,7 @@ _FRAMES = 12 * MAX_DEPTH
 # Taking apart -------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Encoded:
     """A tree taken apart: plain data, and the arrays in the order of their records."""
 
@@ -66,7 +66,7 @@ class Encoded:
     depth: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Met:
     obj: Any  # kept alive, so that its identity stays its own
     node: Node | None = None

@@ -112,7 +112,7 @@ def children_of(node: Node) -> list[tuple[str | int, Any]]:
     return list(enumerate(children)) if isinstance(children, list) else []
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Survey:
     """What a structure needs before anything of it is built."""
 

@@ -12,7 +12,6 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +84,7 @@ class EqxBackend:
                 places.append((offset, len(headers[-1]) + record.nbytes))
                 offset += places[-1][1]
             if len(headers) == 1:
-                checks = [_write_large(out, headers[0], members[0], tick, pool)]
+                checks = [_write_large(out, headers[0], members[0], tick, hasher)]
             else:
                 lengths = [length for _, length in places]
                 checks = _write_joined(out, headers, members, lengths)
@@ -96,7 +95,7 @@ class EqxBackend:
                 index.append([*place, check, dtype, shape, record.fortran])
 
         try:
-            with ThreadPoolExecutor(1) as pool:
+            with _Hasher() as hasher:
                 groups = _gathered(records)
                 eqx.tree_serialise_leaves(file, groups, filter_spec=write_group)
         except RuntimeError as error:  # Equinox tells the path of a leaf around it
@@ -161,7 +160,7 @@ class EqxBackend:
         return reader.ends_like(expected, offset)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Group:
     """Neighbouring records that are written at once; to Equinox, a leaf."""
 
@@ -205,18 +204,18 @@ def _write_joined(
 
 
 def _write_large(
-    out: Sink, header: bytes, record: Record, tick: Tick, pool: ThreadPoolExecutor
+    out: Sink, header: bytes, record: Record, tick: Tick, hasher: _Hasher
 ) -> int:
     """Write a record piece by piece; its checksum."""
     out.write(header)
     data = memoryview(record.buffer() if record.nbytes else b"").cast("B")
     if record.is_fixed and len(data) >= _WORTH_HASHING:
-        digest = pool.submit(_digest, header, data)
+        digest = hasher.begin(header, data)
         for start in range(0, len(data), _WORTH_THREADS):
             piece = data[start : start + _WORTH_THREADS]
             out.write(piece)
             tick(len(piece))
-        return digest.result()
+        return digest()
     check = xxhash.xxh3_64(header)
     for start in range(0, len(data), _PIECE):
         piece = data[start : start + _PIECE]
@@ -228,6 +227,32 @@ def _write_large(
         out.write(piece)
         tick(len(piece))
     return check.intdigest()
+
+
+class _Hasher:
+    """A thread that hashes what another one writes."""
+
+    def __init__(self) -> None:
+        self._pool: Any = None
+
+    def __enter__(self) -> _Hasher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def begin(self, header: bytes, data: memoryview) -> Callable[[], int]:
+        """Begin to hash a record; what to call for its checksum."""
+        if self._pool is None:
+            self._pool = _threads(1)
+        return self._pool.submit(_digest, header, data).result
+
+
+def _threads(count: int) -> Any:
+    from concurrent.futures import ThreadPoolExecutor  # small files need none
+
+    return ThreadPoolExecutor(count)
 
 
 def _digest(header: bytes, data: memoryview) -> int:
@@ -318,8 +343,7 @@ class EqxReader:
         with ExitStack() as stack:
             run = map
             if sum(len(view) for view, _ in pieces) >= _WORTH_THREADS:
-                pool = ThreadPoolExecutor(_THREADS)
-                run = stack.enter_context(pool).map
+                run = stack.enter_context(_threads(_THREADS)).map
             # While threads read on, this one compares what has come.
             outcomes = run(self._outcome, pieces)
             for stretch in stretches:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from .._trust import Role
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Parts:
     """An object taken apart: what `encode` returns, and what `decode` gets back.
 

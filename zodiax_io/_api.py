@@ -1,0 +1,88 @@
+"""All that users call, which `zodiax_io` fetches when the first of it is used."""
+
+from ._backends import ArrayBackend
+from ._environment import Difference
+from ._errors import (
+    ArgumentError,
+    ClassChangedError,
+    CorruptFileError,
+    DamagedWarning,
+    MissingFileError,
+    MissingPackageError,
+    MixedPairWarning,
+    NewerFormatError,
+    NotAFileError,
+    PartialLoadWarning,
+    PlaceholderError,
+    PlaceholderWarning,
+    ReadError,
+    SaveError,
+    SerialisationError,
+    SettingsError,
+    UnknownFormatError,
+    UntrustedError,
+    VersionMismatchError,
+    VersionMismatchWarning,
+    ZodiaxIOError,
+    ZodiaxIOWarning,
+)
+from ._inspect import names, untrusted
+from ._integrity import Damage, repair, verify
+from ._kinds import (
+    Damaged,
+    Placeholder,
+    register_kind,
+)
+from ._names import register
+from ._serialise import (
+    deserialise,
+    read_metadata,
+    serialise,
+)
+from ._structure import (
+    build_structure,
+    load_structure,
+)
+from ._trust import Verdict
+
+__all__ = [
+    "ArgumentError",
+    "ArrayBackend",
+    "ClassChangedError",
+    "CorruptFileError",
+    "Damage",
+    "Damaged",
+    "DamagedWarning",
+    "Difference",
+    "MissingFileError",
+    "MissingPackageError",
+    "MixedPairWarning",
+    "NewerFormatError",
+    "NotAFileError",
+    "PartialLoadWarning",
+    "Placeholder",
+    "PlaceholderError",
+    "PlaceholderWarning",
+    "ReadError",
+    "SaveError",
+    "SerialisationError",
+    "SettingsError",
+    "UnknownFormatError",
+    "UntrustedError",
+    "Verdict",
+    "VersionMismatchError",
+    "VersionMismatchWarning",
+    "ZodiaxIOError",
+    "ZodiaxIOWarning",
+    "build_structure",
+    "deserialise",
+    "load_structure",
+    "names",
+    "read_metadata",
+    "register",
+    "register_kind",
+    "repair",
+    "serialise",
+    "untrusted",
+    "verify",
+]
