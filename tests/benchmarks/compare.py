@@ -50,7 +50,9 @@ import jax, equinox
 middle = time.perf_counter()
 {}
 end = time.perf_counter()
-print(middle - start, end - middle)
+{}
+used = time.perf_counter()
+print(middle - start, end - middle, used - end)
 """
 
 
@@ -114,14 +116,17 @@ def _measured(options: argparse.Namespace, peer: str, workload: str) -> dict[str
 def _import_times(chance: random.Random) -> dict[str, float]:
     """Seconds that imports take: of JAX and Equinox alone, and of us after them."""
     times: dict[str, float] = {}
-    programs = [("alone", "pass"), ("with", "import zodiax_io")]
-    for name, program in chance.sample(programs, 2):
-        ended = _python("-c", _IMPORT.format(program), seconds=600)
+    programs = {
+        "alone": ("pass", "pass"),
+        "with": ("import zodiax_io", "zodiax_io.serialise"),
+    }
+    for name, program in chance.sample(list(programs.items()), 2):
+        ended = _python("-c", _IMPORT.format(*program), seconds=600)
         ended.check_returncode()
-        before, after = map(float, ended.stdout.split())
+        before, after, used = map(float, ended.stdout.split())
         times[name] = before + after
         if name == "with":
-            times["zodiax_io"] = after
+            times["zodiax_io"], times["used"] = after, used
     return times
 
 
@@ -296,6 +301,7 @@ def _imports(times: list[dict[str, float]]) -> Iterator[str]:
         "alone": "`import jax, equinox`",
         "with": "`import jax, equinox, zodiax_io`",
         "zodiax_io": "`import zodiax_io` after the others",
+        "used": "the first use of it, `zodiax_io.serialise`, after that",
     }
     for name, label in labels.items():
         found = [run[name] * 1e3 for run in times]
