@@ -170,6 +170,12 @@ def test_a_device(tmp_path, device):
         ({"sharding": {"a": None}}, "without any"),
         ({"device": "cpu", "as_numpy": True}, "`as_numpy` and `device`"),
         ({"sharding": 3, "device": "cpu"}, "`device` and `sharding`"),
+        ({"sharding": jnp.ones(3)}, "without any"),
+        ({"device": np.ones(3)}, "one of `jax.devices"),
+        ({"device": ""}, "one of `jax.devices"),
+        ({"lazy": "no"}, "`lazy` is True or False"),
+        ({"as_numpy": 1}, "`as_numpy` is True or False"),
+        ({"verify": None}, "`verify` is True or False"),
     ],
 )
 def test_places_that_are_none(tmp_path, options, message):
@@ -212,6 +218,41 @@ def test_a_tree_of_shardings(tmp_path):
     assert part[0].committed
     with pytest.raises(ArgumentError, match=r"model\['nowhere'\]`, where m.eqx has no"):
         deserialise(tmp_path / "m", sharding={"nowhere": where})
+
+
+def test_a_shared_array_has_one_sharding(tmp_path):
+    """One array cannot be at two places; twice the same is well."""
+    shared = jnp.ones(4)
+    serialise(tmp_path / "m", {"a": shared, "b": shared})
+    device = jax.devices("cpu")[0]
+    one, same = SingleDeviceSharding(device), SingleDeviceSharding(device)
+    mesh = Mesh(np.array([device]), ("x",))
+    other = NamedSharding(mesh, PartitionSpec("x"))
+    loaded = deserialise(tmp_path / "m", sharding={"a": one, "b": same})
+    assert loaded["a"] is loaded["b"]
+    with pytest.raises(ArgumentError, match="another place than"):
+        deserialise(tmp_path / "m", sharding={"a": one, "b": other})
+
+
+def test_a_dictionary_stands_for_an_object(tmp_path):
+    """A sharding for one field of a Module needs no Module of shardings."""
+    serialise(tmp_path / "m", {"net": eqx.nn.Linear(2, 2, key=jr.key(0))})
+    where = SingleDeviceSharding(jax.devices("cpu")[0])
+    net = deserialise(tmp_path / "m", sharding={"net": {"weight": where}})["net"]
+    assert net.weight.committed and not net.bias.committed
+
+
+def test_random_keys_are_placed_by_their_own_shape(tmp_path):
+    """Not by that of their data, which has one dimension more."""
+    serialise(tmp_path / "m", jr.split(jr.key(0), 4))
+    mesh = Mesh(np.array(jax.devices("cpu")[:1]).reshape(1, 1), ("x", "y"))
+    good = NamedSharding(mesh, PartitionSpec("x"))
+    assert deserialise(tmp_path / "m", sharding=good).sharding == good
+    like = jax.ShapeDtypeStruct((4,), jr.key(0).dtype, sharding=good)
+    assert deserialise(tmp_path / "m", like=like).sharding == good
+    wrong = NamedSharding(mesh, PartitionSpec("x", "y"))
+    with pytest.raises(ArgumentError, match=r"random keys at `model` of shape \(4,\)"):
+        deserialise(tmp_path / "m", sharding=wrong)
 
 
 def test_a_sharding_that_an_array_cannot_have(tmp_path):

@@ -4,6 +4,8 @@ import importlib.metadata
 import io
 import json
 import platform
+import sys
+import types
 
 import equinox as eqx
 import jax
@@ -192,6 +194,24 @@ def test_a_module_of_ones_own_is_found_by_its_folder(
     monkeypatch.setattr(importlib.metadata, "distributions", lambda: iter([mine]))
     install("somebodys-lab", "3.0", editable(tmp_path))
     assert recorded([function])["somebodys-lab"] == "3.0"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [None, "text", types.SimpleNamespace(), types.SimpleNamespace(has_location=True)]
+    + [types.SimpleNamespace(has_location=True, origin=o) for o in (None, 5, "\0")],
+)
+def test_modules_that_are_none(monkeypatch, fresh, spec):
+    """What stands in for a module may say anything of itself."""
+    module = types.ModuleType("made_by_hand")
+    module.__spec__ = spec
+    exec("def f(x):\n    return x", module.__dict__)  # noqa: S102
+    monkeypatch.setitem(sys.modules, "made_by_hand", module)
+    assert set(recorded([module.f])) == ALWAYS
+    main = types.ModuleType("__main__")
+    main.__spec__, main.__file__ = spec, 5
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert _environment.script() == {}
 
 
 def test_editable_package_with_packed_references(install, tmp_path):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,32 +12,41 @@ import jax.random as jr
 import jax.tree_util as jtu
 import msgpack
 import numpy as np
+from jax.core import Tracer
 
-from ._errors import ArgumentError, PartialLoadWarning, shown, warn
-from ._kinds import Parts, kind_named, outline
+from . import _dtypes
+from ._errors import (
+    ArgumentError,
+    CorruptFileError,
+    PartialLoadWarning,
+    ZodiaxIOError,
+    shown,
+    warn,
+)
+from ._kinds import Damaged, Parts, kind_named, outline
 from ._placement import HOST, Target, is_target, place
-from ._structure import Located, Probe, locate, logical
+from ._structure import Located, Probe, locate
 from ._survey import (
-    MAX_DEPTH,
-    MAX_REPEATED,
     Node,
     Path,
+    Repeats,
     Survey,
     children_of,
     label_of,
     path_text,
     resolved,
+    steps_of,
 )
 
 ARRAYS = ("jax", "key", "numpy")
 _NUMBERS = (bool, int, float, complex)
 _MAX_LINES = 20
+_MAX_COUNTED = 500  # nodes below one that is not loaded
 
-
-class _Pair(NamedTuple):
-    path: Path | str
-    ours: Node | None  # that of the file
-    theirs: Node | None
+# Called with a path, and with what the file and the tree have there; tells whether to
+# go on below it.
+_Visit = Callable[[Path | str, Node | None, Node | None], bool]
+_Waiting = tuple[Path | str, Node | None, Node | None, int]
 
 
 def _alongside(
@@ -44,69 +54,130 @@ def _alongside(
     by_id: Mapping[int, Node],
     theirs: Located,
     root: Path | str,
-) -> Iterator[_Pair]:
-    """The nodes of two trees that are at one path; parents first."""
-    waiting: list[tuple[_Pair, int]] = [(_Pair(root, ours, theirs.structure), 0)]
-    met = 0
+    visit: _Visit,
+) -> None:
+    """Visit what two trees have at each path; parents first."""
+    repeats = Repeats("The trees share too much to be compared.")
+    waiting: list[_Waiting] = [(root, ours, theirs.structure, 0)]
     while waiting:
-        (path, one, two), depth = waiting.pop()
+        path, one, two, depth = waiting.pop()
         one = None if one is None else resolved(one, by_id)
         two = None if two is None else resolved(two, theirs.by_id)
-        met += 1
-        if depth > MAX_DEPTH or met > MAX_REPEATED:
-            raise ArgumentError("The trees share too much to be compared.")
-        yield _Pair(path, one, two)
+        if (one is None and two is None) or not visit(path, one, two):
+            continue
         below = {} if one is None else _labelled(one, by_id)
         others = {} if two is None else _labelled(two, theirs.by_id)
-        pairs: list[tuple[_Pair, int]] = []
+        found: list[_Waiting] = []
         for label in [*below, *(label for label in others if label not in below)]:
-            key, child = below.get(label, (None, None))
-            their_key, other = others.get(label, (None, None))
+            parent, key, child = below.get(label, (None, None, None))
+            their_parent, their_key, other = others.get(label, (None, None, None))
+            here: Path = (path, parent, key)
             if child is None:
-                here: Path = (path, two, their_key)
-            else:
-                here = (path, one, key)
-            pairs.append((_Pair(here, child, other), depth + 1))
-        waiting.extend(reversed(pairs))
+                here = (path, their_parent, their_key)
+            found.append((here, child, other, depth + 1))
+        repeats.note([child for _, _, child in below.values()], by_id, depth)
+        waiting.extend(reversed(found))
+
+
+_Label = str | int | tuple[bytes, int]
 
 
 def _labelled(
     node: Node, by_id: Mapping[int, Node]
-) -> dict[str | bytes, tuple[Any, Node]]:
-    """The children of a node by what tells them apart: a name, an index, or a key."""
+) -> dict[_Label, tuple[Node, Any, Node]]:
+    """The children of a node by what tells them apart: a name, an index, or a key.
+
+    A field and the key of a mapping are alike: a dictionary may stand for an object.
+    """
     children = children_of(node)
     keys = node.get("keys")
-    if not isinstance(keys, list):
-        return {label_of(node, key): (key, child) for key, child in children}
-    # Keys that are no text may stand in another order in each tree.
-    known: dict[int, bytes] = {}
-    labels = [_digest(key, by_id, known) for key in keys]
-    return dict(zip(labels, children, strict=False))
+    result: dict[_Label, tuple[Node, Any, Node]] = {}
+    if isinstance(keys, list):
+        # Keys that are no text may stand in another order in each tree.
+        known: dict[int, bytes] = {}
+        for key, (index, child) in zip(keys, children, strict=False):
+            digest = _digest(key, by_id, known, 0)
+            count = 0
+            while (digest, count) in result:  # such as NaN, which is never the same
+                count += 1
+            result[digest, count] = node, index, child
+        return result
+    for key, child in children:
+        if label_of(node, key):
+            result[key] = node, key, child
+        else:  # what the user does not see as a step
+            inner = resolved(child, by_id)
+            result |= {} if inner is None else _labelled(inner, by_id)
+    return result
 
 
-def _digest(node: Any, by_id: Mapping[int, Node], known: dict[int, bytes]) -> bytes:
+_MAX_KEY_DEPTH = 50
+
+
+def _digest(
+    node: Any, by_id: Mapping[int, Node], known: dict[int, bytes], depth: int
+) -> bytes:
     """The same for keys that are the same; parts that a key shares are seen once."""
     node = resolved(node, by_id)
     if node is None:
         return b""
+    if depth > _MAX_KEY_DEPTH:
+        raise ArgumentError("A key is nested too deep for its place to be compared.")
     if id(node) not in known:
         known[id(node)] = b""  # a file may say that a key contains itself
-        text = hashlib.blake2b(_plain(node))
+        text = hashlib.blake2b(_plain(node, None))
         for key in node.get("keys", ()):
-            text.update(_digest(key, by_id, known))
+            text.update(_digest(key, by_id, known, depth + 1))
         for name, child in children_of(node):
-            text.update(repr(name).encode() + _digest(child, by_id, known))
+            text.update(repr(name).encode())
+            text.update(_digest(child, by_id, known, depth + 1))
         known[id(node)] = text.digest()
     return known[id(node)]
 
 
-def _marked(
-    tree: Any, is_wanted: Callable[[Any], bool], is_leaf: Callable[[Any], bool] | None
-) -> tuple[list[Any], Any, Located]:
+def _below(node: Node, by_id: Mapping[int, Node]) -> Iterator[Node]:
+    """A node and all below it, each once."""
+    seen: set[int] = set()
+    waiting: list[Any] = [node]
+    while waiting:
+        node = resolved(waiting.pop(), by_id)
+        if node is not None and id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting += [child for _, child in children_of(node)]
+
+
+class _Marked(NamedTuple):
     """The leaves of a tree, and its structure with probes for the wanted ones."""
-    leaves, treedef = jtu.tree_flatten(tree, is_leaf)
-    probed = [Probe(i) if is_wanted(x) else x for i, x in enumerate(leaves)]
-    return leaves, treedef, locate(jtu.tree_unflatten(treedef, probed))
+
+    leaves: list[Any]
+    treedef: Any
+    located: Located
+
+
+def _marked(
+    name: str,
+    tree: Any,
+    is_wanted: Callable[[Any], bool],
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> _Marked:
+    try:
+        leaves, treedef = jtu.tree_flatten(tree, is_leaf)
+        probed = [Probe(i) if is_wanted(x) else x for i, x in enumerate(leaves)]
+        try:
+            marked = jtu.tree_unflatten(treedef, probed)
+        except Exception:  # a class that converts what it gets
+            wanted = {id(x): i for i, x in enumerate(leaves) if is_wanted(x)}
+            if len(wanted) < sum(map(is_wanted, leaves)):
+                raise
+            return _Marked(leaves, treedef, locate(tree, wanted))
+        return _Marked(leaves, treedef, locate(marked, {}))
+    except ZodiaxIOError:
+        raise
+    except Exception as error:  # the code of the user's classes
+        raise ArgumentError(
+            f"`{name}` cannot be taken apart: {type(error).__name__}: {error}"
+        ) from error
 
 
 # Shardings ----------------------------------------------------------------------------
@@ -120,43 +191,41 @@ def targets(
     Raises
     ------
     ArgumentError
-        If a sharding is where no array is.
+        If a sharding is where no array is, or an array is given two.
     """
-    try:
-        leaves, _, theirs = _marked(tree, is_target, is_target)
-    except Exception as error:  # the code of the user's classes
-        raise ArgumentError(
-            f"`sharding` cannot be taken apart: {type(error).__name__}: {error}"
-        ) from error
+    leaves, _, theirs = _marked("sharding", tree, is_target, is_target)
     if not any(map(is_target, leaves)):
         raise ArgumentError(
             "`sharding` is a `jax.sharding.Sharding`, or a tree of them beside the "
             f"model, not a `{type(tree).__qualname__}` without any."
         )
     result: dict[int, Target] = {}
-    for path, ours, node in _alongside(structure, found.by_id, theirs, root):
+
+    def visit(path: Path | str, ours: Node | None, node: Node | None) -> bool:
         if node is None or node["kind"] != "probe":
-            continue
+            return node is not None
         target = leaves[node["value"]]
-        records = [] if ours is None else _records_below(ours, found)
+        records = [] if ours is None else _records_below(ours, found.by_id)
+        where = shown(path_text(path), 400)
         if not records:
             raise ArgumentError(
-                f"`sharding` has one at `{shown(path_text(path))}`, where {file} has "
-                "no array."
+                f"`sharding` has one at `{where}`, where {file} has no JAX array."
             )
-        result.update(dict.fromkeys(records, target))
+        for record in records:
+            if result.setdefault(record, target) != target:
+                raise ArgumentError(
+                    f"`sharding` gives an array at `{where}` another place than "
+                    "elsewhere, where the model shares it. Give it one."
+                )
+        return False
+
+    _alongside(structure, found.by_id, theirs, root, visit)
     return result
 
 
-def _records_below(node: Node, found: Survey) -> list[int]:
-    pairs = _alongside(node, found.by_id, Located({"kind": "none"}, {}, {}), "")
-    return [
-        ours["record"]
-        for _, ours, _ in pairs
-        if ours is not None
-        and ours["kind"] in ("jax", "key")
-        and type(ours.get("record")) is int
-    ]
+def _records_below(node: Node, by_id: Mapping[int, Node]) -> list[int]:
+    found = [n for n in _below(node, by_id) if n["kind"] in ("jax", "key")]
+    return [n["record"] for n in found if type(n.get("record")) is int]
 
 
 # Loading into a tree ------------------------------------------------------------------
@@ -173,7 +242,18 @@ class Match(NamedTuple):
 class Likeness:
     """What of a file goes into a tree that is there already.
 
-    Of some nodes only, if they are given; of the others nothing is reported.
+    Parameters
+    ----------
+    like : pytree
+        The tree.
+    structure : dict
+        The structure of the file, whose paths begin with `root`.
+    found : Survey
+        What is in it.
+    chosen : sequence of Path and Node, or None
+        The places of the file that are wanted; of others nothing is reported.
+    script : str or None
+        What the script that wrote the file is called when it is imported.
 
     Attributes
     ----------
@@ -189,120 +269,172 @@ class Likeness:
         structure: Node,
         root: str,
         found: Survey,
-        nodes: set[int] | None,
+        chosen: Sequence[tuple[Path | str, Node]] | None,
+        script: str | None,
+        file: str,
     ) -> None:
-        try:
-            marked = _marked(like, _is_filled, None)
-        except Exception as error:  # the code of the user's classes
-            raise ArgumentError(
-                f"`like` cannot be taken apart: {type(error).__name__}: {error}"
-            ) from error
+        marked = _marked("like", like, _is_filled)
         self._leaves, self._treedef, self._theirs = marked
+        if any(isinstance(leaf, Tracer) for leaf in self._leaves):
+            raise ArgumentError(
+                "`like` holds tracers, which have no values yet. Load outside of "
+                "`jax.jit`, `jax.grad` and `jax.vmap`."
+            )
         self.matches: list[Match] = []
         self.statics: list[tuple[Path | str, Node, Any]] = []
         self._values: dict[int, Any] = {}
         self._unread: list[str] = []
         self._kept: list[str] = []
         self._differ: list[str] = []
-        for path, ours, node in _alongside(structure, found.by_id, self._theirs, root):
-            if nodes is None or (ours is not None and id(ours) in nodes):
-                self._compare(path, ours, node)
+        self._by_id, self._script, self._file = found.by_id, script, file
+        self._chosen: dict[int, set[Any]] | None = None
+        if chosen is not None:
+            self._chosen = {}
+            for path, node in chosen:
+                self._chosen.setdefault(id(node), set()).add(steps_of(path))
+        self._sizes: dict[int, str] = {}
+        self._within: dict[int, Any] = {}  # paths below a chosen one, kept alive
+        _alongside(structure, found.by_id, self._theirs, root, self._visit)
+
+    def _visit(self, path: Path | str, ours: Node | None, theirs: Node | None) -> bool:
+        if self._chosen is not None:
+            inside = not isinstance(path, str) and id(path[0]) in self._within
+            if not inside and id(ours) in self._chosen:
+                inside = steps_of(path) in self._chosen[id(ours)]
+            if not inside:
+                return ours is not None and theirs is not None
+            self._within[id(path)] = path
+        try:
+            return self._compare(path, ours, theirs)
+        except ZodiaxIOError:
+            raise
+        except Exception as error:  # whatever a damaged node leads to
+            raise CorruptFileError(
+                f"{self._file}: `{shown(path_text(path))}` is not described as it "
+                f"should be: {shown(error)}."
+            ) from error
 
     def _compare(
         self, path: Path | str, ours: Node | None, theirs: Node | None
-    ) -> None:
-        where = f"`{shown(path_text(path), 400)}`"
-        if theirs is not None and theirs["kind"] == "probe":
-            index = theirs["value"]
+    ) -> bool:
+        """Note what becomes of a place; whether to look at what is below it."""
+        if theirs is None:
+            assert ours is not None
+            size = self._size(ours, self._by_id)
+            self._note(self._unread, path, f"`like` has nothing there{size}")
+            return False
+        if theirs["kind"] == "probe":
             reason = "the file has nothing there"
             if ours is not None:
-                reason = self._take(path, ours, index)
+                reason = self._take(path, ours, theirs["value"])
             if reason:
-                self._kept.append(f"{where}: {reason}")
-        elif ours is not None and ours["kind"] in ARRAYS:
-            if theirs is None or theirs["kind"] not in ARRAYS:
-                self._unread.append(f"{where}: `like` has no array there")
-            elif _described(ours) != _described(theirs):
-                self._differ.append(f"{where}: an array of another shape or dtype")
-            else:
-                source = self._theirs.sources[id(theirs)]
-                self.statics.append((path, ours, source))
-        elif ours is not None and theirs is not None:
-            one, two = _plain(ours), _plain(theirs)
-            if one != two and ours["kind"] != "placeholder":
-                self._differ.append(f"{where}: {_told(ours)}, not {_told(theirs)}")
+                self._note(self._kept, path, reason)
+            return False
+        if ours is None:
+            size = self._size(theirs, self._theirs.by_id)
+            self._note(self._kept, path, f"the file has nothing there{size}")
+            return False
+        if ours["kind"] in ARRAYS and theirs["kind"] not in ARRAYS:
+            told = _told(theirs)
+            self._note(self._unread, path, f"an array; `like` has {told} there")
+            return False
+        if ours["kind"] in ARRAYS and _described(ours) == _described(theirs):
+            self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
+        elif _plain(ours, self._script) != _plain(theirs, None):
+            self._note(self._differ, path, f"{_told(ours)}, not {_told(theirs)}")
+        return True
+
+    def _size(self, node: Node, by_id: Mapping[int, Node]) -> str:
+        if id(node) not in self._sizes:
+            self._sizes[id(node)] = _size(node, by_id)
+        return self._sizes[id(node)]
+
+    def _note(self, notes: list[str], path: Path | str, text: str) -> None:
+        notes.append(f"`{shown(path_text(path), 400)}`: {text}")
 
     def _take(self, path: Path | str, ours: Node, index: int) -> str:
         """Note what takes the place of a leaf; or why nothing does."""
         leaf = self._leaves[index]
+        is_array = hasattr(leaf, "shape")
+        own = "an array" if is_array else f"a `{type(leaf).__name__}`"
         if ours["kind"] in ARRAYS:
-            if not hasattr(leaf, "shape"):
-                return f"the file has an array there, not a {type(leaf).__name__}"
+            if not is_array:
+                return f"the file has an array there, `like` has {own}"
             shape, dtype = _outline(ours)
-            if tuple(leaf.shape) != shape:
-                return f"the shape is {list(shape)} in the file, not {list(leaf.shape)}"
             if leaf.dtype != dtype:
                 return f"the dtype is {dtype} in the file, not {leaf.dtype}"
+            if tuple(leaf.shape) != shape:
+                return f"the shape is {list(shape)} in the file, not {list(leaf.shape)}"
+            if not _is_host(leaf) and not _dtypes.is_of_jax(ours["dtype"]):
+                return f"JAX has no arrays of the dtype {dtype}, which the file has"
+            if type(ours.get("record")) is not int:
+                raise ValueError("it has no record of its own")
             self.matches.append(Match(path, ours, index))
             return ""
+        different = f"the file has {_told(ours)} there, `like` has {own}"
         kind = kind_named(ours["kind"])
         if kind is None or kind.refers_to is not None or "node" in ours:
-            return f"the file has {_told(ours)} there"
+            return different
         value = kind.decode(Parts(value=ours.get("value"), extra=ours))
         if type(value) is not type(leaf):
-            return f"the file has {_told(ours)} there"
+            return different
         self._values[index] = value
         return ""
 
     def target_of(self, match: Match, asked: Target | dict[int, Target]) -> Target:
         """Where the array of a match goes: as asked, or as the leaf is."""
+        leaf = self._leaves[match.leaf]
+        if _is_host(leaf):
+            return HOST
         if type(asked) is dict:
             asked = asked.get(match.node["record"])
         if asked is not None:
             return None if asked is HOST and match.node["kind"] == "key" else asked
-        leaf = self._leaves[match.leaf]
-        if isinstance(leaf, (np.ndarray, np.generic)):
-            return HOST
         if isinstance(leaf, jax.Array):
             return leaf.sharding if leaf.committed else None
         return leaf.sharding
 
-    def filled(self, raw: Mapping[int, Any], targets: list[Target], file: str) -> Any:
+    def filled(self, arrays: Mapping[int, Any], goals: Sequence[Target]) -> Any:
         """The tree with what the file has, and its own leaves elsewhere."""
         there = [
-            (match, target)
-            for match, target in zip(self.matches, targets, strict=True)
-            if match.node["record"] in raw
+            (match, goal, arrays[match.node["record"]])
+            for match, goal in zip(self.matches, goals, strict=True)
+            if type(arrays[match.node["record"]]) is not Damaged
         ]
-        arrays = place(
-            [logical(raw[match.node["record"]], match.node) for match, _ in there],
-            [target for _, target in there],
-            [match.path for match, _ in there],
-            file,
+        # What the file shares stays shared, but for NumPy's and JAX's.
+        unique = {(m.node["record"], id(goal)): (m, goal, a) for m, goal, a in there}
+        shared = {record for record, goal in unique if goal != id(HOST)}
+        made = place(
+            [
+                array.copy(order="K") if goal is HOST and record in shared else array
+                for (record, _), (_, goal, array) in unique.items()
+            ],
+            [goal for _, goal, _ in unique.values()],
+            [match.path for match, _, _ in unique.values()],
+            self._file,
         )
+        placed = {
+            key: _decoded(match.node, array)
+            for (key, (match, _, _)), array in zip(unique.items(), made, strict=True)
+        }
         leaves = list(self._leaves)
-        made: dict[tuple[int, int], Any] = {}  # what the file shares stays shared
-        for (match, target), array in zip(there, arrays, strict=True):
-            key = match.node["record"], id(target)
-            if key not in made:
-                made[key] = _decoded(match.node, array)
-            leaves[match.leaf] = made[key]
+        for match, goal, _ in there:
+            array = placed[match.node["record"], id(goal)]
+            scalar = isinstance(leaves[match.leaf], np.generic)
+            leaves[match.leaf] = array[()] if scalar else array
         for index, value in self._values.items():
             leaves[index] = value
         return jtu.tree_unflatten(self._treedef, leaves)
 
-    def compare(self, raw: Mapping[int, Any]) -> None:
+    def compare(self, arrays: Mapping[int, Any]) -> None:
         """Compare static arrays with those of the file."""
         for path, node, source in self.statics:
-            record = node["record"]
-            if record in raw:
-                own = jr.key_data(source) if node["kind"] == "key" else source
-                array = logical(raw[record], node)
-                if np.asarray(own).tobytes() != array.tobytes():
-                    where = f"`{shown(path_text(path), 400)}`"
-                    self._differ.append(f"{where}: an array of other values")
+            array = arrays[node["record"]]
+            own = jr.key_data(source) if node["kind"] == "key" else source
+            if type(array) is not Damaged and _bits(own) != _bits(array):
+                self._note(self._differ, path, "an array of other values")
 
-    def report(self, file: str) -> None:
+    def report(self) -> None:
         """Warn of all that was not loaded, and of what is not alike.
 
         Raises
@@ -311,8 +443,8 @@ class Likeness:
             If nothing at all was loaded.
         """
         sections = {
-            "Arrays of the file that were not loaded": self._unread,
-            "Leaves of `like` that were kept": self._kept,
+            "Of the file, but not loaded": self._unread,
+            "Of `like`, and kept": self._kept,
             "Other than in the file, and kept as in `like`": self._differ,
         }
         lines: list[str] = []
@@ -323,14 +455,40 @@ class Likeness:
                     lines.append(f"  and {len(entries) - _MAX_LINES} more")
         text = "\n".join(lines)
         if not self.matches and not self._values:
-            raise ArgumentError(f"{file} has nothing that fits into `like`.\n{text}")
+            raise ArgumentError(
+                f"{self._file} has nothing that fits into `like`, which stands for all "
+                f"of the file; for a part of it, build what is around it.\n{text}"
+            )
         if lines:
-            warn(f"{file} was loaded into `like` in part.\n{text}", PartialLoadWarning)
+            text = f"{self._file} was loaded into `like` in part.\n{text}"
+            differences = [line for entries in sections.values() for line in entries]
+            warn(PartialLoadWarning(text, differences))
+
+
+def _size(node: Node, by_id: Mapping[int, Node]) -> str:
+    """How much is below a node, if it is more than one array."""
+    count, looked = 0, 0
+    waiting: list[Any] = [node]
+    while waiting:
+        below = resolved(waiting.pop(), by_id) or {}
+        count += below.get("kind") in (*ARRAYS, "probe")
+        children = below.get("node", ())
+        if isinstance(children, dict):
+            children = children.values()
+        more = list(itertools.islice(children, _MAX_COUNTED - looked))
+        looked += len(more)
+        waiting += more
+    least = "at least " if looked == _MAX_COUNTED else ""
+    return f" ({least}{count} arrays)" if count > 1 else ""
 
 
 def _is_filled(leaf: Any) -> bool:
     kinds = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
     return isinstance(leaf, kinds) or type(leaf) in _NUMBERS
+
+
+def _is_host(leaf: Any) -> bool:
+    return isinstance(leaf, (np.ndarray, np.generic))
 
 
 def _outline(node: Node) -> tuple[tuple[int, ...], Any]:
@@ -351,6 +509,10 @@ def _decoded(node: Node, array: Any) -> Any:
     return kind.decode(Parts(array=array, extra=node))
 
 
+def _bits(array: Any) -> bytes:
+    return _dtypes.without_padding(np.asarray(array)).tobytes()
+
+
 def _described(node: Node) -> Any:
     return node.get("shape"), node.get("dtype"), node.get("impl")
 
@@ -358,20 +520,35 @@ def _described(node: Node) -> Any:
 _BOOKKEEPING = {"id", "record", "repeats", "node", "keys", "static"}
 
 
-def _plain(node: Node) -> bytes:
+def _plain(node: Node, script: str | None) -> bytes:
     """What a node says of itself, without its children and its place in the file."""
-    names = sorted(node.keys() - _BOOKKEEPING)
-    packed: Any = msgpack.packb([(name, node[name]) for name in names])
+    said = {name: node[name] for name in sorted(node.keys() - _BOOKKEEPING)}
+    if node["kind"] == "placeholder" and type(node.get("value")) is dict:
+        said["value"] = node["value"].get("name")  # its text is that of a whole line
+    name = said.get("type")
+    if script is not None and type(name) is str and name.startswith("__main__:"):
+        said["type"] = f"{script}:{name.partition(':')[2]}"
+    packed: Any = msgpack.packb(said)
     return packed
+
+
+_IN_WORDS = {
+    "none": "None",
+    "unknown": "what no file can hold",
+    "placeholder": "a function without a name",
+    "function": "the function",
+    "class": "the class",
+}
 
 
 def _told(node: Node) -> str:
     """A node in a few words."""
+    kind = node["kind"]
+    if kind in ARRAYS:
+        return "an array"
     if "type" in node:
-        return f"`{shown(node['type'])}`"
-    if node["kind"] in ("probe", "unknown"):
-        return "what no file can hold" if node["kind"] == "unknown" else "an array"
+        return f"{_IN_WORDS.get(kind, 'a')} `{shown(node['type'])}`"
     value = node.get("value")
-    if value is None or type(value) in (bytes, list, dict):
-        return f"another `{node['kind']}`"
-    return f"`{shown(repr(value))}`"
+    if type(value) in (bool, int, float, str):
+        return f"`{shown(repr(value))}`"
+    return _IN_WORDS.get(kind, f"a `{kind}`")

@@ -117,6 +117,16 @@ def weakly_typed(array: jax.Array) -> jax.Array:
     return rebuild(fun, plain[1], plain[2], aval_state)
 
 
+def release() -> None:
+    """Free the memory of arrays that nobody has any more.
+
+    JAX lets go of NumPy's memory, which its arrays on a CPU share, the next time that
+    it does something: to load a model again would take the memory of two.
+    """
+    if _collect is not None:
+        _collect()
+
+
 def put(arrays: Sequence[Any], target: Any = None) -> list[jax.Array]:
     """NumPy arrays as JAX arrays, which share aligned memory on a CPU.
 
@@ -157,6 +167,20 @@ def _find_batched_put() -> Any:
 
 
 _batched_put: Any = _find_batched_put()
+
+
+def _find_collect() -> Any:
+    try:
+        from jax._src.lib import (
+            xla_client,  # pyright: ignore[reportPrivateImportUsage]
+        )
+    except ImportError:
+        return None
+    inner = getattr(xla_client, "_xla", None)
+    return getattr(inner, "collect_garbage", None)
+
+
+_collect: Any = _find_collect()
 
 
 def fetching(array: jax.Array) -> list[tuple[Any, jax.Array]]:

@@ -76,10 +76,13 @@ def script() -> dict[str, str]:
     """What the running script is called when it is imported; nothing in a notebook."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
-    if spec is not None:  # `python -m package.module`
-        name = spec.name.removesuffix(".__main__")
-    else:
-        name = pathlib.Path(getattr(main, "__file__", None) or "").stem
+    try:
+        if spec is not None:  # `python -m package.module`
+            name = spec.name.removesuffix(".__main__")
+        else:
+            name = pathlib.Path(getattr(main, "__file__", None) or "").stem
+    except (AttributeError, TypeError):  # of a `__main__` that somebody has made
+        return {}
     return {"script": name} if _is_module_name(name) else {}
 
 
@@ -122,11 +125,13 @@ _LIBRARIES = {"site-packages", "dist-packages"}
 def _place(package: str) -> pathlib.Path | None:
     """The file or folder of a package that has been imported."""
     module = sys.modules.get(package)
-    spec: Any = None if module is None else module.__dict__.get("__spec__")
-    if spec is None:
+    try:
+        spec: Any = module.__dict__["__spec__"]
+        places = [spec.origin] if spec.has_location else spec.submodule_search_locations
+        return pathlib.Path(next(iter(places))).resolve()
+    # What stands in for a module may hold anything.
+    except (AttributeError, KeyError, TypeError, ValueError, StopIteration, OSError):
         return None
-    places = [spec.origin] if spec.has_location else spec.submodule_search_locations
-    return pathlib.Path(next(iter(places))).resolve() if places else None
 
 
 def _checkout_with(file: pathlib.Path) -> str | None:

@@ -139,14 +139,24 @@ class DamagedWarning(ZodiaxIOWarning):
 
 
 class PartialLoadWarning(ZodiaxIOWarning):
-    """Not all of a file went into ``like``, or not all of ``like`` was in the file."""
+    """Not all of a file went into ``like``, or not all of ``like`` was in the file.
+
+    Attributes
+    ----------
+    differences : tuple of str
+        What the message lists, all of it.
+    """
+
+    def __init__(self, message: str, differences: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.differences = tuple(differences)
 
 
 class PlaceholderWarning(ZodiaxIOWarning):
     """A function could not be saved; its source text was kept in its place."""
 
 
-def warn(message: str, category: type[ZodiaxIOWarning]) -> None:
+def warn(warning: ZodiaxIOWarning) -> None:
     """Warn at the line of the caller's code, however deep in the package we are."""
     frame, level = sys._getframe(1), 2
     # Context managers, and type checkers under test, put frames between ours.
@@ -155,7 +165,7 @@ def warn(message: str, category: type[ZodiaxIOWarning]) -> None:
         or frame.f_code.co_filename.startswith("<@beartype(")
     ):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(warning, stacklevel=level)
 
 
 _OURS = ("zodiax_io", "contextlib", "jaxtyping")

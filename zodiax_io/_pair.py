@@ -166,7 +166,7 @@ def opened(
             mixed = None
         backend_of(document.backend, source.name)
         if mixed is not None:
-            warn(f"{mixed} The companion is whole, and was loaded.", MixedPairWarning)
+            warn(MixedPairWarning(f"{mixed} The companion is whole, and was loaded."))
         yield document, reader, source.name
 
 
@@ -202,11 +202,11 @@ def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[_format.Document, 
         result = read_beside(found.structure, found.companion)
     except ZodiaxIOError:
         raise damage from None
-    warn(
-        f"{damage} The structure in {shown(found.structure.name)} was taken instead, "
-        "and all arrays compared with it.",
-        DamagedWarning,
+    name = shown(found.structure.name)
+    text = (
+        f"{damage} The structure in {name} was taken instead, and all arrays compared"
     )
+    warn(DamagedWarning(f"{text} with it."))
     return result
 
 

@@ -41,7 +41,11 @@ def target_of(as_numpy: bool, device: Any, sharding: Any) -> Target:
         If they contradict one another, or there is no such device.
     """
     given = {"as_numpy": as_numpy, "device": device, "sharding": sharding}
-    asked = [f"`{name}`" for name, value in given.items() if value not in (None, False)]
+    asked = [
+        f"`{name}`"
+        for name, value in given.items()
+        if value is not None and value is not False
+    ]
     if len(asked) > 1:
         raise ArgumentError(
             f"{' and '.join(asked)} say different things about where arrays go. Give "
@@ -51,7 +55,7 @@ def target_of(as_numpy: bool, device: Any, sharding: Any) -> Target:
         return HOST
     if device is None:
         return sharding
-    if isinstance(device, str):
+    if isinstance(device, str) and device:
         try:
             return jax.local_devices(backend=device)[0]
         except RuntimeError as error:

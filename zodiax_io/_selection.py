@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from ._errors import ArgumentError, shown
 from ._survey import (
-    MAX_DEPTH,
     Node,
     Path,
+    Repeats,
     Survey,
     children_of,
-    cut,
     label_of,
     path_text,
     resolved,
+    step_of,
 )
 
 # `name`, `*`, `**`; `[0]`, `[*]`, `['key']`. Dots stand between names.
@@ -30,8 +30,6 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_ANY = "**"
-_MAX_MET = 1_000_000
 
 
 class _Token(NamedTuple):
@@ -40,24 +38,82 @@ class _Token(NamedTuple):
     bracket: bool = False
 
     @property
+    def is_deep(self) -> bool:
+        return self.text == "**" and not self.literal
+
+    @property
     def is_glob(self) -> bool:
         return not self.literal and any(c in self.text for c in "*?")
 
-    def accepts(self, label: str) -> bool:
-        """Whether a step is meant: ``.weight``, ``[0]`` or ``['key']``."""
+    def steps(self) -> list[tuple[str, str]]:
+        """The steps that a token means which is no glob."""
         if self.literal:
-            return label == f"[{cut(self.text)!r}]"
-        if label.startswith("."):
-            return not self.bracket and fnmatchcase(label[1:], self.text)
-        inner = label[1:-1]
-        if inner[:1] in ("'", '"'):  # the key of a mapping reads like a field
-            if self.bracket and not self.is_glob:
-                return False
-            try:
-                inner = str(ast.literal_eval(inner))
-            except (ValueError, SyntaxError):  # a key so long that it was cut
-                return False
-        return fnmatchcase(inner, self.text)
+            return [("key", self.text)]
+        if self.bracket:
+            return [("item", self.text)]
+        # The key of a mapping reads like a field, and digits like an index.
+        index = [("item", self.text)] if self.text.isdigit() else []
+        return [("name", self.text), ("key", self.text), *index]
+
+    def accepts(self, step: tuple[str, str]) -> bool:
+        """Whether a glob means a step."""
+        what, text = step
+        return (what != "name" or not self.bracket) and fnmatchcase(text, self.text)
+
+
+class _Place:
+    """How far some patterns have come: a trie of their tokens."""
+
+    def __init__(self) -> None:
+        self.ends: list[int] = []  # the numbers of the patterns that end here
+        self.loops = False  # behind a `**`, which takes any step and stays
+        self.exact: dict[tuple[str, str], list[_Place]] = {}
+        self.globs: list[tuple[_Token, _Place]] = []
+        self.deep: _Place | None = None
+        self._known: dict[_Token, _Place] = {}
+
+    def add(self, tokens: Sequence[_Token], number: int) -> None:
+        """Let a pattern go on from here."""
+        place = self
+        for token in tokens:
+            place = place._next(token)
+        place.ends.append(number)
+
+    def _next(self, token: _Token) -> _Place:
+        known = self._known.get(token)
+        if known is not None:
+            return known
+        place = self._known[token] = _Place()
+        if token.is_deep:
+            place.loops = True
+            self.deep = place
+        elif token.is_glob:
+            self.globs.append((token, place))
+        else:
+            for step in token.steps():
+                self.exact.setdefault(step, []).append(place)
+        return place
+
+    def after(self, step: tuple[str, str]) -> Iterator[_Place]:
+        """Where a step leads to."""
+        if self.loops:
+            yield self
+        yield from self.exact.get(step, ())
+        for token, place in self.globs:
+            if token.accepts(step):
+                yield place
+
+
+def _closed(places: Iterable[_Place]) -> dict[int, _Place]:
+    """With the places behind each `**`, which may stand for nothing."""
+    result: dict[int, _Place] = {}
+    waiting = list(places)
+    while waiting:
+        place = waiting.pop()
+        if id(place) not in result:
+            result[id(place)] = place
+            waiting += [] if place.deep is None else [place.deep]
+    return result
 
 
 class Selection(NamedTuple):
@@ -69,10 +125,16 @@ class Selection(NamedTuple):
         The one node that a plain path leads to.
     nodes : set of int
         The identities of all nodes that were chosen, and of those below them.
+    places : list of Path and Node
+        What was chosen.
     """
 
     single: tuple[Path | str, Node] | None
     nodes: set[int]
+    places: list[tuple[Path | str, Node]]
+
+
+_Met = tuple[Path | str, Node]
 
 
 def select(
@@ -83,7 +145,7 @@ def select(
     Raises
     ------
     ArgumentError
-        If there is nothing at one of them, or it is no path.
+        If there is nothing at one of them, or more than one thing; or it is no path.
     """
     texts: Sequence[Any] = [only] if isinstance(only, str) else only
     if not isinstance(texts, (list, tuple, set, frozenset)) or not all(
@@ -93,20 +155,32 @@ def select(
             "`only` is a path such as `optics.layers[0]`, a glob such as "
             f"`layers[*].weight`, or a list of them, not {shown(repr(only))}."
         )
+    patterns = [_parse(text) for text in texts]
+    # As a user says it; and as messages do, with the name of the root before it.
+    plain = _meant(structure, found, patterns, root)
+    rooted = [tokens[1:] if tokens[0] == _Token(root) else None for tokens in patterns]
+    whole = _meant(structure, found, rooted, root)
     nodes: set[int] = set()
-    single: tuple[Path | str, Node] | None = None
-    for text in texts:
-        tokens = _parse(text)
-        met = list(_meant(structure, found, tokens, root))
-        if not met and tokens and tokens[0] == _Token(root):  # as messages say it
-            met = list(_meant(structure, found, tokens[1:], root))
+    places: list[_Met] = []
+    single: _Met | None = None
+    for text, tokens, one, two in zip(texts, patterns, plain, whole, strict=True):
+        met = one or two
         if not met:
             raise ArgumentError(_nothing(structure, found, text, root, file))
-        plain = not any(token.is_glob for token in tokens)
-        single = met[0] if plain and isinstance(only, str) else None
+        is_glob = any(token.is_glob for token in tokens)
+        # A field with the name of the root is meant by that name alone.
+        both = one + two if len(tokens) > 1 else met
+        if len(both) > 1 and (two or not is_glob):
+            paths = " and ".join(f"`{shown(path_text(path))}`" for path, _ in both[:3])
+            raise ArgumentError(
+                f"`only={shown(repr(text))}` means more than one thing in {file}: "
+                f"{paths}. Write keys as `['key']`, without `{root}` before them."
+            )
+        single = None if is_glob or not isinstance(only, str) else met[0]
+        places += met
         for _, node in met:
             _add(node, found, nodes)
-    return Selection(single, nodes)
+    return Selection(single, nodes, places)
 
 
 def _parse(text: str) -> list[_Token]:
@@ -123,8 +197,7 @@ def _parse(text: str) -> list[_Token]:
         if match["name"] is not None:
             tokens.append(_Token(match["name"]))
         elif match["quoted"] is not None:
-            key = ast.literal_eval(match["quoted"])
-            tokens.append(_Token(key, literal=True))
+            tokens.append(_Token(_unquoted(match["quoted"], text), literal=True))
         else:
             tokens.append(_Token(match["index"], bracket=True))
         place = match.end()
@@ -133,58 +206,54 @@ def _parse(text: str) -> list[_Token]:
     return tokens
 
 
-def _after(places: set[int], tokens: Sequence[_Token], label: str) -> set[int]:
-    """Where in the pattern one may be after a step, of where one may be before."""
-    result: set[int] = set()
-    for place in places:
-        if place == len(tokens):
-            continue
-        if tokens[place].text == _ANY and not tokens[place].literal:
-            result.add(place)
-        elif tokens[place].accepts(label):
-            result.add(place + 1)
-    return _skipping(result, tokens)
-
-
-def _skipping(places: set[int], tokens: Sequence[_Token]) -> set[int]:
-    """With the places behind each `**`, which may stand for nothing."""
-    result = set(places)
-    for place in sorted(places):
-        while place < len(tokens) and tokens[place].text == _ANY:
-            place += 1
-            result.add(place)
-    return result
+def _unquoted(quoted: str, text: str) -> str:
+    try:
+        return ast.literal_eval(quoted)
+    except (ValueError, SyntaxError) as error:
+        raise ArgumentError(
+            f"`only` has a key in {shown(repr(text))} that is no text of Python: "
+            f"{error}."
+        ) from None
 
 
 def _meant(
-    structure: Node, found: Survey, tokens: Sequence[_Token], root: str
-) -> Iterator[tuple[Path | str, Node]]:
-    """The outermost nodes whose paths a pattern fits."""
-    waiting: list[tuple[Path | str, Node, set[int], int]] = []
-    waiting.append((root, structure, _skipping({0}, tokens), 0))
-    met = 0
+    structure: Node,
+    found: Survey,
+    patterns: Sequence[Sequence[_Token] | None],
+    root: str,
+) -> list[list[_Met]]:
+    """The outermost nodes whose paths each pattern fits, in one walk for all."""
+    start = _Place()
+    for number, tokens in enumerate(patterns):
+        if tokens is not None:
+            start.add(tokens, number)
+    result: list[list[_Met]] = [[] for _ in patterns]
+    repeats = Repeats("`only` cannot look through this tree: it shares too much.")
+    waiting: list[tuple[Path | str, Node, dict[int, _Place], frozenset[int], int]] = []
+    waiting.append((root, structure, _closed([start]), frozenset(), 0))
     while waiting:
-        path, node, places, depth = waiting.pop()
-        met += 1
-        if depth > MAX_DEPTH or met > _MAX_MET:
-            raise ArgumentError(
-                "`only` cannot look through this tree: it shares too much."
-            )
+        path, node, places, inside, depth = waiting.pop()
         node = resolved(node, found.by_id)
         if node is None:
             continue
-        if len(tokens) in places:
-            yield path, node
-            continue
-        below: list[tuple[Path | str, Node, set[int], int]] = []
+        ends = {number for place in places.values() for number in place.ends}
+        for number in ends - inside:
+            result[number].append((path, node))
+        inside |= ends
+        below: list[tuple[Path | str, Node, dict[int, _Place], frozenset[int], int]]
+        below = []
         for key, child in children_of(node):
-            here: Path = (path, node, key)
-            after = _after(places, tokens, label_of(node, key))
-            if node["kind"] == "defaultdict" and key == "items":
-                after |= places  # a step that only our messages know
+            after = places
+            if label_of(node, key):
+                step = step_of(node, key)
+                after = _closed(p for at in places.values() for p in at.after(step))
             if after:
-                below.append((here, child, after, depth + 1))
+                below.append(((path, node, key), child, after, inside, depth + 1))
+        repeats.note(
+            ((None, None, child) for _, child, *_ in below), found.by_id, depth
+        )
         waiting.extend(reversed(below))
+    return result
 
 
 def _add(node: Node, found: Survey, nodes: set[int]) -> None:
@@ -207,12 +276,12 @@ def _nothing(structure: Node, found: Survey, text: str, root: str, file: str) ->
     path: Path | str = root
     node: Any = structure
     for length in range(len(tokens), 0, -1):
-        met = next(_meant(structure, found, tokens[:length], root), None)
-        if met is not None:
-            path, node = met
+        met = _meant(structure, found, [tokens[:length]], root)[0]
+        if met:
+            path, node = met[0]
             break
-    labels = [label_of(node, key) for key, _ in children_of(node)]
-    there = ", ".join(f"`{shown(label)}`" for label in labels[:20]) or "nothing"
+    labels = [shown(label_of(node, key), 40) for key, _ in children_of(node)]
+    there = ", ".join(f"`{label}`" for label in labels[:20]) or "nothing"
     more = f" and {len(labels) - 20} more" if len(labels) > 20 else ""
     return (
         f"{file} has nothing at `{shown(text)}`. At `{shown(path_text(path))}` there "

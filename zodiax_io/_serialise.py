@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import _commit, _environment, _format
 from ._alongside import Likeness, targets
 from ._backends import ArrayReader, Faults, Sink, backend_named, no_tick
-from ._compat import without_collection
+from ._compat import release, without_collection
 from ._errors import (
     ArgumentError,
     CorruptFileError,
@@ -31,8 +31,15 @@ from ._pair import PathOrFile, check_free, copied_structure, is_path, opened, pa
 from ._placement import HOST, Target, is_target, target_of
 from ._progress import Progress, check_progress, counted
 from ._selection import select
-from ._structure import check_settings, decode, encode_all, restore
-from ._survey import Node, Path, Survey, path_text, short_path, survey
+from ._structure import (
+    check_settings,
+    checked,
+    decode,
+    encode_all,
+    key_target,
+    restore,
+)
+from ._survey import Node, Path, Survey, path_text, survey
 from ._trust import Judge
 
 
@@ -102,6 +109,7 @@ def serialise(
     """
     chosen = backend_named(backend)
     _check_destination(path_or_file, tree)
+    _check_flags(durable=durable)
     check_progress(progress)
     trees = (
         {"model": tree} if metadata is None else {"model": tree, "metadata": metadata}
@@ -152,6 +160,12 @@ def serialise(
     _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
 
 
+def _check_flags(**flags: Any) -> None:
+    for name, value in flags.items():
+        if type(value) is not bool:
+            raise ArgumentError(f"`{name}` is True or False, not {value!r:.80}.")
+
+
 def _check_destination(path_or_file: Any, tree: Any) -> None:
     if is_path(path_or_file):
         folder = FilePath(path_or_file)
@@ -173,11 +187,11 @@ def _check_destination(path_or_file: Any, tree: Any) -> None:
 def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
     if placeholders:
         lines = "\n".join(f"  `{p.path}`: {p.name}" for p in placeholders)
-        warn(
+        text = (
             "Functions without a name to come back by were replaced by placeholders. "
-            f"Put them back by `deserialise(path, fill={{…}})`:\n{lines}",
-            PlaceholderWarning,
+            f"Put them back by `deserialise(path, fill={{…}})`:\n{lines}"
         )
+        warn(PlaceholderWarning(text))
 
 
 @without_collection()
@@ -305,6 +319,7 @@ def deserialise(
         )
     if damaged not in ("error", "skip"):
         raise ArgumentError(f'`damaged` is "error" or "skip", not {damaged!r:.80}.')
+    _check_flags(verify=verify, lazy=lazy, as_numpy=as_numpy)
     check_progress(progress)
     skip = damaged == "skip"
     if lazy and (skip or not is_path(path_or_file)):
@@ -333,7 +348,7 @@ def deserialise(
 
 def _warn_of_damage(places: Sequence[tuple[str, str]], name: str) -> None:
     lines = "\n".join(f"  `{shown(path)}`: {reason}" for path, reason in places)
-    warn(f"{name} is damaged. This was left out:\n{lines}", DamagedWarning)
+    warn(DamagedWarning(f"{name} is damaged. This was left out:\n{lines}"))
 
 
 def read_metadata(
@@ -404,6 +419,7 @@ class Reading:
         known = [n for n in wanted if type(n) is int and 0 <= n < len(entries)]
         if self.lazy:
             return reader.map(entries, known), {}
+        release()
         total = sum(entries[number].length for number in set(known))
         with counted(self.progress, total, f"Loading {name}") as tick:
             raw, faults = reader.read(
@@ -460,26 +476,32 @@ def _load_into(
     name: str,
     reading: Reading,
 ) -> Any:
-    found = survey(document.tree, "model")
-    nodes = None
+    structure, root = document.tree, "model"
+    found = survey(structure, root)
+    chosen = None
     if reading.only is not None:
-        nodes = select(document.tree, found, reading.only, "model", name).nodes
-    likeness = Likeness(like, document.tree, "model", found, nodes)
-    where = reading.targets(document.tree, "model", found, name)
+        chosen = select(structure, found, reading.only, root, name).places
+    script = _environment.script_of(document.settings)
+    likeness = Likeness(like, structure, root, found, chosen, script, name)
+    where = reading.targets(structure, root, found, name)
     goals = [likeness.target_of(match, where) for match in likeness.matches]
-    places = [match[:2] for match in likeness.matches]
-    on_device = zip(places, goals, strict=True)
-    check_settings([place for place, goal in on_device if goal is not HOST], name)
-    places += [static[:2] for static in likeness.statics]
-    chosen = Survey([], places, {}, [])
-    raw, faults = reading.arrays(document, reader, chosen, name)
-    tree = likeness.filled(raw, goals, name)
-    likeness.compare(raw)
-    if faults:
-        lost = [(path, node["record"]) for path, node in places]
-        lost = [(p, faults[record]) for p, record in lost if record in faults]
-        _warn_of_damage([(short_path(p), shown(fault)) for p, fault in lost], name)
-    likeness.report(name)
+    pairs = list(zip(likeness.matches, goals, strict=True))
+    check_settings([match[:2] for match, goal in pairs if goal is not HOST], name)
+    for match, goal in pairs:
+        if match.node["kind"] == "key" and goal is not None:
+            key_target(goal, match.node, match.path, name)
+    # What is shared is at several places, and is read once.
+    nodes = {id(node): (path, node) for path, node, _ in likeness.matches}
+    nodes |= {id(node): (path, node) for path, node, _ in likeness.statics}
+    wanted = Survey([], list(nodes.values()), {}, [])
+    raw, faults = reading.arrays(document, reader, wanted, name)
+    arrays = checked(wanted.arrays, raw, name, faults)
+    tree = likeness.filled(arrays, goals)
+    likeness.compare(arrays)
+    marks = [array for array in arrays.values() if type(array) is Damaged]
+    if marks:
+        _warn_of_damage([(mark.path, mark.reason) for mark in marks], name)
+    likeness.report()
     return tree
 
 
@@ -507,7 +529,5 @@ def _compare_versions(recorded: dict[str, str], versions: str, name: str) -> Non
     text = f"{name} was written with other packages than those here:\n{lines}"
     if versions == "error":
         raise VersionMismatchError(text, differences)
-    warn(
-        f'{text}\nPass `versions="ignore"` if that is well.',
-        VersionMismatchWarning,
-    )
+    text += '\nPass `versions="ignore"` if that is well.'
+    warn(VersionMismatchWarning(text))

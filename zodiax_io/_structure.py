@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.tree_util as jtu
+from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
 from . import _dtypes, _environment, _names
@@ -432,12 +433,14 @@ class Probe:
 class _Locator(_Encoder):
     """Takes apart what could not be saved, too: it is only looked at."""
 
-    def __init__(self) -> None:
-        super().__init__("error")
+    def __init__(self, wanted: Mapping[int, int]) -> None:
+        super().__init__("warn")
+        self.wanted = wanted
 
     def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
-        if type(obj) is Probe:
-            return {"node_type": "leaf", "kind": "probe", "value": obj.index}
+        index = obj.index if type(obj) is Probe else self.wanted.get(id(obj))
+        if index is not None:
+            return {"node_type": "leaf", "kind": "probe", "value": index}
         before = self._mark()
         try:
             return super().node_of(obj, path, depth, dynamic)
@@ -474,11 +477,14 @@ class Located(NamedTuple):
     sources: dict[int, Any]
 
 
-def locate(tree: Any, root: str = "model") -> Located:
-    """Where things are in a tree, whatever is in it."""
-    encoder = _Locator()
+def locate(tree: Any, wanted: Mapping[int, int]) -> Located:
+    """Where things are in a tree, whatever is in it.
+
+    The `wanted` stand for probes: objects by their identity.
+    """
+    encoder = _Locator(wanted)
     with deep_recursion(_FRAMES):
-        structure = encoder.node_of(tree, root, 0, dynamic=True)
+        structure = encoder.node_of(tree, "model", 0, dynamic=True)
     nodes = [met.node for met in encoder.met.values() if met.node is not None]
     return Located(
         structure,
@@ -510,7 +516,10 @@ class _Decoder:
         self.size = 0
         self.repeated = 0
         self.hurt = 0
+        self.left_out = 0
         self.damaged: list[Damaged] = []
+        self.filled: set[str] = set()
+        self.places: list[str] = []
 
     def object_of(self, node: Node, path: Path | str) -> Any:
         if node["kind"] == "same":
@@ -550,9 +559,9 @@ class _Decoder:
             parts.array = self.arrays.get(record) if type(record) is int else None
             if type(parts.array) is Damaged:
                 return self._mark(parts.array)
-            if parts.array is None and kind.name == "numpy":
-                return outline(node)
-        hurt = self.hurt
+            if parts.array is None and kind.name in ("jax", "key", "numpy"):
+                self.left_out += 1
+        hurt, left_out = self.hurt, self.left_out
         keys = node.get("keys")
         if isinstance(keys, list):
             parts.keys = [
@@ -572,8 +581,12 @@ class _Decoder:
         if kind.name == "placeholder" and self.fill:
             where = path_text(path)
             if where in self.fill:
+                self.filled.add(where)
                 return self.fill[where]
+            self.places.append(where)
         try:
+            if parts.array is None and kind.name == "numpy" and self.arrays is not None:
+                return outline(node)
             return kind.decode(parts)
         except FieldsChanged as changed:
             raise _changed(
@@ -585,6 +598,12 @@ class _Decoder:
                 return self._mark(Damaged(short_path(path), reason))
             if isinstance(error, ZodiaxIOError):
                 raise
+            if self.left_out > left_out:
+                where = shown(path_text(path))
+                raise ArgumentError(
+                    f"{self.file}: what is at `{where}` cannot be built without its "
+                    "arrays, which `only` leaves out. Add it, or ask for one path."
+                ) from error
             raise self._corrupt(
                 path, f"cannot be built as `{kind.name}`: {shown(error)}"
             ) from error
@@ -621,7 +640,7 @@ def decode(
     judge: Judge,
     *,
     arrays: Mapping[int, Any] | None,
-    fill: Mapping[str, Any] | None = None,
+    fill: Any = None,
     file: str = "The structure",
     root: Path | str = "model",
 ) -> tuple[Any, list[Damaged]]:
@@ -629,22 +648,30 @@ def decode(
 
     With the object come the marks of damage in it.
     """
-    fill = dict(fill or {})
-    unknown, places = dict(fill), list[str]()
-    for path in found.placeholders if fill else ():
-        text = path_text(path)
-        unknown.pop(text, None)
-        if len(places) < _MAX_PLACES:
-            places.append(text)
-    if unknown:
-        there = ", ".join(f"`{path}`" for path in places) or "none"
+    if fill is not None and not isinstance(fill, Mapping):
         raise ArgumentError(
-            f"`fill` names `{shown(next(iter(unknown)))}`, where no function is "
-            f"missing. Places to fill: {shown(there)}."
+            "`fill` is a dictionary of functions by their paths, not a "
+            f"`{type(fill).__qualname__}`."
         )
+    fill = dict(fill or {})
+    for path, function in fill.items():
+        if not callable(function):
+            raise ArgumentError(
+                f"`fill` has a `{type(function).__qualname__}` for `{shown(path)}`, "
+                "where a function belongs."
+            )
     decoder = _Decoder(found.by_id, judge, arrays, fill, file)
     with deep_recursion(_FRAMES):
-        return decoder.object_of(structure, root), decoder.damaged
+        tree = decoder.object_of(structure, root)
+    unknown = fill.keys() - decoder.filled
+    if unknown:
+        places = sorted({*decoder.places, *decoder.filled})[:_MAX_PLACES]
+        there = ", ".join(f"`{path}`" for path in places) or "none"
+        raise ArgumentError(
+            f"`fill` names `{shown(min(unknown))}`, where no function is missing. "
+            f"Places to fill: {shown(there, 400)}."
+        )
+    return tree, decoder.damaged
 
 
 _MAX_PLACES = 20
@@ -691,24 +718,25 @@ def logical(raw: NDArray[Any], node: Node) -> NDArray[Any]:
     return raw if raw.dtype is dtype else raw.view(dtype)
 
 
-def restore(
-    found: Survey,
+def checked(
+    arrays: Iterable[tuple[Path | str, Node]],
     raw: Mapping[int, NDArray[Any]],
     file: str,
     faults: Mapping[int, Exception] = MappingProxyType({}),
-    target: Target | Mapping[int, Target] = None,
 ) -> dict[int, Any]:
-    """Arrays by record, where they belong if they are JAX's.
+    """Arrays by record, as their nodes describe them.
 
     A mark of damage stands for each record with a fault.
+
+    Raises
+    ------
+    CorruptFileError
+        If a node describes no array, or another than its record holds.
     """
     result: dict[int, Any] = {}
-    placed: list[int] = []
-    targets: list[Target] = []
-    paths: list[Any] = []
-    for path, node in found.arrays:
-        index = node.get("record")
+    for path, node in arrays:
         try:
+            index = node.get("record")
             if type(index) is not int or index in result:
                 raise ValueError("it has no record of its own")
             if index in faults:
@@ -726,16 +754,64 @@ def restore(
                 f"{file}: the array at `{shown(path_text(path))}` cannot be read: "
                 f"{shown(error)}."
             ) from error
-        if node["kind"] != "numpy":
-            where = target.get(index) if type(target) is dict else target
-            if node["kind"] == "key" and where is HOST:  # no array of NumPy's is a key
-                where = None
-            placed.append(index)
-            targets.append(where)
-            paths.append(path)
-    arrays = place([result[i] for i in placed], targets, paths, file)
+    return result
+
+
+def restore(
+    found: Survey,
+    raw: Mapping[int, NDArray[Any]],
+    file: str,
+    faults: Mapping[int, Exception] = MappingProxyType({}),
+    target: Target | Mapping[int, Target] = None,
+) -> dict[int, Any]:
+    """Arrays by record, where they belong if they are JAX's; and marks of damage."""
+    result = checked(found.arrays, raw, file, faults)
+    placed: list[int] = []
+    goals: list[Target] = []
+    paths: list[Path | str] = []
+    for path, node in found.arrays:
+        index = node["record"]
+        if node["kind"] == "numpy" or index in faults:
+            continue
+        where = target.get(index) if type(target) is dict else target
+        if node["kind"] == "key" and where is not None:
+            where = key_target(where, node, path, file)
+        placed.append(index)
+        goals.append(where)
+        paths.append(path)
+    arrays = place([result[i] for i in placed], goals, paths, file)
     result.update(zip(placed, arrays, strict=True))
     return result
+
+
+def key_target(target: Target, node: Node, path: Path | str, file: str) -> Target:
+    """Where the data of random keys goes, which has a dimension that they have not.
+
+    Raises
+    ------
+    ArgumentError
+        If keys of that shape cannot lie so.
+    """
+    if target is HOST:  # no array of NumPy's is a key
+        return None
+    if isinstance(target, Sharding):
+        struct = _key_outline(node)
+        try:
+            if isinstance(target, NamedSharding):
+                target.check_compatible_aval(struct.shape)
+            target.shard_shape(struct.shape)
+        except Exception as error:  # JAX's own
+            raise ArgumentError(
+                f"{file}: the random keys at `{shown(path_text(path))}` of shape "
+                f"{struct.shape} cannot be placed as asked: {shown(error, 400)}"
+            ) from error
+    return target
+
+
+def _key_outline(node: Node) -> Any:
+    kind = kind_named("key")
+    assert kind is not None
+    return kind.decode(Parts(extra=node))
 
 
 def load_structure(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._errors import MAX_NAME, CorruptFileError, UnknownFormatError, shown
+from ._errors import (
+    MAX_NAME,
+    ArgumentError,
+    CorruptFileError,
+    UnknownFormatError,
+    shown,
+)
 from ._kinds import Kind, kind_named
 from ._trust import Use
 
@@ -42,6 +48,8 @@ _MAPPINGS = frozenset({"dict", "ordereddict", "mappingproxy"})
 def label_of(node: Node, key: str | int) -> str:
     """What a child adds to the path of its parent."""
     if isinstance(key, str):
+        if key == "items" and node["kind"] == "defaultdict":
+            return ""  # a step of ours, not of the user's
         return f"[{cut(key)!r}]" if node["kind"] in _MAPPINGS else f".{cut(key)}"
     keys = node.get("keys")
     if isinstance(keys, list) and key < len(keys):
@@ -57,7 +65,9 @@ def cut(key: str) -> str:
 def _key_label(key: Any, index: int) -> str:
     if isinstance(key, dict) and key.get("kind") in ("str", "int", "float", "bool"):
         value = key.get("value")
-        if type(value) in (str, int, float, bool):
+        if type(value) is str:
+            return f"[{cut(value)!r}]"
+        if type(value) in (int, float, bool):
             return f"[{shown(repr(value))}]"
     return f"[key {index}]"
 
@@ -110,6 +120,60 @@ def children_of(node: Node) -> list[tuple[str | int, Any]]:
     if isinstance(children, dict):
         return list(children.items())
     return list(enumerate(children)) if isinstance(children, list) else []
+
+
+def step_of(node: Node, key: str | int) -> tuple[str, str]:
+    """A step of a path in full, however long: what it is, and its text."""
+    if isinstance(key, str) and label_of(node, key):
+        return ("key" if node["kind"] in _MAPPINGS else "name"), key
+    keys = node.get("keys")
+    if isinstance(key, int) and isinstance(keys, list) and key < len(keys):
+        inner = keys[key] if isinstance(keys[key], dict) else {}
+        if inner.get("kind") == "str" and type(inner.get("value")) is str:
+            return "key", inner["value"]
+    return "item", label_of(node, key)[1:-1]
+
+
+def steps_of(path: Path | str) -> tuple[tuple[str, str], ...]:
+    """The steps of a path, without those that only we know."""
+    steps: list[tuple[str, str]] = []
+    while not isinstance(path, str):
+        path, node, key = path
+        if node is None:
+            steps.append(("keys", str(key)))
+        elif label_of(node, key):
+            steps.append(step_of(node, key))
+    return tuple(reversed(steps))
+
+
+class Repeats:
+    """Counts how often a walk comes to nodes again: a file may make it never end."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        self._seen: set[int] = set()
+        self._count = 0
+
+    def note(
+        self, children: Iterable[Any], by_id: Mapping[int, Node], depth: int
+    ) -> None:
+        """Note the children that a walk will come to.
+
+        Raises
+        ------
+        ArgumentError
+            If they are too many, or too deep.
+        """
+        for child in children:
+            node = resolved(child, by_id)
+            if id(node) in self._seen:
+                self._count += 1
+            self._seen.add(id(node))
+        if self._count > _MAX_REPEATED_VISITS or depth > MAX_DEPTH:
+            raise ArgumentError(self._message)
+
+
+_MAX_REPEATED_VISITS = 200_000
 
 
 @dataclass(eq=False, repr=False)
