@@ -155,6 +155,7 @@ GLOBS = {
     "optics.gains[*]": {".optics.gains['red']", ".optics.gains['infra-red']"},
     "**[0].*": {".optics.layers[0].weight", ".optics.layers[0].bias"},
     "model.s*s[0]": {".sources[0]"},
+    "model.**.bias": {".optics.layers[0].bias", ".optics.layers[1].bias"},
     "s?urces": {".sources[0]"},
 }
 

@@ -169,9 +169,10 @@ def select(
             raise ArgumentError(_nothing(structure, found, text, root, file))
         is_glob = any(token.is_glob for token in tokens)
         # A field with the name of the root is meant by that name alone.
-        both = one + two if len(tokens) > 1 else met
-        if len(both) > 1 and (two or not is_glob):
-            paths = " and ".join(f"`{shown(path_text(path))}`" for path, _ in both[:3])
+        twice = bool(one and two) and len(tokens) > 1
+        if twice or (len(met) > 1 and not is_glob):
+            both = (one[:1] + two[:1]) if twice else met[:3]
+            paths = " and ".join(f"`{shown(path_text(path))}`" for path, _ in both)
             raise ArgumentError(
                 f"`only={shown(repr(text))}` means more than one thing in {file}: "
                 f"{paths}. Write keys as `['key']`, without `{root}` before them."

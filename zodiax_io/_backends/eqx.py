@@ -32,6 +32,7 @@ TRAILER_MAGIC = b"ZDXTRAIL"
 _BYTES = np.dtype(np.uint8)
 _MAX_TAIL = (1 << 30) + 8192  # a structure of 1 GiB, and its header
 _PIECE = 1 << 20  # what fits the cache: hashed and written while it is there
+_STEP = 4 << 20  # the same, hashed by one thread and written by another
 _GROUP = 4 << 20  # small records are written together, so many bytes at once
 _ALONE = 1 << 18  # from here on, joining takes longer than calling `write`
 _BUFFER = 32 << 20  # records are read together, in buffers large enough for huge pages
@@ -209,14 +210,16 @@ def _write_large(
     """Write a record piece by piece; its checksum."""
     out.write(header)
     data = memoryview(record.buffer() if record.nbytes else b"").cast("B")
+    check = xxhash.xxh3_64(header)
     if record.is_fixed and len(data) >= _WORTH_HASHING:
-        digest = hasher.begin(header, data)
-        for start in range(0, len(data), _WORTH_THREADS):
-            piece = data[start : start + _WORTH_THREADS]
+        for start in range(0, len(data), _STEP):
+            piece = data[start : start + _STEP]
+            # Side by side, so that the memory is fetched once for both.
+            hasher.begin(check, piece)
             out.write(piece)
             tick(len(piece))
-        return digest()
-    check = xxhash.xxh3_64(header)
+        hasher.finish()
+        return check.intdigest()
     for start in range(0, len(data), _PIECE):
         piece = data[start : start + _PIECE]
         if not record.is_fixed:
@@ -234,6 +237,7 @@ class _Hasher:
 
     def __init__(self) -> None:
         self._pool: Any = None
+        self._last: Any = None
 
     def __enter__(self) -> _Hasher:
         return self
@@ -242,23 +246,21 @@ class _Hasher:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def begin(self, header: bytes, data: memoryview) -> Callable[[], int]:
-        """Begin to hash a record; what to call for its checksum."""
+    def begin(self, check: Any, piece: memoryview) -> None:
+        """Add a piece to a checksum, when those before it have been added."""
         if self._pool is None:
             self._pool = _threads(1)
-        return self._pool.submit(_digest, header, data).result
+        self._last = self._pool.submit(check.update, piece)
+
+    def finish(self) -> None:
+        """Wait until all pieces have been added."""
+        self._last.result()
 
 
 def _threads(count: int) -> Any:
     from concurrent.futures import ThreadPoolExecutor  # small files need none
 
     return ThreadPoolExecutor(count)
-
-
-def _digest(header: bytes, data: memoryview) -> int:
-    check = xxhash.xxh3_64(header)
-    check.update(data)
-    return check.intdigest()
 
 
 def _end(structure: bytes, offset: int) -> bytes:
