@@ -44,9 +44,9 @@ def test_it_ends_at_the_total(tree):
 
 def test_it_moves_on_the_way(tmp_path, monkeypatch):
     """Large records are told of in pieces, by the thread that loads."""
-    for name in ("_GROUP", "_ALONE", "_PIECE", "_BUFFER", "_WORTH_THREADS"):
+    names = ("_GROUP", "_ALONE", "_PIECE", "_STEP", "_BUFFER")
+    for name in (*names, "_WORTH_HASHING", "_WORTH_THREADS"):
         monkeypatch.setattr(backend, name, 8000)
-    monkeypatch.setattr(backend, "_WORTH_HASHING", 100_000)
     calls = []
     serialise(tmp_path / "m", TREE, progress=lambda *call: calls.append(call))
     check(calls)
