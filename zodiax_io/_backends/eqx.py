@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -340,13 +340,12 @@ class EqxReader:
             # Memory is taken only for what the file can hold.
             inside = [n for n in group if self._holds(entries[n])]
             faults |= {n: self._missing(entries[n]) for n in group if n not in inside}
-            stretches += [_Stretch(entries, inside)] if inside else []
+            stretches += [_Stretch(entries, inside, verify)] if inside else []
         pieces = [piece for stretch in stretches for piece in stretch.pieces]
         with ExitStack() as stack:
             run = map
-            if sum(len(view) for view, _ in pieces) >= _WORTH_THREADS:
+            if sum(len(piece.view) for piece in pieces) >= _WORTH_THREADS:
                 run = stack.enter_context(_threads(_THREADS)).map
-            # While threads read on, this one compares what has come.
             outcomes = run(self._outcome, pieces)
             for stretch in stretches:
                 self._take(entries, stretch, outcomes, verify, tick, arrays, faults)
@@ -356,7 +355,7 @@ class EqxReader:
         self,
         entries: Sequence[Entry],
         stretch: _Stretch,
-        outcomes: Iterator[CorruptFileError | ReadError | None],
+        outcomes: Iterator[_Outcome],
         verify: bool,
         tick: Tick,
         arrays: dict[int, NDArray[Any]],
@@ -364,14 +363,16 @@ class EqxReader:
     ) -> None:
         """The records of a stretch, as its pieces come."""
         numbers = stretch.numbers
-        check = xxhash.xxh3_64() if verify and len(numbers) == 1 else None
+        known: list[int] = []
+        check = xxhash.xxh3_64() if verify and len(stretch.pieces) > 1 else None
         failures: Faults = {}
-        for (view, _), failure in zip(stretch.pieces, outcomes, strict=False):
+        for piece, (failure, found) in zip(stretch.pieces, outcomes, strict=False):
+            known += found
             if failure is not None:
                 failures.setdefault(numbers[0], failure)
-            elif check is not None:
-                check.update(view)
-            tick(len(view))
+            elif check is not None:  # while threads read on
+                check.update(piece.view)
+            tick(len(piece.view))
         if failures and len(numbers) > 1:
             for number in numbers:  # each by itself: some may be whole
                 alone = self.read(entries, [number], verify=verify)
@@ -379,11 +380,13 @@ class EqxReader:
                 faults |= alone[1]
             return
         faults |= failures
-        known = None if check is None else check.intdigest()
-        for number in numbers if not failures else ():
+        if check is not None:
+            known = [check.intdigest()]
+        for i, number in enumerate(numbers if not failures else ()):
             here = stretch.of(entries[number])
+            digest = known[i] if verify else None
             try:
-                arrays[number] = _array(entries[number], number, here, verify, known)
+                arrays[number] = _array(entries[number], number, here, digest)
             except CorruptFileError as fault:
                 faults[number] = fault
 
@@ -396,14 +399,33 @@ class EqxReader:
             f"it should end at byte {end}, but the file ends at {self._source.size}"
         )
 
-    def _outcome(
-        self, piece: tuple[memoryview, int]
-    ) -> CorruptFileError | ReadError | None:
+    def _outcome(self, piece: _Piece) -> _Outcome:
+        """Read a piece, and hash the records that are to be hashed on the way."""
+        view, offset, records = piece
+        digests: list[int] = []
+        check = None
         try:
-            self._source.read_into(*piece)
+            step = _PIECE if records else len(view)
+            for place in range(0, len(view), step):
+                end = min(place + step, len(view))
+                self._source.read_into(view[place:end], offset + place)
+                while len(digests) < len(records):
+                    first, last = records[len(digests)]
+                    if first >= end:
+                        break
+                    here = view[max(first, place) : min(last, end)]
+                    if check is None and last <= end:
+                        digests.append(xxhash.xxh3_64_intdigest(here))
+                        continue
+                    check = check or xxhash.xxh3_64()
+                    check.update(here)
+                    if last > end:
+                        break
+                    digests.append(check.intdigest())
+                    check = None
         except (CorruptFileError, ReadError) as error:
-            return error
-        return None
+            return error, digests
+        return None, digests
 
     def map(
         self, entries: Sequence[Entry], wanted: Iterable[int]
@@ -480,18 +502,13 @@ def _header_of(entry: Entry) -> bytes:
     return _dtypes.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
 
 
-def _array(
-    entry: Entry, number: int, buffer: Any, verify: bool, found: int | None
-) -> NDArray[Any]:
-    """A record in memory, whose checksum may be known already."""
+def _array(entry: Entry, number: int, buffer: Any, found: int | None) -> NDArray[Any]:
+    """A record in memory, compared with its checksum if one has been found."""
     header = _header_of(entry)
     if buffer[: len(header)].tobytes() != header:
         raise _fault(entry, number, _BEGINNING)
-    if verify:
-        if found is None:
-            found = xxhash.xxh3_64_intdigest(buffer)
-        if found != entry.checksum:
-            raise _fault(entry, number, _CHECKSUM)
+    if found is not None and found != entry.checksum:
+        raise _fault(entry, number, _CHECKSUM)
     return _shaped(entry, number, buffer, len(header))
 
 
@@ -525,20 +542,45 @@ def _groups(entries: Sequence[Entry], wanted: list[int]) -> list[list[int]]:
     return groups
 
 
-class _Stretch:
-    """Memory for neighbouring records, and the pieces by which it is read."""
+class _Piece(NamedTuple):
+    """A part of a stretch, which one thread reads."""
 
-    def __init__(self, entries: Sequence[Entry], numbers: list[int]) -> None:
+    view: memoryview
+    offset: int
+    records: list[tuple[int, int]]  # those to be hashed as they come
+
+
+# What went wrong, and the checksums of the records that were to be hashed.
+_Outcome = tuple[CorruptFileError | ReadError | None, list[int]]
+
+
+class _Stretch:
+    """Memory for neighbouring records, and the pieces by which it is read.
+
+    Several records, or a small one, are read and hashed by one thread, while they are
+    in its cache. A large one is read by several, and hashed by another.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], numbers: list[int], verify: bool
+    ) -> None:
         self.numbers = numbers
         self._start = entries[numbers[0]].offset
         last = entries[numbers[-1]]
         size = last.offset + last.length - self._start
         self._buffer = _aligned(size, self._start)
         view = memoryview(self._buffer)
-        self.pieces = [
-            (view[place : place + _WORTH_THREADS], self._start + place)
-            for place in range(0, size, _WORTH_THREADS)
-        ]
+        if len(numbers) > 1 or size <= _WORTH_THREADS:
+            records: list[tuple[int, int]] = []
+            for entry in (entries[number] for number in numbers):
+                first = entry.offset - self._start
+                records.append((first, first + entry.length))
+            self.pieces = [_Piece(view, self._start, records if verify else [])]
+        else:
+            self.pieces = [
+                _Piece(view[place : place + _WORTH_THREADS], self._start + place, [])
+                for place in range(0, size, _WORTH_THREADS)
+            ]
 
     def of(self, entry: Entry) -> Any:
         """The bytes of a record."""

@@ -380,6 +380,16 @@ def _slots(cls: type) -> list[tuple[str, types.MemberDescriptorType]]:
     ]
 
 
+@functools.lru_cache(maxsize=4096)
+def _slots_of(cls: type) -> dict[str, types.MemberDescriptorType]:
+    """The slots of a class that nothing below them hides."""
+    return {
+        name: member
+        for name, member in _slots(cls)
+        if class_attribute(cls, name) is member
+    }
+
+
 def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What an object holds: its declared fields in their order, and all the rest."""
     cls = type(obj)
@@ -511,9 +521,10 @@ def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
         told = children.get(name)
         if name not in fields and type(told) not in _TOLD:
             raise ValueError(f"{name} of a wrapper is no text")
+    slots = _slots_of(cls)
     for name, value in children.items():
-        slot = class_attribute(cls, name)
-        if type(slot) is types.MemberDescriptorType:
+        slot = slots.get(name)
+        if slot is not None:
             slot.__set__(obj, value)
         elif held is not None:
             held[name] = value
