@@ -338,9 +338,11 @@ class EqxReader:
         stretches: list[_Stretch] = []
         for group in _groups(entries, sorted(set(wanted))):
             # Memory is taken only for what the file can hold.
-            inside = [n for n in group if self._holds(entries[n])]
-            faults |= {n: self._missing(entries[n]) for n in group if n not in inside}
-            stretches += [_Stretch(entries, inside, verify)] if inside else []
+            while group and not self._holds(entries[group[-1]]):
+                number = group.pop()
+                faults[number] = self._missing(entries[number])
+            if group:
+                stretches.append(_Stretch(entries, group, verify))
         pieces = [piece for stretch in stretches for piece in stretch.pieces]
         with ExitStack() as stack:
             run = map
