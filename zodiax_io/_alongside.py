@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +34,7 @@ from ._survey import (
     children_of,
     label_of,
     path_text,
+    reachable,
     resolved,
     steps_of,
 )
@@ -135,18 +136,6 @@ def _digest(
     return known[id(node)]
 
 
-def _below(node: Node, by_id: Mapping[int, Node]) -> Iterator[Node]:
-    """A node and all below it, each once."""
-    seen: set[int] = set()
-    waiting: list[Any] = [node]
-    while waiting:
-        node = resolved(waiting.pop(), by_id)
-        if node is not None and id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            waiting += [child for _, child in children_of(node)]
-
-
 class _Marked(NamedTuple):
     """The leaves of a tree, and its structure with probes for the wanted ones."""
 
@@ -224,7 +213,8 @@ def targets(
 
 
 def _records_below(node: Node, by_id: Mapping[int, Node]) -> list[int]:
-    found = [n for n in _below(node, by_id) if n["kind"] in ("jax", "key")]
+    below = reachable(node, by_id, set())
+    found = [n for n in below if n["kind"] in ("jax", "key")]
     return [n["record"] for n in found if type(n.get("record")) is int]
 
 

@@ -17,6 +17,7 @@ from ._survey import (
     children_of,
     label_of,
     path_text,
+    reachable,
     resolved,
     step_of,
 )
@@ -179,8 +180,9 @@ def select(
             )
         single = None if is_glob or not isinstance(only, str) else met[0]
         places += met
-        for _, node in met:
-            _add(node, found, nodes)
+        for _, node in met:  # with what is kept elsewhere in the tree
+            for _ in reachable(node, found.by_id, nodes):
+                pass
     return Selection(single, nodes, places)
 
 
@@ -255,18 +257,6 @@ def _meant(
         )
         waiting.extend(reversed(below))
     return result
-
-
-def _add(node: Node, found: Survey, nodes: set[int]) -> None:
-    """A node and all that it needs, also what is kept elsewhere in the tree."""
-    waiting: list[Any] = [node]
-    while waiting:
-        node = resolved(waiting.pop(), found.by_id)
-        if node is None or id(node) in nodes:
-            continue
-        nodes.add(id(node))
-        waiting += node.get("keys", ())
-        waiting += [child for _, child in children_of(node)]
 
 
 def _nothing(structure: Node, found: Survey, text: str, root: str, file: str) -> str:

@@ -493,7 +493,7 @@ def _load_into(
     # What is shared is at several places, and is read once.
     nodes = {id(node): (path, node) for path, node, _ in likeness.matches}
     nodes |= {id(node): (path, node) for path, node, _ in likeness.statics}
-    wanted = Survey([], list(nodes.values()), {}, [])
+    wanted = Survey([], list(nodes.values()), {})
     raw, faults = reading.arrays(document, reader, wanted, name)
     arrays = checked(wanted.arrays, raw, name, faults)
     tree = likeness.filled(arrays, goals)

@@ -183,7 +183,6 @@ class Survey:
     uses: list[Use]
     arrays: list[tuple[Path | str, Node]]
     by_id: dict[int, Node]
-    placeholders: list[Path | str]
     naming: list[Node] = field(default_factory=list[Node])  # those of the uses
 
     def within(self, nodes: set[int]) -> Survey:
@@ -197,7 +196,6 @@ class Survey:
             [use for use, _ in uses],
             [(path, node) for path, node in self.arrays if id(node) in nodes],
             self.by_id,
-            self.placeholders,
             [node for _, node in uses],
         )
 
@@ -210,7 +208,7 @@ def survey(structure: Any, root: str = "model") -> Survey:
     CorruptFileError, UnknownFormatError
         If the structure is not one that `build_structure` can give.
     """
-    found = Survey([], [], {}, [])
+    found = Survey([], [], {})
     naming: list[tuple[Path | str, Node, Kind]] = []
     binding: list[tuple[Node, Kind]] = []
     for path, node in walk(structure, root):
@@ -241,8 +239,6 @@ def survey(structure: Any, root: str = "model") -> Survey:
             binding.append((node, kind))
         if kind.name in ("jax", "key", "numpy"):
             found.arrays.append((path, node))
-        elif kind.name == "placeholder":
-            found.placeholders.append(path)
     bound = _called(binding, found.by_id)
     for path, node, kind in naming:
         name = node["type"] if type(node["type"]) is str else "(no text)"
@@ -263,6 +259,18 @@ def resolved(node: Any, by_id: Mapping[int, Node]) -> Any:
     same = isinstance(node, dict) and node.get("kind") == "same"
     value = node.get("value") if same else None
     return by_id.get(value) if type(value) is int else node
+
+
+def reachable(node: Node, by_id: Mapping[int, Node], seen: set[int]) -> Iterator[Node]:
+    """A node and all that it needs, but for what has been seen; each once."""
+    waiting: list[Any] = [node]
+    while waiting:
+        node = resolved(waiting.pop(), by_id)
+        if node is not None and id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting += node.get("keys", ())
+            waiting += [child for _, child in children_of(node)]
 
 
 def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[int]:
