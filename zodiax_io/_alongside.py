@@ -242,8 +242,8 @@ class Likeness:
         What is in it.
     chosen : sequence of Path and Node, or None
         The places of the file that are wanted; of others nothing is reported.
-    script : str or None
-        What the script that wrote the file is called when it is imported.
+    now : callable
+        From a name of the file to what it is called now.
 
     Attributes
     ----------
@@ -260,7 +260,7 @@ class Likeness:
         root: str,
         found: Survey,
         chosen: Sequence[tuple[Path | str, Node]] | None,
-        script: str | None,
+        now: Callable[[str], str],
         file: str,
     ) -> None:
         marked = _marked("like", like, _is_filled)
@@ -276,7 +276,7 @@ class Likeness:
         self._unread: list[str] = []
         self._kept: list[str] = []
         self._differ: list[str] = []
-        self._by_id, self._script, self._file = found.by_id, script, file
+        self._by_id, self._now, self._file = found.by_id, now, file
         self._chosen: dict[int, set[Any]] | None = None
         if chosen is not None:
             self._chosen = {}
@@ -330,7 +330,7 @@ class Likeness:
             return False
         if ours["kind"] in ARRAYS and _described(ours) == _described(theirs):
             self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
-        elif _plain(ours, self._script) != _plain(theirs, None):
+        elif _plain(ours, self._now) != _plain(theirs, None):
             self._note(self._differ, path, f"{_told(ours)}, not {_told(theirs)}")
         return True
 
@@ -510,14 +510,14 @@ def _described(node: Node) -> Any:
 _BOOKKEEPING = {"id", "record", "repeats", "node", "keys", "static"}
 
 
-def _plain(node: Node, script: str | None) -> bytes:
+def _plain(node: Node, now: Callable[[str], str] | None) -> bytes:
     """What a node says of itself, without its children and its place in the file."""
     said = {name: node[name] for name in sorted(node.keys() - _BOOKKEEPING)}
     if node["kind"] == "placeholder" and type(node.get("value")) is dict:
         said["value"] = node["value"].get("name")  # its text is that of a whole line
     name = said.get("type")
-    if script is not None and type(name) is str and name.startswith("__main__:"):
-        said["type"] = f"{script}:{name.partition(':')[2]}"
+    if now is not None and type(name) is str:
+        said["type"] = now(name)
     packed: Any = msgpack.packb(said)
     return packed
 

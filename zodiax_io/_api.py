@@ -33,7 +33,7 @@ from ._kinds import (
     Placeholder,
     register_kind,
 )
-from ._names import register
+from ._names import register, renamed
 from ._serialise import (
     deserialise,
     read_metadata,
@@ -81,6 +81,7 @@ __all__ = [
     "read_metadata",
     "register",
     "register_kind",
+    "renamed",
     "repair",
     "serialise",
     "untrusted",

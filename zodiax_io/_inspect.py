@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._environment import script_of
@@ -12,7 +12,10 @@ from ._trust import Judge, Verdict
 
 
 def names(
-    path_or_file: PathOrFile, *, trusted: Sequence[Any] | str = ()
+    path_or_file: PathOrFile,
+    *,
+    trusted: Sequence[Any] | str = (),
+    renames: Mapping[str, Any] | None = None,
 ) -> list[Verdict]:
     """Every class, function and constant that a file names, and what becomes of it.
 
@@ -22,7 +25,7 @@ def names(
     ----------
     path_or_file : str, path or binary file
         What was given to `serialise`; or the companion alone.
-    trusted : sequence of str, module, class or function, optional
+    trusted, renames : optional
         As for `deserialise`: the verdicts are those that loading would come to.
 
     Returns
@@ -46,7 +49,7 @@ def names(
     ...     print(verdict.name, verdict.path, verdict.status)
     jax.nn:relu model['activation'] trusted
     """
-    judge = Judge(trusted)
+    judge = Judge(trusted, renames)
     with opened(path_or_file) as (document, _, _):
         uses = survey(document.tree, "model").uses
         if document.metadata is not None:
@@ -56,7 +59,10 @@ def names(
 
 
 def untrusted(
-    path_or_file: PathOrFile, *, trusted: Sequence[Any] | str = ()
+    path_or_file: PathOrFile,
+    *,
+    trusted: Sequence[Any] | str = (),
+    renames: Mapping[str, Any] | None = None,
 ) -> list[Verdict]:
     """What of a file loading would refuse, or miss, as things stand.
 
@@ -64,7 +70,7 @@ def untrusted(
     ----------
     path_or_file : str, path or binary file
         What was given to `serialise`; or the companion alone.
-    trusted : sequence of str, module, class or function, optional
+    trusted, renames : optional
         As for `deserialise`.
 
     Returns
@@ -89,6 +95,6 @@ def untrusted(
     """
     return [
         verdict
-        for verdict in names(path_or_file, trusted=trusted)
+        for verdict in names(path_or_file, trusted=trusted, renames=renames)
         if verdict.status != "trusted"
     ]

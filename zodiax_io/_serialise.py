@@ -201,6 +201,7 @@ def deserialise(
     only: str | Sequence[str] | None = None,
     like: Any = None,
     trusted: Sequence[Any] | str = (),
+    renames: Mapping[str, Any] | None = None,
     versions: Literal["warn", "error", "ignore"] = "warn",
     fill: Mapping[str, Any] | None = None,
     verify: bool = True,
@@ -234,6 +235,9 @@ def deserialise(
         What the file may name beside what every file may: packages (``"mylab"``, which
         also lets their modules be imported), classes or functions. Your own code,
         every imported `equinox.Module`, and the functions of JAX need no trust.
+    renames : dict of str to str, class or function, optional
+        What is called otherwise now: new names by those of the file, as `renamed`
+        takes them, for this call.
     versions : {"warn", "error", "ignore"}, default "warn"
         What to do when the packages here are not those that wrote the file.
     fill : dict of str to function, optional
@@ -335,11 +339,11 @@ def deserialise(
         target=target_of(as_numpy, device, sharding),
         progress=progress,
     )
-    judge = Judge(trusted)
+    judge = Judge(trusted, renames)
     with opened(path_or_file, salvage=skip) as (document, reader, name):
         _compare_versions(document.versions, versions, name)
         if like is not None:
-            return _load_into(like, document, reader, name, reading)
+            return _load_into(like, document, reader, judge, name, reading)
         tree, marks = _load(document, reader, judge, name, "model", reading, fill=fill)
     if marks:
         _warn_of_damage([(mark.path, mark.reason) for mark in marks], name)
@@ -352,7 +356,10 @@ def _warn_of_damage(places: Sequence[tuple[str, str]], name: str) -> None:
 
 
 def read_metadata(
-    path_or_file: PathOrFile, *, trusted: Sequence[Any] | str = ()
+    path_or_file: PathOrFile,
+    *,
+    trusted: Sequence[Any] | str = (),
+    renames: Mapping[str, Any] | None = None,
 ) -> Any:
     """The metadata given to `serialise`, without loading the arrays of the tree.
 
@@ -360,7 +367,7 @@ def read_metadata(
     ----------
     path_or_file : str, path or binary file
         What was given to `serialise`; or the companion alone.
-    trusted : sequence of str, module, class or function, optional
+    trusted, renames : optional
         As for `deserialise`.
 
     Returns
@@ -380,7 +387,7 @@ def read_metadata(
     >>> zodiax_io.read_metadata("fit.zdx")
     {'epoch': 3}
     """
-    judge = Judge(trusted)
+    judge = Judge(trusted, renames)
     with opened(path_or_file) as (document, reader, name):
         if document.metadata is None:
             return None
@@ -473,6 +480,7 @@ def _load_into(
     like: Any,
     document: _format.Document,
     reader: ArrayReader,
+    judge: Judge,
     name: str,
     reading: Reading,
 ) -> Any:
@@ -481,8 +489,8 @@ def _load_into(
     chosen = None
     if reading.only is not None:
         chosen = select(structure, found, reading.only, root, name).places
-    script = _environment.script_of(document.settings)
-    likeness = Likeness(like, structure, root, found, chosen, script, name)
+    judge.script = _environment.script_of(document.settings)
+    likeness = Likeness(like, structure, root, found, chosen, judge.now, name)
     where = reading.targets(structure, root, found, name)
     goals = [likeness.target_of(match, where) for match in likeness.matches]
     pairs = list(zip(likeness.matches, goals, strict=True))

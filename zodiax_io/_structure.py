@@ -818,6 +818,7 @@ def load_structure(
     structure: Any,
     *,
     trusted: Sequence[Any] | str = (),
+    renames: Mapping[str, Any] | None = None,
     fill: Mapping[str, Any] | None = None,
 ) -> Any:
     """Rebuild a pytree from its structure, with shapes where the arrays belong.
@@ -829,6 +830,8 @@ def load_structure(
     trusted : sequence of str, module, class or function, optional
         Packages, or the very objects, that the structure may name beside those it may
         name anyway.
+    renames : dict of str to str, class or function, optional
+        What is called otherwise now: new names by those of the structure.
     fill : dict of str to function, optional
         Functions to put where placeholders are, by path.
 
@@ -854,7 +857,7 @@ def load_structure(
     >>> zodiax_io.load_structure(structure)
     {'weight': ShapeDtypeStruct(shape=(2, 3), dtype=float32)}
     """
-    judge = Judge(trusted)
+    judge = Judge(trusted, renames)
     found = survey(structure)
     judge.audit(found.uses, "The structure")
     return decode(structure, found, judge, arrays=None, fill=fill)[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
+import difflib
 import enum
 import functools
 import importlib
@@ -214,14 +215,16 @@ class Judge:
     ----------
     trusted : sequence of str, module, class or function
         Packages or modules by name, names as a file spells them, or the very objects.
+    renames : dict of str to str, class or function, optional
+        What names of the file are called now, beside what `renamed` knows.
 
     Raises
     ------
     ArgumentError
-        If `trusted` holds something else, or an empty name.
+        If `trusted` holds something else, or an empty name; or a rename is none.
     """
 
-    def __init__(self, trusted: Any = ()) -> None:
+    def __init__(self, trusted: Any = (), renames: Any = None) -> None:
         self._packages: set[str] = set()
         self._names: set[str] = set()
         # What the script that wrote the file is called when it is imported.
@@ -251,6 +254,7 @@ class Judge:
                     f"and functions, not a {type(item).__name__}."
                 )
         self._idle = self._packages | self._names  # what no name has met yet
+        self._renames = _names.checked_renames(renames)
 
     def audit(self, uses: Iterable[Use], file: str) -> None:
         """Judge every name; import what may be imported; refuse all at once.
@@ -291,16 +295,26 @@ class Judge:
         waiting: list[tuple[Use, str]] = []
         for use in uses:
             self._idle -= {t for t in self._idle if _is_of(use.name, t)}
+            name = _names.current(use.name, self._renames)
+            moved = f"is called `{name}` now, which " if name != use.name else ""
             try:
-                found, reason = self._judge(use.name, use.role, use.bound)
+                found, reason = self._judge(name, use.role, use.bound)
             except _NotYetImported as absent:
                 waiting.append((use, absent.module))
             except _Refused as refused:
-                heard.append((use, refused.status, refused.reason, refused.trust))
+                told = moved + refused.reason
+                heard.append((use, refused.status, told, refused.trust))
             else:
                 self._resolved[use.name, use.role.words] = found
-                heard.append((use, "trusted", reason, None))
+                heard.append((use, "trusted", moved + reason, None))
         return heard, waiting
+
+    def now(self, name: str) -> str:
+        """What a name of the file is called now, where it can be told by the name."""
+        name = _names.current(name, self._renames)
+        if self.script is not None and name.startswith("__main__:"):
+            return f"{self.script}:{name.partition(':')[2]}"
+        return name
 
     def _judge(self, name: str, role: Role, bound: bool) -> tuple[Any, str]:
         """The object under a name, and why a file may use it so."""
@@ -368,7 +382,7 @@ class Judge:
 
     def _find(self, module: str, qualname: str, package: str, curated: bool) -> Any:
         if _names.module_space(module) is None:
-            raise self._absent(module, package, curated)
+            raise self._absent(module, qualname, package, curated)
         try:
             return _names.lookup(module, qualname)
         except LookupError:
@@ -381,11 +395,33 @@ class Judge:
                     f"it, or write `from {script} import {first}`"
                 )
             raise _Refused(
-                f"does not exist here: `{module}` has no `{qualname}`{advice}",
+                f"does not exist here: `{module}` has no `{qualname}`"
+                f"{advice or self._near(module, qualname)}",
                 missing=True,
             ) from None
 
-    def _absent(self, module: str, package: str, curated: bool) -> Exception:
+    def _near(self, module: str, qualname: str) -> str:
+        """What is called alike in the same package, a trusted one or one's own."""
+        packages = {_names.top(name) for name in (module, *self._packages)}
+        found: dict[str, str] = {}
+        for name in list(sys.modules):
+            if _names.top(name) in packages or is_own_code(name):
+                space = _names.module_space(name) or {}
+                for key, value in list(space.items()):
+                    if type(key) is str and _names.own_name(value) == (name, key):
+                        found.setdefault(key, f"{name}:{key}")
+        wanted = qualname.rpartition(".")[2]
+        alike = difflib.get_close_matches(wanted, found, n=1, cutoff=0.75)
+        if not alike:
+            return ""
+        new = found[alike[0]]
+        return (
+            f'; if it is `{new}` now, pass `renames={{"{module}:{qualname}": "{new}"}}`'
+        )
+
+    def _absent(
+        self, module: str, qualname: str, package: str, curated: bool
+    ) -> Exception:
         """What to do about a module that is not imported: nothing, unless it is known.
 
         A package that the caller trusts is imported as the file names it. A package of
@@ -396,7 +432,8 @@ class Judge:
         if not trusted and not (package in PACKAGES or curated):
             if not _is_present(package):
                 return _Refused(
-                    f"needs `{package}`, which is neither imported nor installed",
+                    f"needs `{package}`, which is neither imported nor installed"
+                    f"{self._near(module, qualname)}",
                     trust=package,
                     missing=True,
                 )
