@@ -11,9 +11,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
+import types
 from pathlib import Path
 
 import hypothesis
+import pytest
 from jaxtyping import install_import_hook
 
 PACKAGE = Path(__file__).parent.parent / "zodiax_io"
@@ -40,3 +42,28 @@ hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=30, database=None
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A package of one's own, whose modules are written, and written anew, as one goes.
+
+    What it says of its classes is forgotten after the test.
+    """
+    from zodiax_io import _evolution, _names
+
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    monkeypatch.setattr(_names, "_renamed", {})
+    monkeypatch.setattr(_evolution, "_rules", {})
+
+    def write(module, text):
+        path = (tmp_path / "code").joinpath(*module.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        made = types.ModuleType(module)
+        made.__file__ = str(path)
+        monkeypatch.setitem(sys.modules, module, made)
+        exec(compile(text, path, "exec"), made.__dict__)  # noqa: S102
+        return made
+
+    return write

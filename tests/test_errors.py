@@ -36,6 +36,7 @@ ERRORS = {
     "ZodiaxIOError": Exception,
 }
 WARNINGS = {
+    "ClassChangedWarning": UserWarning,
     "DamagedWarning": UserWarning,
     "MixedPairWarning": UserWarning,
     "PartialLoadWarning": UserWarning,
@@ -274,8 +275,12 @@ def test_changed_fields():
     assert str(caught.value) == (
         f"The file: the fields of `{__name__}:Lens` at `model[0]` are not those that "
         "were saved: the class has `radius`, which the file has not; the file has "
-        f"`depth`, which the class has not. Load it with the release of `{__name__}` "
-        "that wrote the file."
+        "`depth`, which the class has not. What has no default must be made of what "
+        "the file has. Say so beside the class, and load again:\n\n"
+        "    def upgrade(fields):\n"
+        '        fields["radius"] = fields.pop("depth")\n'
+        "        return fields\n    \n"
+        '    zodiax_io.upgraded(Lens, upgrade, fields=["depth"])'
     )
 
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"_trust", "_environment"},
     {"_kinds", "_backends", "_format"},
     {"_survey", "_pair"},
-    {"_placement", "_selection"},
+    {"_placement", "_selection", "_evolution"},
     {"_structure"},
     {"_alongside"},
     {"_serialise", "_inspect", "_integrity"},

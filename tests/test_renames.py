@@ -1,7 +1,6 @@
 """Classes and functions that are called otherwise now than when a file was written."""
 
 import sys
-import types
 import warnings
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from documents import Checkpoint
 from equality import differences
 
 import zodiax_io
-from zodiax_io import ArgumentError, UntrustedError, _names, deserialise, serialise
+from zodiax_io import ArgumentError, UntrustedError, deserialise, serialise
 
 OLD = """
 import enum
@@ -32,25 +31,6 @@ class Mode(enum.Enum):
 def widen(x):
     return 2 * x
 """
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
-    """A package of one's own, whose modules are written as one goes."""
-    monkeypatch.syspath_prepend(tmp_path / "code")
-    monkeypatch.setattr(_names, "_renamed", {})
-
-    def write(module, text):
-        path = (tmp_path / "code").joinpath(*module.split(".")).with_suffix(".py")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        made = types.ModuleType(module)
-        made.__file__ = str(path)
-        exec(compile(text, path, "exec"), made.__dict__)  # noqa: S102
-        monkeypatch.setitem(sys.modules, module, made)
-        return made
-
-    return write
 
 
 def tree_of(module):

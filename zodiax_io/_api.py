@@ -5,6 +5,7 @@ from ._environment import Difference
 from ._errors import (
     ArgumentError,
     ClassChangedError,
+    ClassChangedWarning,
     CorruptFileError,
     DamagedWarning,
     MissingFileError,
@@ -26,6 +27,7 @@ from ._errors import (
     ZodiaxIOError,
     ZodiaxIOWarning,
 )
+from ._evolution import FieldChange, upgraded
 from ._inspect import names, untrusted
 from ._integrity import Damage, repair, verify
 from ._kinds import (
@@ -49,11 +51,13 @@ __all__ = [
     "ArgumentError",
     "ArrayBackend",
     "ClassChangedError",
+    "ClassChangedWarning",
     "CorruptFileError",
     "Damage",
     "Damaged",
     "DamagedWarning",
     "Difference",
+    "FieldChange",
     "MissingFileError",
     "MissingPackageError",
     "MixedPairWarning",
@@ -85,5 +89,6 @@ __all__ = [
     "repair",
     "serialise",
     "untrusted",
+    "upgraded",
     "verify",
 ]

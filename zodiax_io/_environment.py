@@ -10,13 +10,14 @@ import platform
 import re
 import sys
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
 from . import _names
+from ._errors import ArgumentError
 
 # Always recorded: what every file depends on.
 _ALWAYS = ("zodiax_io", "jax", "jaxlib", "equinox", "numpy")
@@ -199,6 +200,39 @@ def _head(folder: pathlib.Path) -> str | None:
         if line.endswith(" " + reference):
             return line[:12]
     return None
+
+
+def has_version(package: str) -> bool:
+    """Whether files know the version of a package that is here."""
+    distribution = _distribution(package)
+    return distribution is not None and _version(distribution) is not None
+
+
+def recorded(versions: Mapping[str, str], package: str) -> str | None:
+    """The version of a package that a file was written with, if it says so."""
+    wanted = {_normal(package), _normal(_distribution(package) or package)}
+    return next((v for name, v in versions.items() if _normal(name) in wanted), None)
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def check_version(version: object) -> None:
+    """Refuse what does not begin as a version does.
+
+    Raises
+    ------
+    ArgumentError
+        If it does not.
+    """
+    if type(version) is not str or not re.match(r"\d", version):
+        raise ArgumentError(f'A version is text such as "1.2", not {version!r:.80}.')
+
+
+def is_before(version: str, other: str) -> bool:
+    """Whether a release is older than another one."""
+    return _release(version) < _release(other)
 
 
 _RANK = {"missing": 0, "older": 1, "other": 2, "newer": 3}

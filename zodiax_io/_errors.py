@@ -93,7 +93,17 @@ class UntrustedError(ZodiaxIOError, ValueError):
 
 
 class ClassChangedError(ZodiaxIOError, TypeError):
-    """The fields of a class are not those that the file holds."""
+    """The fields of a class are not those that the file holds.
+
+    Attributes
+    ----------
+    changes : tuple of FieldChange
+        With ``strict=True``, all changes: the object, what it gained and lost.
+    """
+
+    def __init__(self, message: str, changes: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.changes = tuple(changes)
 
 
 class SettingsError(ZodiaxIOError, RuntimeError):
@@ -136,6 +146,20 @@ class MixedPairWarning(ZodiaxIOWarning):
 
 class DamagedWarning(ZodiaxIOWarning):
     """Parts of a damaged file were left out (``damaged="skip"``)."""
+
+
+class ClassChangedWarning(ZodiaxIOWarning):
+    """Fields of the file were set aside, or have the defaults of their class.
+
+    Attributes
+    ----------
+    changes : tuple of FieldChange
+        What the message lists: each object, what it gained and lost.
+    """
+
+    def __init__(self, message: str, changes: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.changes = tuple(changes)
 
 
 class PartialLoadWarning(ZodiaxIOWarning):

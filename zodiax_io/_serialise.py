@@ -26,6 +26,7 @@ from ._errors import (
     shown,
     warn,
 )
+from ._evolution import Evolution
 from ._kinds import Damaged
 from ._pair import PathOrFile, check_free, copied_structure, is_path, opened, pair_of
 from ._placement import HOST, Target, is_target, target_of
@@ -203,6 +204,8 @@ def deserialise(
     trusted: Sequence[Any] | str = (),
     renames: Mapping[str, Any] | None = None,
     versions: Literal["warn", "error", "ignore"] = "warn",
+    strict: bool = False,
+    check_init: bool = False,
     fill: Mapping[str, Any] | None = None,
     verify: bool = True,
     damaged: Literal["error", "skip"] = "error",
@@ -240,6 +243,11 @@ def deserialise(
         takes them, for this call.
     versions : {"warn", "error", "ignore"}, default "warn"
         What to do when the packages here are not those that wrote the file.
+    strict : bool, default False
+        Whether it is an error that a class has other fields than it had. If not, a new
+        field has its default, one that is gone is set aside, and a warning lists all.
+    check_init : bool, default False
+        Whether the ``__check_init__`` of each Module is called once it is built.
     fill : dict of str to function, optional
         Functions to put where placeholders are, by path:
         ``{"model.activation": f}``.
@@ -285,7 +293,8 @@ def deserialise(
     MissingFileError, NotAFileError, ReadError
         If there is no such file, or it cannot be read.
     ClassChangedError
-        If a class has other fields than it had.
+        If a class has a new field without a default, an upgrade or a check fails, or
+        ``strict=True`` and any field has changed.
     SettingsError
         If the file holds 64-bit JAX arrays and JAX is set to 32 bits.
     VersionMismatchError
@@ -302,6 +311,8 @@ def deserialise(
         If packages differ and ``versions="warn"``.
     MixedPairWarning
         If the two files stem from different saves; the companion is believed.
+    ClassChangedWarning
+        If classes have other fields than they had; it lists all of them.
     DamagedWarning
         If ``damaged="skip"`` left something out; it lists all of it.
     PartialLoadWarning
@@ -323,7 +334,13 @@ def deserialise(
         )
     if damaged not in ("error", "skip"):
         raise ArgumentError(f'`damaged` is "error" or "skip", not {damaged!r:.80}.')
-    _check_flags(verify=verify, lazy=lazy, as_numpy=as_numpy)
+    _check_flags(
+        verify=verify,
+        lazy=lazy,
+        as_numpy=as_numpy,
+        strict=strict,
+        check_init=check_init,
+    )
     check_progress(progress)
     skip = damaged == "skip"
     if lazy and (skip or not is_path(path_or_file)):
@@ -344,7 +361,17 @@ def deserialise(
         _compare_versions(document.versions, versions, name)
         if like is not None:
             return _load_into(like, document, reader, judge, name, reading)
-        tree, marks = _load(document, reader, judge, name, "model", reading, fill=fill)
+        evolution = Evolution(document.versions, strict, check_init)
+        tree, marks = _load(
+            document,
+            reader,
+            judge,
+            name,
+            "model",
+            reading,
+            fill=fill,
+            evolution=evolution,
+        )
     if marks:
         _warn_of_damage([(mark.path, mark.reason) for mark in marks], name)
     return tree
@@ -454,6 +481,7 @@ def _load(
     reading: Reading = Reading(),
     *,
     fill: Mapping[str, Any] | None = None,
+    evolution: Evolution | None = None,
 ) -> tuple[Any, list[Damaged]]:
     node: Node = document.tree if root == "model" else document.metadata or {}
     path: Path | str = root
@@ -473,7 +501,16 @@ def _load(
         check_settings([a for a in wanted.arrays if a[1]["kind"] == "jax"], name)
     raw, faults = reading.arrays(document, reader, wanted, name)
     arrays = restore(wanted, raw, name, faults, where)
-    return decode(node, found, judge, arrays=arrays, fill=fill, file=name, root=path)
+    return decode(
+        node,
+        found,
+        judge,
+        arrays=arrays,
+        fill=fill,
+        evolution=evolution or Evolution(document.versions),
+        file=name,
+        root=path,
+    )
 
 
 def _load_into(

@@ -22,7 +22,9 @@ from ._errors import (
     ZodiaxIOError,
     shown,
 )
+from ._evolution import Evolution, has_upgrade
 from ._kinds import (
+    WITH_FIELDS,
     CannotKeep,
     Damaged,
     FieldsChanged,
@@ -503,12 +505,14 @@ class _Decoder:
         judge: Judge,
         arrays: Mapping[int, Any] | None,
         fill: Mapping[str, Any],
+        evolution: Evolution,
         file: str,
     ) -> None:
         self.by_id = by_id
         self.judge = judge
         self.arrays = arrays
         self.fill = fill
+        self.evolution = evolution
         self.file = file
         # The object, its number of nodes, and that of the marks of damage in it.
         self.built: dict[int, tuple[Any, int, int]] = {}
@@ -587,15 +591,15 @@ class _Decoder:
         try:
             if parts.array is None and kind.name == "numpy" and self.arrays is not None:
                 return outline(node)
-            return kind.decode(parts)
-        except FieldsChanged as changed:
-            raise _changed(
-                changed, parts.refers, node["type"], path, self.file
-            ) from None
+            if kind.name not in WITH_FIELDS:
+                return kind.decode(parts)
+            return self._object(kind, parts, path)
         except (CannotKeep, Exception) as error:
             if self.hurt > hurt:  # some code wants to compute with what is inside
                 reason = "it cannot be built without its parts"
                 return self._mark(Damaged(short_path(path), reason))
+            if isinstance(error, ClassChangedError):
+                raise ClassChangedError(f"{self.file}: {error}") from error
             if isinstance(error, ZodiaxIOError):
                 raise
             if self.left_out > left_out:
@@ -608,6 +612,24 @@ class _Decoder:
                 path, f"cannot be built as `{kind.name}`: {shown(error)}"
             ) from error
 
+    def _object(self, kind: Kind, parts: Parts, path: Path | str) -> Any:
+        """An object with fields, which may be others now than they were."""
+        evolution = self.evolution
+        if has_upgrade(parts.refers):
+            parts, made = evolution.upgrade(parts, path)
+            if made is not None:
+                return made[0]
+        try:
+            obj = kind.decode(parts)
+        except FieldsChanged as changed:
+            parts = evolution.adapt(parts, changed, path)
+            obj = kind.decode(parts)
+        if kind.name == "module":
+            evolution.compare_static(parts, path)
+        if evolution.check_init:
+            evolution.check(obj, path)
+        return obj
+
     def _mark(self, mark: Damaged) -> Damaged:
         self.damaged.append(mark)
         self.hurt += 1
@@ -617,23 +639,6 @@ class _Decoder:
         return CorruptFileError(f"{self.file}: `{shown(path_text(path))}` {what}.")
 
 
-def _changed(
-    changed: FieldsChanged, cls: type, name: str, path: Path | str, file: str
-) -> ClassChangedError:
-    sentences: list[str] = []
-    if changed.missing:
-        fields = ", ".join(f"`{shown(field)}`" for field in changed.missing)
-        sentences.append(f"the class has {fields}, which the file has not")
-    if changed.surplus:
-        fields = ", ".join(f"`{shown(field)}`" for field in changed.surplus)
-        sentences.append(f"the file has {fields}, which the class has not")
-    return ClassChangedError(
-        f"{file}: the fields of `{shown(name)}` at `{shown(path_text(path))}` are not "
-        f"those that were saved: {'; '.join(sentences)}. Load it with the release of "
-        f"`{_names.top(shown(name).partition(':')[0])}` that wrote the file."
-    )
-
-
 def decode(
     structure: Any,
     found: Survey,
@@ -641,6 +646,7 @@ def decode(
     *,
     arrays: Mapping[int, Any] | None,
     fill: Any = None,
+    evolution: Evolution | None = None,
     file: str = "The structure",
     root: Path | str = "model",
 ) -> tuple[Any, list[Damaged]]:
@@ -660,7 +666,8 @@ def decode(
                 f"`fill` has a `{type(function).__qualname__}` for `{shown(path)}`, "
                 "where a function belongs."
             )
-    decoder = _Decoder(found.by_id, judge, arrays, fill, file)
+    evolution = evolution or Evolution()
+    decoder = _Decoder(found.by_id, judge, arrays, fill, evolution, file)
     with deep_recursion(_FRAMES):
         tree = decoder.object_of(structure, root)
     unknown = fill.keys() - decoder.filled
@@ -671,6 +678,7 @@ def decode(
             f"`fill` names `{shown(min(unknown))}`, where no function is missing. "
             f"Places to fill: {shown(there, 400)}."
         )
+    evolution.report(file)
     return tree, decoder.damaged
 
 

@@ -402,22 +402,30 @@ class Judge:
 
     def _near(self, module: str, qualname: str) -> str:
         """What is called alike in the same package, a trusted one or one's own."""
-        packages = {_names.top(name) for name in (module, *self._packages)}
-        found: dict[str, str] = {}
-        for name in list(sys.modules):
-            if _names.top(name) in packages or is_own_code(name):
-                space = _names.module_space(name) or {}
-                for key, value in list(space.items()):
-                    if type(key) is str and _names.own_name(value) == (name, key):
-                        found.setdefault(key, f"{name}:{key}")
-        wanted = qualname.rpartition(".")[2]
-        alike = difflib.get_close_matches(wanted, found, n=1, cutoff=0.75)
+        alike = self.alike(module, qualname)
         if not alike:
             return ""
-        new = found[alike[0]]
+        listed = " or ".join(f"`{name}`" for name in alike)
         return (
-            f'; if it is `{new}` now, pass `renames={{"{module}:{qualname}": "{new}"}}`'
+            f"; if it is {listed} now, pass "
+            f'`renames={{"{module}:{qualname}": "{alike[0]}"}}`'
         )
+
+    def alike(self, module: str, qualname: str) -> list[str]:
+        """Names of imported classes and functions that resemble one, the best first."""
+        packages = {_names.top(name) for name in (module, *self._packages)}
+        wanted = qualname.rpartition(".")[2]
+        found: dict[str, float] = {}
+        for name in list(sys.modules):
+            if _names.top(name) not in packages and not is_own_code(name):
+                continue
+            near = 0.3 * (name == module) + 0.1 * (_names.top(name) in packages)
+            for key, value in list((_names.module_space(name) or {}).items()):
+                if type(key) is str and _names.own_name(value) == (name, key):
+                    ratio = difflib.SequenceMatcher(None, wanted, key).ratio()
+                    if ratio >= _ALIKE:
+                        found[f"{name}:{key}"] = ratio + near
+        return sorted(found, key=lambda name: -found[name])[:_MAX_ALIKE]
 
     def _absent(
         self, module: str, qualname: str, package: str, curated: bool
@@ -542,6 +550,10 @@ class Judge:
         """
         known = _names.top(home) in PACKAGES
         return known or self._trusts(home) or id(obj) in self._objects
+
+
+_ALIKE = 0.75
+_MAX_ALIKE = 3
 
 
 class _Everything(Judge):

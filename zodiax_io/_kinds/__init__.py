@@ -21,6 +21,9 @@ from ._containers import (
     OBJECT_KINDS,
     SEQUENCE_KINDS,
     FieldsChanged as FieldsChanged,
+    default_of as default_of,
+    fields_of as fields_of,
+    moved_fields as moved_fields,
 )
 from ._functions import (
     FUNCTION_KINDS,
@@ -55,6 +58,10 @@ _BUILT_IN: tuple[Kind, ...] = (
 KINDS: list[Kind] = list(_BUILT_IN)
 # Rows that only refuse keep nothing, so no file may name them.
 _by_name: dict[str, Kind] = {kind.name: kind for kind in KINDS if kind.keeps}
+# The kinds of objects whose fields a class declares, and may declare otherwise later.
+WITH_FIELDS = frozenset(
+    {"module", "equinox_partial", "dataclass", "namedtuple", "registered"}
+)
 _by_class: dict[type, tuple[Kind, ...]] = {}
 _MAX_CLASSES = 10_000
 

@@ -590,6 +590,57 @@ def method(cls: type, name: str) -> Any:
     return found.__func__ if type(found) is classmethod else found
 
 
+def fields_of(cls: type) -> tuple[str, ...]:
+    """The fields that a class declares.
+
+    Raises
+    ------
+    TypeError
+        If it is not a class that declares fields.
+    """
+    if not _names.is_class(cls):
+        raise TypeError("it is no class")
+    if _is_namedtuple_class(cls):
+        return class_attribute(cls, "_fields")
+    if not _is_dataclass(cls):
+        raise TypeError("it declares no fields")
+    return tuple(_declared(cls))
+
+
+def default_of(cls: type, name: str) -> Any:
+    """What a field is of which nothing is said, as the class's own `__init__` has it.
+
+    Raises
+    ------
+    LookupError
+        If the class declares no default for it.
+    """
+    if _is_namedtuple_class(cls):
+        return class_attribute(cls, "_field_defaults")[name]
+    declared = _declared(cls)[name]
+    if declared.default is not dataclasses.MISSING:
+        value = declared.default
+    elif declared.default_factory is not dataclasses.MISSING:
+        value = declared.default_factory()
+    else:
+        raise LookupError(f"{cls.__qualname__} declares no default for {name!r}")
+    converter = declared.metadata.get("converter")  # Equinox's
+    return value if converter is None else converter(value)
+
+
+def moved_fields(parts: Parts) -> list[str]:
+    """The fields of a Module that were static and are not, or the other way round."""
+    fields, static = _layout(parts.refers)
+    told = parts.extra.get("static", [])
+    children = parts.extra["node"]  # those of the file, whatever became of them
+    if told is None:  # by a format that did not keep it
+        return []
+    if told == [name for name in static if name in children]:
+        return []
+    then = set(told)
+    return [n for n in fields if n in children and (n in then) != (n in static)]
+
+
 def _is_dataclass(cls: type) -> bool:
     return class_attribute(cls, "__dataclass_fields__") is not None
 

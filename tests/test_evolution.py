@@ -1,0 +1,312 @@
+"""Classes that have other fields now than when a file was written."""
+
+import warnings
+from typing import Any
+
+import equinox as eqx
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from documents import Checkpoint
+from equality import differences
+from hypothesis import HealthCheck, given, settings
+
+import zodiax_io
+from zodiax_io import (
+    ArgumentError,
+    ClassChangedError,
+    ClassChangedWarning,
+    deserialise,
+    load_structure,
+    serialise,
+    upgraded,
+)
+
+HEAD = """
+import dataclasses
+from typing import Any, NamedTuple
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+"""
+LENS = HEAD + "class Lens(eqx.Module):\n"
+
+
+def changed(path, **options):
+    """What is loaded, and the changes that the one warning tells."""
+    with pytest.warns(ClassChangedWarning) as caught:
+        loaded = deserialise(path, **options)
+    (warning,) = caught
+    assert warning.filename == __file__
+    return loaded, warning.message
+
+
+def quiet(path, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return deserialise(path, **options)
+
+
+# Defaults -----------------------------------------------------------------------------
+
+
+def test_gained_and_lost_fields(lab, tmp_path):
+    """New fields have their defaults; one warning lists all, with their paths."""
+    old = lab("lab", LENS + "    radius: Any\n    colour: str = eqx.field(static=True)")
+    tree = {"a": old.Lens(jnp.ones(2), "red"), "b": [old.Lens(2.0, "blue")]}
+    serialise(tmp_path / "m", tree)
+    new = lab(
+        "lab",
+        LENS + "    radius: Any"
+        "\n    gain: Any = eqx.field(converter=jnp.asarray, default=1.5)"
+        "\n    parts: list = dataclasses.field(default_factory=lambda: [1])"
+        "\n    order: int = eqx.field(static=True, default=3)",
+    )
+    loaded, warning = changed(tmp_path / "m")
+    expected = {"a": new.Lens(jnp.ones(2)), "b": [new.Lens(2.0)]}
+    assert differences(expected, loaded) == []
+    told = [(c.path, c.name, c.gained, c.lost) for c in warning.changes]
+    gained = ("gain", "parts", "order")
+    assert told == [
+        ("model['a']", "lab:Lens", gained, ("colour",)),
+        ("model['b'][0]", "lab:Lens", gained, ("colour",)),
+    ]
+    text = str(warning)
+    assert "`gain`, `parts`, `order` is new, and has its default" in text
+    assert (
+        "`colour` is gone, and was set aside; at `model['a']`, `model['b'][0]`" in text
+    )
+    assert "at `model['a']`" in str(warning.changes[0])
+    with pytest.raises(ClassChangedError, match="`colour` is gone") as caught:
+        deserialise(tmp_path / "m", strict=True)
+    assert caught.value.changes == warning.changes
+    serialise(tmp_path / "n", loaded)
+    assert differences(expected, quiet(tmp_path / "n", strict=True)) == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "class Thing(eqx.Module):\n",
+        "@dataclasses.dataclass\nclass Thing:\n",
+        "@dataclasses.dataclass(frozen=True, slots=True)\nclass Thing:\n",
+        "class Thing(NamedTuple):\n",
+        "@jax.tree_util.register_dataclass\n@dataclasses.dataclass\nclass Thing:\n",
+    ],
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_change_of_fields(lab, tmp_path_factory, head, data):
+    """Fields that are there still are kept, in every sort of class."""
+    names = list("abcde")  # the class is written anew in each example
+    before = data.draw(st.lists(st.sampled_from(names), unique=True))
+    after = data.draw(st.lists(st.sampled_from(names), unique=True))
+    body = "".join(f"    {n}: Any = {ord(n)}\n" for n in before) or "    pass\n"
+    path = tmp_path_factory.mktemp("any") / "m"
+    saved = lab("lab", HEAD + head + body).Thing(*[jnp.full(2, ord(n)) for n in before])
+    serialise(path, [saved])
+    body = "".join(f"    {n}: Any = {ord(n)}\n" for n in after) or "    pass\n"
+    new = lab("lab", HEAD + head + body).Thing
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (loaded,) = deserialise(path)
+    values = [jnp.full(2, ord(n)) if n in before else ord(n) for n in after]
+    assert differences(new(*values), loaded) == []
+    changes = [c for w in caught for c in w.message.changes]
+    if set(before) == set(after):
+        assert changes == []
+    else:
+        (change,) = changes
+        assert set(change.gained) == set(after) - set(before)
+        assert set(change.lost) == set(before) - set(after)
+
+
+def test_a_default_that_cannot_be_made(lab, tmp_path):
+    """The error is ours, and tells the class's."""
+    serialise(tmp_path / "m", lab("lab", LENS + "    a: int").Lens(1))
+    factory = "dataclasses.field(default_factory=lambda: 1 / 0)"
+    lab("lab", LENS + f"    a: int\n    b: int = {factory}")
+    with pytest.raises(ClassChangedError, match="cannot be made: ZeroDivisionError"):
+        deserialise(tmp_path / "m")
+
+
+def test_what_is_proposed_can_be_run(lab, tmp_path):
+    """The error shows the upgrade to write, and it pairs names that are alike."""
+    old = lab("lab", LENS + "    focal: Any\n    radius: Any\n    name: str")
+    serialise(tmp_path / "m", {"lens": old.Lens(1.5, jnp.ones(2), "f")})
+    new = lab("lab", LENS + "    focal_length: Any\n    radii: Any\n    name: str")
+    with pytest.raises(ClassChangedError) as caught:
+        deserialise(tmp_path / "m")
+    text = str(caught.value)
+    assert text.startswith("m.eqx: the fields of `lab:Lens` at `model['lens']` are not")
+    code = text.split("\n\n", 1)[1].replace("\n    ", "\n").strip()
+    exec(code, {"Lens": new.Lens, "zodiax_io": zodiax_io})  # noqa: S102
+    expected = {"lens": new.Lens(1.5, jnp.ones(2), "f")}
+    assert differences(expected, quiet(tmp_path / "m")) == []
+
+
+def test_a_field_that_is_static_now(lab, tmp_path):
+    """It is kept, and told: JAX sees another tree."""
+    old = lab("lab", LENS + "    n: int\n    m: int = eqx.field(static=True)")
+    serialise(tmp_path / "m", old.Lens(1, 2))
+    new = lab("lab", LENS + "    n: int = eqx.field(static=True)\n    m: int")
+    loaded, warning = changed(tmp_path / "m")
+    assert differences(new.Lens(1, 2), loaded) == []
+    assert [c.moved for c in warning.changes] == [("n", "m")]
+    with pytest.raises(ClassChangedError, match="no longer static, or is it now"):
+        deserialise(tmp_path / "m", strict=True)
+
+
+# Upgrades -----------------------------------------------------------------------------
+
+
+def test_an_upgrade_by_fields(lab, tmp_path):
+    """It is for the files that have the fields, and for no others."""
+    old = lab("lab", LENS + "    radius: Any")
+    serialise(tmp_path / "old", [old.Lens(jnp.ones(2))])
+    new = lab("lab", LENS + "    diameter: Any\n    gain: float = 1.0")
+    serialise(tmp_path / "new", [new.Lens(jnp.ones(2))])
+    upgraded(new.Lens, lambda f: {"diameter": f["radius"] * 2}, fields=["radius"])
+    loaded, warning = changed(tmp_path / "old")
+    assert differences([new.Lens(jnp.ones(2) * 2)], loaded) == []
+    assert [(c.gained, c.lost) for c in warning.changes] == [(("gain",), ())]
+    assert differences([new.Lens(jnp.ones(2))], quiet(tmp_path / "new")) == []
+
+
+def test_upgrades_follow_one_another(lab, tmp_path):
+    """Files of two ages become what is of today, by one step each."""
+    first = lab("lab", LENS + "    radius: Any")
+    serialise(tmp_path / "1", first.Lens(1.5))
+    second = lab("lab", LENS + "    diameter: Any")
+    serialise(tmp_path / "2", second.Lens(3.0))
+    new = lab("lab", LENS + "    size: Any")
+    upgraded(new.Lens, lambda f: {"diameter": 2 * f["radius"]}, fields=["radius"])
+    upgraded(new.Lens, lambda f: {"size": f["diameter"]}, fields=["diameter"])
+    for name in ("1", "2"):
+        assert differences(new.Lens(3.0), quiet(tmp_path / name)) == []
+
+
+def test_a_class_that_was_split(lab, tmp_path):
+    """An upgrade may build new objects around fields, or be another object itself."""
+    old = lab("oldlab", LENS + "    radius: Any\n    layers: Any\n    kind: str")
+    tree = [old.Lens(1.0, jnp.ones(3), "lens"), old.Lens(2.0, None, "mirror")]
+    serialise(tmp_path / "m", tree)
+    text = (
+        HEAD
+        + "class Coating(eqx.Module):\n    layers: Any\n"
+        + "class Lens(eqx.Module):\n    radius: Any\n    coating: Coating\n"
+        + "class Mirror(eqx.Module):\n    radius: Any\n"
+    )
+    new = lab("newlab", text)
+
+    def split(fields):
+        if fields["kind"] == "mirror":
+            return new.Mirror(fields["radius"])
+        return {"radius": fields["radius"], "coating": new.Coating(fields["layers"])}
+
+    zodiax_io.renamed("oldlab:Lens", new.Lens)
+    upgraded(new.Lens, split)
+    expected = [new.Lens(1.0, new.Coating(jnp.ones(3))), new.Mirror(2.0)]
+    assert differences(expected, quiet(tmp_path / "m")) == []
+
+
+@pytest.mark.parametrize(
+    ("recorded", "applies"),
+    [("0.9", True), ("1.9.9", True), ("2.0", False), ("2.0.1", False), (None, True)],
+)
+def test_an_upgrade_by_version(monkeypatch, recorded, applies):
+    """Where the meaning has changed, not the fields."""
+    monkeypatch.setattr("zodiax_io._evolution._rules", {})
+    upgraded(eqx.nn.Identity, lambda f: eqx.nn.Identity, before="2.0")
+    saved = Checkpoint.of([eqx.nn.Identity()])
+    saved.document["versions"].pop("equinox")
+    if recorded is not None:
+        saved.document["versions"]["equinox"] = recorded
+    (loaded,) = saved.load(versions="ignore")
+    assert (loaded is eqx.nn.Identity) == applies
+
+
+class Local(eqx.Module):
+    radius: Any
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((int, dict), {}, "no fields to upgrade"),
+        ((3, dict), {}, "no fields to upgrade"),
+        ((Local, 3), {}, "is a function"),
+        ((Local, dict), {"fields": "radius"}, "is a list of names"),
+        ((Local, dict), {"before": "new"}, "is text such as"),
+        ((Local, dict), {"before": 1.2}, "is text such as"),
+    ],
+)
+def test_upgrades_that_are_none(arguments, options, message):
+    """Said when they are given."""
+    with pytest.raises(ArgumentError, match=message):
+        upgraded(*arguments, **options)
+
+
+def test_a_version_that_nobody_records(lab):
+    """Files know no version of a script: no upgrade could tell their age by it."""
+    cls = lab("lab", LENS + "    a: int").Lens
+    with pytest.raises(ArgumentError, match="belongs to no installed package"):
+        upgraded(cls, dict, before="1.2")
+
+
+def test_an_upgrade_that_fails(lab, tmp_path):
+    """The error names the object, and what was raised."""
+    serialise(tmp_path / "m", lab("lab", LENS + "    a: int").Lens(1))
+    new = lab("lab", LENS + "    b: int")
+    upgraded(new.Lens, lambda fields: fields["c"])
+    with pytest.raises(ClassChangedError, match="at `model` failed: KeyError: 'c'"):
+        deserialise(tmp_path / "m")
+
+
+def test_an_upgrade_that_leaves_fields_out(lab, tmp_path):
+    """What it makes is looked at like what a file has."""
+    serialise(tmp_path / "m", lab("lab", LENS + "    a: int").Lens(1))
+    new = lab("lab", LENS + "    b: int")
+    upgraded(new.Lens, lambda fields: {})
+    with pytest.raises(ClassChangedError, match="the class has `b`"):
+        deserialise(tmp_path / "m")
+
+
+# Checks -------------------------------------------------------------------------------
+
+
+class Positive(eqx.Module):
+    value: Any
+
+    def __check_init__(self):
+        if not self.value > 0:
+            raise ValueError("it is not positive")
+
+
+class Small(Positive):
+    def __check_init__(self):
+        if not self.value < 9:
+            raise ValueError("it is not small")
+
+
+@pytest.mark.parametrize(("value", "message"), [(-1, "positive"), (10, "small")])
+def test_check_init(value, message):
+    """Not called unless asked for; then of every class of the object."""
+    saved = Checkpoint.of({"a": Small(3)})
+    saved.tree["node"]["a"]["node"]["value"]["value"] = value
+    assert saved.load()["a"].value == value
+    with pytest.raises(ClassChangedError, match=rf"at `model\['a'\]`.*not {message}"):
+        saved.load(check_init=True)
+    assert Checkpoint.of({"a": Small(3)}).load(check_init=True)["a"].value == 3
+
+
+def test_load_structure_knows_upgrades(monkeypatch):
+    """A structure is built in the same way as a file."""
+    monkeypatch.setattr("zodiax_io._evolution._rules", {})
+    structure = zodiax_io.build_structure([Local(jnp.ones(2))])
+    structure["node"][0]["node"] = {"size": structure["node"][0]["node"]["radius"]}
+    upgraded(Local, lambda fields: {"radius": fields["size"]})
+    (loaded,) = load_structure(structure)
+    assert loaded.radius == jax.ShapeDtypeStruct((2,), np.float32)

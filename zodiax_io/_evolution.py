@@ -1,0 +1,374 @@
+"""Classes whose fields are no longer those that a file holds."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ._environment import check_version, has_version, is_before, recorded
+from ._errors import (
+    ArgumentError,
+    ClassChangedError,
+    ClassChangedWarning,
+    shown,
+    warn,
+)
+from ._kinds import FieldsChanged, Parts, default_of, fields_of, moved_fields
+from ._names import mro, namespace, own_name, top
+from ._survey import Path, short_path
+
+Upgrade = Callable[[dict[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """What has become of the fields of an object since it was saved.
+
+    Attributes
+    ----------
+    path : str
+        Where in the tree the object is.
+    name : str
+        Its class, as the file names it.
+    gained : tuple of str
+        Fields that the file has not; they have their defaults.
+    lost : tuple of str
+        Fields that the class has no longer; they were set aside.
+    moved : tuple of str
+        Fields that were static and are not, or the other way round.
+    """
+
+    path: str
+    name: str
+    gained: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """One line, as warnings list it."""
+        return f"`{shown(self.name)}` at `{shown(self.path)}`: {self._told()}"
+
+    def _told(self) -> str:
+        told: list[str] = []
+        if self.gained:
+            told.append(f"{_listed(self.gained)} is new, and has its default")
+        if self.lost:
+            told.append(f"{_listed(self.lost)} is gone, and was set aside")
+        if self.moved:
+            told.append(f"{_listed(self.moved)} is no longer static, or is it now")
+        return "; ".join(told)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{shown(name)}`" for name in names)
+
+
+# What the owners of classes say -------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Rule:
+    cls: type
+    upgrade: Upgrade
+    fields: frozenset[str] | None
+    before: str | None
+
+    def applies(self, held: set[str], version: str | None) -> bool:
+        if self.fields is not None and not self.fields <= held:
+            return False
+        if self.before is None:
+            return held != set(fields_of(self.cls))
+        return version is None or is_before(version, self.before)
+
+
+_rules: dict[int, list[_Rule]] = {}
+
+
+def has_upgrade(cls: Any) -> bool:
+    """Whether somebody has said how old objects of a class become new ones."""
+    return id(cls) in _rules
+
+
+def upgraded(
+    cls: type,
+    upgrade: Upgrade,
+    *,
+    fields: Sequence[str] | None = None,
+    before: str | None = None,
+) -> None:
+    """Say how an object of an older release becomes one of today's.
+
+    Call it beside the class whose fields have changed. Several upgrades of a class are
+    asked in the order in which they were given, each of what the one before has made.
+
+    Parameters
+    ----------
+    cls : type
+        The class as it is now: a Module, a dataclass or a namedtuple.
+    upgrade : callable
+        From the fields as the file has them, a dict of objects by name, to those of
+        today; it may change the dict and return it. Or to a finished object, of
+        another class, for example.
+    fields : sequence of str, optional
+        Names of fields that tell the age of a file: the upgrade is for those that have
+        all of them, and not the fields of today.
+    before : str, optional
+        A version of the package that defines the class: the upgrade is for files
+        written with an older one, or with one that is not known. Without `fields` and
+        `before`, it is for all files whose fields are not those of today.
+
+    Raises
+    ------
+    ArgumentError
+        If the class has no fields, the upgrade is no function, or `before` is given for
+        a class that belongs to no installed package.
+
+    Examples
+    --------
+    >>> import equinox as eqx
+    >>> import zodiax_io
+    >>> class Lens(eqx.Module):
+    ...     diameter: float
+    >>> structure = zodiax_io.build_structure(Lens(2.0))
+    >>> structure["node"] = {"radius": structure["node"]["diameter"]}
+    >>> def upgrade(fields):
+    ...     return {"diameter": 2 * fields["radius"]}
+    >>> zodiax_io.upgraded(Lens, upgrade, fields=["radius"])
+    >>> zodiax_io.load_structure(structure)
+    Lens(diameter=4.0)
+    """
+    try:
+        fields_of(cls)
+    except TypeError:
+        raise ArgumentError(
+            f"{shown(repr(cls))} is not a Module, a dataclass or a namedtuple, so it "
+            "has no fields to upgrade."
+        ) from None
+    if not callable(upgrade):
+        raise ArgumentError("An upgrade is a function of the dictionary of fields.")
+    if isinstance(fields, str):
+        raise ArgumentError(f'`fields` is a list of names, such as ["{fields}"].')
+    if before is not None:
+        check_version(before)
+        package = top((own_name(cls) or ("",))[0])
+        if not has_version(package):
+            raise ArgumentError(
+                f"`{cls.__qualname__}` belongs to no installed package, so files know "
+                "no version of it. Tell their age by `fields`."
+            )
+    known = None if fields is None else frozenset(fields)
+    _rules.setdefault(id(cls), []).append(_Rule(cls, upgrade, known, before))
+
+
+# What a load does ---------------------------------------------------------------------
+
+
+@dataclass(eq=False, repr=False)
+class Evolution:
+    """What one load knows, and finds, about classes that have changed.
+
+    Attributes
+    ----------
+    versions : mapping of str to str
+        The packages that wrote the file.
+    strict : bool
+        Whether a changed class is an error.
+    check_init : bool
+        Whether the `__check_init__` of each object is called.
+    changes : list of FieldChange
+        What has been found.
+    """
+
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    strict: bool = False
+    check_init: bool = False
+    changes: list[FieldChange] = field(default_factory=list[FieldChange])
+
+    def upgrade(self, parts: Parts, path: Path | str) -> tuple[Parts, Any]:
+        """The parts after the upgrades of their class; or the object that one made.
+
+        Raises
+        ------
+        ClassChangedError
+            If an upgrade fails.
+        """
+        name, children = parts.extra["type"], parts.children
+        version = recorded(self.versions, top(name.partition(":")[0]))
+        for rule in _rules.get(id(parts.refers), ()):
+            if not isinstance(children, dict):
+                break
+            if not rule.applies(set(children) | _absent(parts), version):
+                continue
+            try:
+                result = rule.upgrade(dict(children))
+            except Exception as error:  # the user's
+                raise ClassChangedError(
+                    f"the upgrade of `{shown(name)}` at `{short_path(path)}` failed: "
+                    f"{type(error).__name__}: {shown(error, 400)}"
+                ) from error
+            if not isinstance(result, dict):
+                return parts, (result,)
+            children = dict(result)
+            parts = _with_children(parts, children)
+        return parts, None
+
+    def adapt(self, parts: Parts, changed: FieldsChanged, path: Path | str) -> Parts:
+        """The parts as the class has them now: with defaults, without what is gone.
+
+        Raises
+        ------
+        ClassChangedError
+            If a new field has no default, or the class declares no fields.
+        """
+        cls, name, where = parts.refers, parts.extra["type"], short_path(path)
+        children = dict(parts.children) if isinstance(parts.children, dict) else {}
+        try:
+            fields = fields_of(cls)
+            for gained in changed.missing:
+                children[gained] = default_of(cls, gained)
+        except (LookupError, TypeError):
+            raise ClassChangedError(_unlike(name, where, changed)) from None
+        except Exception as error:  # of the class
+            raise ClassChangedError(
+                f"`{shown(name)}` at `{where}` has new fields, and their defaults "
+                f"cannot be made: {type(error).__name__}: {shown(error, 400)}"
+            ) from error
+        for lost in changed.surplus:
+            children.pop(lost, None)
+        # In the order of the class, as an object made today has them.
+        ordered = {n: children.pop(n) for n in fields if n in children} | children
+        gained, lost = tuple(changed.missing), tuple(changed.surplus)
+        self.changes.append(FieldChange(where, name, gained, lost))
+        return _with_children(parts, ordered)
+
+    def compare_static(self, parts: Parts, path: Path | str) -> None:
+        """Note fields that were static and are not, or the other way round."""
+        moved = moved_fields(parts)
+        if moved:
+            change = FieldChange(
+                short_path(path), parts.extra["type"], moved=tuple(moved)
+            )
+            self.changes.append(change)
+
+    def check(self, obj: Any, path: Path | str) -> None:
+        """Call the checks that the class of a Module makes of a new object.
+
+        Raises
+        ------
+        ClassChangedError
+            If one of them fails.
+        """
+        for cls in mro(type(obj)):
+            found = namespace(cls).get("__check_init__")
+            if not isinstance(found, types.FunctionType):
+                continue
+            try:
+                found(obj)
+            except Exception as error:
+                raise ClassChangedError(
+                    f"the object at `{short_path(path)}` does not pass the "
+                    f"`__check_init__` of `{cls.__qualname__}`: "
+                    f"{type(error).__name__}: {shown(error, 400)}"
+                ) from error
+
+    def report(self, file: str) -> None:
+        """Warn of all changes, or refuse them.
+
+        Raises
+        ------
+        ClassChangedError
+            If there are some, and `strict` is set.
+        """
+        if not self.changes:
+            return
+        told: dict[tuple[str, str], list[str]] = {}
+        for change in self.changes:
+            told.setdefault((change.name, change._told()), []).append(change.path)
+        lines = [
+            f"  `{shown(name)}`, {what}; at {_places(paths)}"
+            for (name, what), paths in told.items()
+        ]
+        more = len(lines) - _MAX_LINES
+        text = f"{file} holds objects whose classes have changed since:\n" + "\n".join(
+            lines[:_MAX_LINES] + ([f"  … and {more} more."] if more > 0 else [])
+        )
+        advice = "What else is to be done about them, `zodiax_io.upgraded` can say."
+        if self.strict:
+            raise ClassChangedError(f"{text}\n{advice}", self.changes)
+        warn(ClassChangedWarning(f"{text}\n{advice}", self.changes))
+
+
+_MAX_LINES = 50
+_MAX_PLACES = 3
+
+
+def _places(paths: list[str]) -> str:
+    named = ", ".join(f"`{shown(path)}`" for path in paths[:_MAX_PLACES])
+    more = len(paths) - _MAX_PLACES
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _absent(parts: Parts) -> set[str]:
+    """The fields that the object had, and left to the default of its class."""
+    absent = parts.extra.get("absent")
+    return {n for n in absent if type(n) is str} if type(absent) is list else set()
+
+
+def _with_children(parts: Parts, children: dict[str, Any]) -> Parts:
+    """Other fields; of what else the file says of an object, what still holds."""
+    extra = dict(parts.extra)
+    declared = fields_of(parts.refers)
+    if _absent(parts):
+        extra["absent"] = [
+            n for n in extra["absent"] if n in declared and n not in children
+        ]
+    wraps = extra.get("wraps")
+    if type(wraps) is list and wraps and wraps[0] not in children:
+        del extra["wraps"]
+    return replace(parts, children=children, extra=extra)
+
+
+def _unlike(name: str, path: str, changed: FieldsChanged) -> str:
+    sentences: list[str] = []
+    if changed.missing:
+        new = _listed(changed.missing)
+        sentences.append(f"the class has {new}, which the file has not")
+    if changed.surplus:
+        old = _listed(changed.surplus)
+        sentences.append(f"the file has {old}, which the class has not")
+    text = (
+        f"the fields of `{shown(name)}` at `{shown(path)}` are not those that were "
+        f"saved: {'; '.join(sentences)}. "
+    )
+    if not changed.missing:
+        return text + "Load it with the release that wrote the file."
+    lines = "\n".join(f"    {line}" for line in proposal(name, changed))
+    return (
+        f"{text}What has no default must be made of what the file has. Say so beside "
+        f"the class, and load again:\n\n{lines}"
+    )
+
+
+def proposal(name: str, changed: FieldsChanged) -> list[str]:
+    """The lines that upgrade a class, to be looked over by its owner."""
+    cls = shown(name).rpartition(":")[2].rpartition(".")[2]
+    lines = ["def upgrade(fields):"]
+    left = list(changed.surplus)
+    for gained in changed.missing:
+        alike = difflib.get_close_matches(gained, left, n=1, cutoff=0.5)
+        only = left if len(left) == len(changed.missing) == 1 else []
+        for lost in (alike or only)[:1]:
+            left.remove(lost)
+            lines.append(f'    fields["{shown(gained)}"] = fields.pop("{shown(lost)}")')
+            break
+        else:
+            lines.append(
+                f'    fields["{shown(gained)}"] = ...  # new: what was it then?'
+            )
+    lines += [f'    fields.pop("{shown(lost)}")  # it is gone' for lost in left]
+    told = ", ".join(f'"{shown(n)}"' for n in changed.surplus)
+    key = f", fields=[{told}]" if told else ""
+    return [*lines, "    return fields", "", f"zodiax_io.upgraded({cls}, upgrade{key})"]
