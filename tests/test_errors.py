@@ -325,7 +325,8 @@ def test_refused_names():
         "file may use.\n"
         "  `no_such_lab.optics:f` at `model[1]` needs `no_such_lab`, which is neither "
         "imported nor installed.\n"
-        'For those that trust would help, pass `trusted=["no_such_lab"]`.'
+        'For those that trust would help, pass `trusted=["no_such_lab"]`.\n'
+        'To look at the file without them, pass `unknown="opaque"`.'
     )
     assert [refusal.path for refusal in caught.value.refusals] == [
         "model[0]",
@@ -340,6 +341,7 @@ def test_refused_names_that_trust_would_help():
         load_node(named("no_such_lab:f"))
     assert str(caught.value).endswith(
         '\nIf you trust this file, pass `trusted=["no_such_lab"]`.'
+        '\nTo look at the file without them, pass `unknown="opaque"`.'
     )
 
 
@@ -349,7 +351,8 @@ def test_refused_names_of_a_structure():
         load_structure(named("os:system"))
     assert str(caught.value) == (
         "The structure names what it may not use:\n  `os:system` at `model` belongs "
-        "to Python's standard library, which no file may use."
+        "to Python's standard library, which no file may use.\n"
+        'To look at the file without them, pass `unknown="opaque"`.'
     )
 
 
@@ -359,7 +362,7 @@ def test_unknown_kind():
         load_node(leaf("hologram"))
     assert str(caught.value) == (
         "`model` is of the kind `hologram`, which this release of zodiax_io does not "
-        "know. Upgrade zodiax_io, or import the package that registers the kind."
+        "know. Upgrade zodiax_io."
     )
 
 

@@ -85,13 +85,18 @@ def test_structure_without_magic():
 
 def test_newer_format_says_to_upgrade():
     """A file of a later format is no damaged one."""
-    body = Checkpoint.of(1).structure()[FRAME.size :]
+    checkpoint = Checkpoint.of(1)
+    known = checkpoint.document["versions"]["zodiax_io"]
+    body = checkpoint.structure()[FRAME.size :]
     with pytest.raises(UnknownFormatError) as caught:
         load(with_structure(frame(body, version=2)))
     assert str(caught.value) == (
         "The file is of format 2; this release of zodiax_io reads format 1. Upgrade "
-        "zodiax_io to read it."
+        f"zodiax_io to read it: zodiax_io {known} wrote it, and every later release "
+        "does."
     )
+    with pytest.raises(UnknownFormatError, match="the changelog says which release"):
+        load(with_structure(frame(b"whatever that is", version=2)))
 
 
 def test_wrong_checksum():

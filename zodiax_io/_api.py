@@ -35,7 +35,9 @@ from ._kinds import (
     Placeholder,
     register_kind,
 )
+from ._migrate import Migration, migration
 from ._names import register, renamed
+from ._opaque import Opaque
 from ._serialise import (
     deserialise,
     read_metadata,
@@ -58,11 +60,13 @@ __all__ = [
     "DamagedWarning",
     "Difference",
     "FieldChange",
+    "Migration",
     "MissingFileError",
     "MissingPackageError",
     "MixedPairWarning",
     "NewerFormatError",
     "NotAFileError",
+    "Opaque",
     "PartialLoadWarning",
     "Placeholder",
     "PlaceholderError",
@@ -81,6 +85,7 @@ __all__ = [
     "build_structure",
     "deserialise",
     "load_structure",
+    "migration",
     "names",
     "read_metadata",
     "register",

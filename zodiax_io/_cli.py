@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import sys
 from collections.abc import Sequence
 
 import zodiax_io
 
-from ._errors import ZodiaxIOError, shown
+from ._errors import ArgumentError, ZodiaxIOError, shown
 from ._inspect import names
 from ._integrity import repair, verify
+from ._migrate import migration, rewritten
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_names(commands)
     _add_verify(commands)
     _add_repair(commands)
+    _add_migrate(commands)
     return parser
 
 
@@ -107,3 +110,87 @@ def _repair(given: argparse.Namespace) -> int:
         print(f"mended: {mended}")
     print(f"{shown(given.file)}: intact")
     return 0
+
+
+def _add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "match files with code that has changed since they were written"
+    command = commands.add_parser(
+        "migrate",
+        help=words,
+        description=f"{words.capitalize()}. Without --with, print what does not match, "
+        "and the lines of Python to look over and keep; with it, run them, and save "
+        "the files again.",
+    )
+    command.add_argument("path", nargs="+", help="a file, or a folder of files")
+    command.add_argument(
+        "--trusted",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="a package to import and to search for classes; may be given again",
+    )
+    command.add_argument(
+        "--like",
+        metavar="MODULE:CALLABLE",
+        help="what makes a model as it is now; its package is imported",
+    )
+    command.add_argument(
+        "--with",
+        dest="lines",
+        metavar="SCRIPT",
+        help="the lines, as you want them: they are run, and the files saved again",
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="with --with: load, and save nothing"
+    )
+    command.set_defaults(run=_migrate)
+
+
+def _migrate(given: argparse.Namespace) -> int:
+    sys.path.insert(0, "")  # as `python` does: what is named here is the user's own
+    if given.lines is not None:
+        return _rewrite(given)
+    like = None if given.like is None else _called(given.like)
+    found = migration(given.path, like=like, trusted=given.trusted)
+    report, _, lines = str(found).partition("\n\n")
+    # The report beside the lines, so that those alone go into a file.
+    print("\n".join(f"# {line}" for line in report.splitlines()))
+    if lines:
+        print(f"\n{lines}")
+    return 1 if any(found.mismatches.values()) else 0
+
+
+def _rewrite(given: argparse.Namespace) -> int:
+    try:
+        spec = importlib.util.spec_from_file_location("migrations", given.lines)
+        assert spec is not None and spec.loader is not None, "it is no Python file"
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except Exception as error:
+        raise ArgumentError(
+            f"{given.lines} cannot be run: {type(error).__name__}: {error}"
+        ) from error
+    status = 0
+    for file, outcome, told in rewritten(
+        given.path, given.trusted, dry_run=given.dry_run
+    ):
+        for text in told:
+            print(text, file=sys.stderr)
+        would = "would be " if given.dry_run else ""
+        words = f"{would}saved again" if outcome == "changed" else outcome
+        print(f"{shown(file, 400)}: {words}")
+        status = max(status, 2 if outcome == "failed" else 0)
+    return status
+
+
+def _called(name: str) -> object:
+    """What a callable of the user's gives."""
+    module, _, qualname = name.partition(":")
+    try:
+        made = importlib.import_module(module)
+        for part in qualname.split("."):
+            made = getattr(made, part)
+        return made() if callable(made) else made
+    except Exception as error:
+        raise ArgumentError(
+            f"--like {shown(name)} cannot be used: {type(error).__name__}: {error}"
+        ) from error

@@ -51,11 +51,20 @@ class Difference:
         return f"{self.package}: {self.file} in the file, {here} here{note}"
 
 
-def versions_of(names: Iterable[str]) -> dict[str, str]:
-    """Versions of Python, of what we stand on, and of what the names belong to."""
+def versions_of(
+    names: Iterable[str], kept: Mapping[str, tuple[str, str]]
+) -> dict[str, str]:
+    """Versions of Python, of what we stand on, and of what the names belong to.
+
+    Those that are `kept`, by package, are of what comes from another file as it is.
+    """
     versions = {"python": platform.python_version()}
-    packages = sorted({_names.top(name.partition(":")[0]) for name in names})
-    for package in (*_ALWAYS, *packages):
+    packages = {_names.top(name.partition(":")[0]) for name in names}
+    for package in (*_ALWAYS, *sorted(packages | kept.keys())):
+        if package in kept and package not in packages and package not in _ALWAYS:
+            distribution, version = kept[package]
+            versions.setdefault(distribution, version)
+            continue
         distribution = _distribution(package)
         if distribution is not None and distribution not in versions:
             version = _version(distribution)
@@ -208,10 +217,10 @@ def has_version(package: str) -> bool:
     return distribution is not None and _version(distribution) is not None
 
 
-def recorded(versions: Mapping[str, str], package: str) -> str | None:
-    """The version of a package that a file was written with, if it says so."""
+def recorded(versions: Mapping[str, str], package: str) -> tuple[str, str] | None:
+    """The distribution and version of a package that wrote a file, if it says so."""
     wanted = {_normal(package), _normal(_distribution(package) or package)}
-    return next((v for name, v in versions.items() if _normal(name) in wanted), None)
+    return next((item for item in versions.items() if _normal(item[0]) in wanted), None)
 
 
 def _normal(distribution: str) -> str:

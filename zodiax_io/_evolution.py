@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from ._errors import (
     shown,
     warn,
 )
-from ._kinds import FieldsChanged, Parts, default_of, fields_of, moved_fields
+from ._kinds import FieldsChanged, Kind, Parts, default_of, fields_of, moved_fields
 from ._names import mro, namespace, own_name, top
 from ._survey import Path, short_path
 
@@ -85,11 +85,6 @@ class _Rule:
 
 
 _rules: dict[int, list[_Rule]] = {}
-
-
-def has_upgrade(cls: Any) -> bool:
-    """Whether somebody has said how old objects of a class become new ones."""
-    return id(cls) in _rules
 
 
 def upgraded(
@@ -187,6 +182,29 @@ class Evolution:
     check_init: bool = False
     changes: list[FieldChange] = field(default_factory=list[FieldChange])
 
+    def build(self, kind: Kind, parts: Parts, path: Path | str) -> Any:
+        """An object with fields, which may be others now than they were.
+
+        Raises
+        ------
+        ClassChangedError
+            If it cannot be made of what the file has.
+        """
+        if id(parts.refers) in _rules:
+            parts, made = self.upgrade(parts, path)
+            if made is not None:
+                return made[0]
+        try:
+            obj = kind.decode(parts)
+        except FieldsChanged as changed:
+            parts = self.adapt(parts, changed, path)
+            obj = kind.decode(parts)
+        if kind.name == "module":
+            self.compare_static(parts, path)
+            if self.check_init:
+                self.check(obj, path)
+        return obj
+
     def upgrade(self, parts: Parts, path: Path | str) -> tuple[Parts, Any]:
         """The parts after the upgrades of their class; or the object that one made.
 
@@ -196,7 +214,8 @@ class Evolution:
             If an upgrade fails.
         """
         name, children = parts.extra["type"], parts.children
-        version = recorded(self.versions, top(name.partition(":")[0]))
+        known = recorded(self.versions, top(name.partition(":")[0]))
+        version = None if known is None else known[1]
         for rule in _rules.get(id(parts.refers), ()):
             if not isinstance(children, dict):
                 break
@@ -345,30 +364,54 @@ def _unlike(name: str, path: str, changed: FieldsChanged) -> str:
     )
     if not changed.missing:
         return text + "Load it with the release that wrote the file."
-    lines = "\n".join(f"    {line}" for line in proposal(name, changed))
+    cls = shown(name).rpartition(":")[2].rpartition(".")[2]
+    lines = "\n".join(f"    {line}" for line in proposal(cls, changed)[1]).rstrip()
     return (
         f"{text}What has no default must be made of what the file has. Say so beside "
         f"the class, and load again:\n\n{lines}"
     )
 
 
-def proposal(name: str, changed: FieldsChanged) -> list[str]:
-    """The lines that upgrade a class, to be looked over by its owner."""
-    cls = shown(name).rpartition(":")[2].rpartition(".")[2]
+def proposal(
+    cls: str,
+    changed: FieldsChanged,
+    closeness: Callable[[str, str], float] = lambda lost, gained: 0.0,
+    defaults: Collection[str] = (),
+) -> tuple[dict[str, str], list[str]]:
+    """Which lost field is which new one, as it seems; and the lines that say so.
+
+    They are for the owner of the class to look over. The closeness of two fields, from
+    -1 to 1, adds to that of their names.
+    """
+    scores = {
+        (gained, lost): difflib.SequenceMatcher(None, gained, lost).ratio()
+        + closeness(lost, gained)
+        + 0.5 * (len(changed.missing) == len(changed.surplus) == 1)
+        for gained in changed.missing
+        for lost in changed.surplus
+    }
+    pairs: dict[str, str] = {}
+    for gained, lost in sorted(scores, key=lambda pair: -scores[pair]):
+        alike = scores[gained, lost] >= _ALIKE
+        if alike and gained not in pairs and lost not in pairs.values():
+            pairs[gained] = lost
     lines = ["def upgrade(fields):"]
-    left = list(changed.surplus)
     for gained in changed.missing:
-        alike = difflib.get_close_matches(gained, left, n=1, cutoff=0.5)
-        only = left if len(left) == len(changed.missing) == 1 else []
-        for lost in (alike or only)[:1]:
-            left.remove(lost)
-            lines.append(f'    fields["{shown(gained)}"] = fields.pop("{shown(lost)}")')
-            break
+        if gained in pairs:
+            lost = shown(pairs[gained])
+            lines.append(f'    fields["{shown(gained)}"] = fields.pop("{lost}")')
+        elif gained in defaults:
+            lines.append(f"    # `{shown(gained)}` is new, and has its default.")
         else:
-            lines.append(
-                f'    fields["{shown(gained)}"] = ...  # new: what was it then?'
-            )
-    lines += [f'    fields.pop("{shown(lost)}")  # it is gone' for lost in left]
+            lines.append(f"    # `{shown(gained)}` is new: say what it was then, as")
+            lines.append(f'    # fields["{shown(gained)}"] = ...')
+    for lost in changed.surplus:
+        if lost not in pairs.values():
+            lines.append(f'    fields.pop("{shown(lost)}")  # it is gone')
     told = ", ".join(f'"{shown(n)}"' for n in changed.surplus)
     key = f", fields=[{told}]" if told else ""
-    return [*lines, "    return fields", "", f"zodiax_io.upgraded({cls}, upgrade{key})"]
+    lines += ["    return fields", "", f"zodiax_io.upgraded({cls}, upgrade{key})"]
+    return pairs, lines
+
+
+_ALIKE = 0.5

@@ -11,7 +11,12 @@ from typing import Any
 import msgpack
 
 from ._compat import deep_recursion
-from ._errors import CorruptFileError, NewerFormatError, UnknownFormatError
+from ._errors import (
+    CorruptFileError,
+    NewerFormatError,
+    UnknownFormatError,
+    shown,
+)
 
 MAGIC = b"\x89ZDX\r\n\x1a\n"
 VERSION = 1
@@ -168,6 +173,17 @@ def _check_versions(versions: dict[Any, Any]) -> None:
             raise ValueError("a version is not text")
 
 
+def _release_for(body: memoryview) -> str:
+    """Which release reads a document of a newer format, as far as that says so."""
+    try:
+        version = _unpack(body)["versions"]["zodiax_io"]
+        if type(version) is str and re.match(r"\d+(\.\d+)*", version):
+            return f"zodiax_io {shown(version)} wrote it, and every later release does"
+    except Exception:  # whatever a later format is
+        pass
+    return "the changelog says which release came with that format"
+
+
 def has_magic(start: bytes | bytearray | memoryview) -> bool:
     """Whether bytes begin as a structure file does."""
     return bytes(start[: len(MAGIC)]) == MAGIC
@@ -202,7 +218,7 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
     if version != VERSION:
         raise NewerFormatError(
             f"{file} is of format {version}; this release of zodiax_io reads format "
-            f"{VERSION}. Upgrade zodiax_io to read it."
+            f"{VERSION}. Upgrade zodiax_io to read it: {_release_for(body)}."
         )
     try:
         plain = _unpack(body)

@@ -97,6 +97,15 @@ def module_space(module: str) -> dict[str, Any] | None:
     return space["__dict__"].__get__(found)
 
 
+def find(name: str) -> Any:
+    """What an imported module has under a name; None if there is no such thing."""
+    module, _, qualname = name.partition(":")
+    try:
+        return lookup(module, qualname)
+    except LookupError:
+        return None
+
+
 def lookup(module: str, qualname: str) -> Any:
     """The object under a name, found by walking dictionaries, through classes only.
 

@@ -118,7 +118,8 @@ def serialise(
     encoded = encode_all(trees, functions=functions)
     names = {name for part in encoded.values() for name in part.names}
     records = [record for part in encoded.values() for record in part.records]
-    versions = _environment.versions_of(names)
+    kept = {name: v for part in encoded.values() for name, v in part.versions.items()}
+    versions = _environment.versions_of(names, kept)
     settings = _environment.settings()
     if any(name.startswith("__main__:") for name in names):
         settings |= _environment.script()
@@ -203,6 +204,7 @@ def deserialise(
     like: Any = None,
     trusted: Sequence[Any] | str = (),
     renames: Mapping[str, Any] | None = None,
+    unknown: Literal["error", "opaque"] = "error",
     versions: Literal["warn", "error", "ignore"] = "warn",
     strict: bool = False,
     check_init: bool = False,
@@ -241,6 +243,10 @@ def deserialise(
     renames : dict of str to str, class or function, optional
         What is called otherwise now: new names by those of the file, as `renamed`
         takes them, for this call.
+    unknown : {"error", "opaque"}, default "error"
+        What to do about classes and functions that are not there, or that the file may
+        not use: refuse to load, or put an `Opaque` in the place of each object and a
+        `Placeholder` in that of each function. They keep all that the file has.
     versions : {"warn", "error", "ignore"}, default "warn"
         What to do when the packages here are not those that wrote the file.
     strict : bool, default False
@@ -356,7 +362,7 @@ def deserialise(
         target=target_of(as_numpy, device, sharding),
         progress=progress,
     )
-    judge = Judge(trusted, renames)
+    judge = Judge(trusted, renames, unknown)
     with opened(path_or_file, salvage=skip) as (document, reader, name):
         _compare_versions(document.versions, versions, name)
         if like is not None:
@@ -387,6 +393,7 @@ def read_metadata(
     *,
     trusted: Sequence[Any] | str = (),
     renames: Mapping[str, Any] | None = None,
+    unknown: Literal["error", "opaque"] = "error",
 ) -> Any:
     """The metadata given to `serialise`, without loading the arrays of the tree.
 
@@ -394,7 +401,7 @@ def read_metadata(
     ----------
     path_or_file : str, path or binary file
         What was given to `serialise`; or the companion alone.
-    trusted, renames : optional
+    trusted, renames, unknown : optional
         As for `deserialise`.
 
     Returns
@@ -414,7 +421,7 @@ def read_metadata(
     >>> zodiax_io.read_metadata("fit.zdx")
     {'epoch': 3}
     """
-    judge = Judge(trusted, renames)
+    judge = Judge(trusted, renames, unknown)
     with opened(path_or_file) as (document, reader, name):
         if document.metadata is None:
             return None
@@ -485,7 +492,7 @@ def _load(
 ) -> tuple[Any, list[Damaged]]:
     node: Node = document.tree if root == "model" else document.metadata or {}
     path: Path | str = root
-    found = survey(node, root)
+    found = survey(node, root, opaque=judge.lenient)
     wanted = found
     if reading.only is not None:
         selection = select(node, found, reading.only, root, name)

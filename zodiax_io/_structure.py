@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax.tree_util as jtu
 from jax.sharding import NamedSharding, Sharding
@@ -22,12 +22,11 @@ from ._errors import (
     ZodiaxIOError,
     shown,
 )
-from ._evolution import Evolution, has_upgrade
+from ._evolution import Evolution
 from ._kinds import (
     WITH_FIELDS,
     CannotKeep,
     Damaged,
-    FieldsChanged,
     Kind,
     Parts,
     Placeholder,
@@ -38,6 +37,7 @@ from ._kinds import (
     placeholder_for,
     plain_shape,
 )
+from ._opaque import UNKNOWN, Opaque, missing_function, opaque_of
 from ._placement import HOST, Target, place
 from ._survey import (
     MAX_DEPTH,
@@ -45,11 +45,12 @@ from ._survey import (
     Node,
     Path,
     Survey,
+    name_of_type,
     path_text,
     short_path,
     survey,
 )
-from ._trust import Judge, objection
+from ._trust import Judge, Unresolved, objection
 
 # Frames of Python for that depth: a few a level, and twice as many under type checks.
 _FRAMES = 12 * MAX_DEPTH
@@ -67,6 +68,7 @@ class Encoded:
     names: dict[str, Any] = field(default_factory=dict[str, Any])
     placeholders: list[Placeholder] = field(default_factory=list[Placeholder])
     depth: int = 0
+    versions: dict[str, tuple[str, str]] = field(default_factory=dict[str, Any])
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -95,6 +97,7 @@ class _Encoder:
         self.extras: list[_Leaf] = []
         self.failures: dict[int, SerialisationError] = {}
         self.placeholders: list[Placeholder] = []
+        self.versions: dict[str, tuple[str, str]] = {}
         self.shared = 0
         self.size = 0
         self.repeated = 0
@@ -161,6 +164,8 @@ class _Encoder:
             node["value"] = parts.value
         if parts.extra:
             node.update(parts.extra)
+        if parts.versions:
+            self.versions |= parts.versions
         if parts.array is not None:
             (self.leaves if dynamic else self.extras).append(
                 _Leaf(node, parts.array, obj)
@@ -187,6 +192,8 @@ class _Encoder:
                 self._reorder(starts, parts.order)
             if dynamic and parts.by_leaves:
                 self._match_leaves(obj, extras, path, node)
+            if parts.by_leaves and named:  # for who has not the class
+                static = _without_leaves(obj, children)
             if static:
                 node["static"] = list(static)
             node["node"] = nodes if named else list(nodes.values())
@@ -345,6 +352,16 @@ def _leaves(obj: Any) -> list[Any]:
         return []
 
 
+def _without_leaves(obj: Any, children: Mapping[str, Any]) -> tuple[str, ...]:
+    """The children in which JAX finds none of the leaves of an object."""
+    leaves = {id(leaf) for leaf in _leaves(obj)}
+    return tuple(
+        name
+        for name, child in children.items()
+        if not any(id(leaf) in leaves for leaf in _leaves(child))
+    )
+
+
 def _cannot(obj: Any, path: Path | str, why: str) -> SerialisationError:
     cls = type(obj)
     where = path_text(path)
@@ -386,6 +403,7 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
             encoder.names,
             encoder.placeholders,
             encoder.depth,
+            encoder.versions,
         )
     return result
 
@@ -521,6 +539,7 @@ class _Decoder:
         self.repeated = 0
         self.hurt = 0
         self.left_out = 0
+        self.stood_in = 0
         self.damaged: list[Damaged] = []
         self.filled: set[str] = set()
         self.places: list[str] = []
@@ -554,10 +573,14 @@ class _Decoder:
 
     def _build(self, node: Node, path: Path | str) -> Any:
         kind = kind_named(node["kind"])
-        assert kind is not None  # the survey has seen to it
         parts = Parts(value=node.get("value"), extra=node)
-        if kind.refers_to is not None:
-            parts.refers = self.judge.resolve(node["type"], kind.refers_to)
+        reason = None  # why an Opaque stands for it, if one does
+        if kind is None:  # the survey has seen to it that this is asked for
+            kind, reason = UNKNOWN, "is of a kind that no package here has registered"
+        elif kind.refers_to is not None:
+            parts.refers = self.judge.resolve(name_of_type(node), kind.refers_to)
+            if type(parts.refers) is Unresolved:
+                reason = parts.refers.reason
         if self.arrays is not None:
             record = node.get("record")
             parts.array = self.arrays.get(record) if type(record) is int else None
@@ -565,7 +588,7 @@ class _Decoder:
                 return self._mark(parts.array)
             if parts.array is None and kind.name in ("jax", "key", "numpy"):
                 self.left_out += 1
-        hurt, left_out = self.hurt, self.left_out
+        hurt, left_out, stood_in = self.hurt, self.left_out, self.stood_in
         keys = node.get("keys")
         if isinstance(keys, list):
             parts.keys = [
@@ -582,22 +605,34 @@ class _Decoder:
                 self.object_of(child, (path, node, i))
                 for i, child in enumerate(children)
             ]
-        if kind.name == "placeholder" and self.fill:
+        missing = reason is not None and kind.name == "function"
+        if self.fill and (missing or kind.name == "placeholder"):
             where = path_text(path)
             if where in self.fill:
                 self.filled.add(where)
                 return self.fill[where]
             self.places.append(where)
+        if kind.name == "method" and any(isinstance(c, Opaque) for c in _values(parts)):
+            reason = "belongs to an object whose class is not here"
+        if reason is not None:
+            self.stood_in += 1
+            versions = self.evolution.versions
+            if missing:
+                return missing_function(node, short_path(path), versions, reason)
+            return opaque_of(node, parts, versions, reason)
         try:
             if parts.array is None and kind.name == "numpy" and self.arrays is not None:
                 return outline(node)
             if kind.name not in WITH_FIELDS:
                 return kind.decode(parts)
-            return self._object(kind, parts, path)
+            return self.evolution.build(kind, parts, path)
         except (CannotKeep, Exception) as error:
             if self.hurt > hurt:  # some code wants to compute with what is inside
                 reason = "it cannot be built without its parts"
                 return self._mark(Damaged(short_path(path), reason))
+            if self.stood_in > stood_in:  # an Opaque, where it needs the real thing
+                reason = f"cannot be built without what is in it: {shown(error)}"
+                return opaque_of(node, parts, self.evolution.versions, reason)
             if isinstance(error, ClassChangedError):
                 raise ClassChangedError(f"{self.file}: {error}") from error
             if isinstance(error, ZodiaxIOError):
@@ -612,24 +647,6 @@ class _Decoder:
                 path, f"cannot be built as `{kind.name}`: {shown(error)}"
             ) from error
 
-    def _object(self, kind: Kind, parts: Parts, path: Path | str) -> Any:
-        """An object with fields, which may be others now than they were."""
-        evolution = self.evolution
-        if has_upgrade(parts.refers):
-            parts, made = evolution.upgrade(parts, path)
-            if made is not None:
-                return made[0]
-        try:
-            obj = kind.decode(parts)
-        except FieldsChanged as changed:
-            parts = evolution.adapt(parts, changed, path)
-            obj = kind.decode(parts)
-        if kind.name == "module":
-            evolution.compare_static(parts, path)
-        if evolution.check_init:
-            evolution.check(obj, path)
-        return obj
-
     def _mark(self, mark: Damaged) -> Damaged:
         self.damaged.append(mark)
         self.hurt += 1
@@ -637,6 +654,11 @@ class _Decoder:
 
     def _corrupt(self, path: Path | str, what: str) -> CorruptFileError:
         return CorruptFileError(f"{self.file}: `{shown(path_text(path))}` {what}.")
+
+
+def _values(parts: Parts) -> Iterable[Any]:
+    children = parts.children or ()
+    return children.values() if isinstance(children, dict) else children
 
 
 def decode(
@@ -827,6 +849,7 @@ def load_structure(
     *,
     trusted: Sequence[Any] | str = (),
     renames: Mapping[str, Any] | None = None,
+    unknown: Literal["error", "opaque"] = "error",
     fill: Mapping[str, Any] | None = None,
 ) -> Any:
     """Rebuild a pytree from its structure, with shapes where the arrays belong.
@@ -840,6 +863,9 @@ def load_structure(
         name anyway.
     renames : dict of str to str, class or function, optional
         What is called otherwise now: new names by those of the structure.
+    unknown : {"error", "opaque"}, default "error"
+        What to do about classes and functions that are not there to be used: refuse to
+        load, or put an `Opaque` or a `Placeholder` in the place of each.
     fill : dict of str to function, optional
         Functions to put where placeholders are, by path.
 
@@ -865,7 +891,7 @@ def load_structure(
     >>> zodiax_io.load_structure(structure)
     {'weight': ShapeDtypeStruct(shape=(2, 3), dtype=float32)}
     """
-    judge = Judge(trusted, renames)
-    found = survey(structure)
+    judge = Judge(trusted, renames, unknown)
+    found = survey(structure, opaque=judge.lenient)
     judge.audit(found.uses, "The structure")
     return decode(structure, found, judge, arrays=None, fill=fill)[0]

@@ -200,8 +200,10 @@ class Survey:
         )
 
 
-def survey(structure: Any, root: str = "model") -> Survey:
+def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Survey:
     """Names, arrays and shared nodes of a structure; judged before anything is built.
+
+    Of a kind that nobody has registered, a node is passed by if it may stay `opaque`.
 
     Raises
     ------
@@ -223,10 +225,13 @@ def survey(structure: Any, root: str = "model") -> Survey:
             continue
         kind = kind_named(name)
         if kind is None:
+            of_others = type(name) is str and "." in name
+            if opaque and of_others:
+                continue
             raise UnknownFormatError(
                 f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which "
-                "this release of zodiax_io does not know. Upgrade zodiax_io, or import "
-                "the package that registers the kind."
+                "this release of zodiax_io does not know. "
+                + (_UNREGISTERED if of_others else "Upgrade zodiax_io.")
             )
         if (kind.refers_to is None) != ("type" not in node):
             raise CorruptFileError(
@@ -241,12 +246,23 @@ def survey(structure: Any, root: str = "model") -> Survey:
             found.arrays.append((path, node))
     bound = _called(binding, found.by_id)
     for path, node, kind in naming:
-        name = node["type"] if type(node["type"]) is str else "(no text)"
+        name = name_of_type(node)
         assert kind.refers_to is not None
         text = functools.partial(path_text, path)
         found.uses.append(Use(name, text, kind.refers_to, id(node) in bound))
         found.naming.append(node)
     return found
+
+
+_UNREGISTERED = (
+    "Import the package that registers the kind, or load the file without it by "
+    '`unknown="opaque"`.'
+)
+
+
+def name_of_type(node: Node) -> str:
+    """What the type of a node is called, where it has one."""
+    return node["type"] if type(node["type"]) is str else "(no text)"
 
 
 def _child(node: Node, name: str) -> Any:

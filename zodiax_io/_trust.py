@@ -21,8 +21,8 @@ import sys
 import sysconfig
 import types
 import typing
-from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -205,6 +205,12 @@ class _NotYetImported(Exception):
         self.module = module
 
 
+class Unresolved(NamedTuple):
+    """What a name leads to that is not there, or may not be used; and why."""
+
+    reason: str
+
+
 _STANDARD = "belongs to Python's standard library, which no file may use"
 
 
@@ -217,6 +223,8 @@ class Judge:
         Packages or modules by name, names as a file spells them, or the very objects.
     renames : dict of str to str, class or function, optional
         What names of the file are called now, beside what `renamed` knows.
+    unknown : {"error", "opaque"}
+        Whether names that may not be used are refused, or lead to `Unresolved`.
 
     Raises
     ------
@@ -224,7 +232,14 @@ class Judge:
         If `trusted` holds something else, or an empty name; or a rename is none.
     """
 
-    def __init__(self, trusted: Any = (), renames: Any = None) -> None:
+    def __init__(
+        self, trusted: Any = (), renames: Any = None, unknown: str = "error"
+    ) -> None:
+        if unknown not in ("error", "opaque"):
+            raise ArgumentError(
+                f'`unknown` is "error" or "opaque", not {unknown!r:.80}.'
+            )
+        self.lenient = unknown == "opaque"
         self._packages: set[str] = set()
         self._names: set[str] = set()
         # What the script that wrote the file is called when it is imported.
@@ -265,13 +280,17 @@ class Judge:
             With every refused name, its path and what to do.
         """
         heard, waiting = self._hear(_distinct(uses))
-        if waiting and not _refused(heard):  # the whole file is judged: now import
+        # The whole file is judged: now import.
+        if waiting and (self.lenient or not _refused(heard)):
             for module in dict.fromkeys(module for _, module in waiting):
                 _import(module, from_libraries=not self._trusts(module))
             heard, still = self._hear([use for use, _ in waiting])
             heard += [(use, "missing", _UNIMPORTABLE, None) for use, _ in still]
         refused = _refused(heard)
-        if refused:
+        if self.lenient:
+            for use, _, reason, _ in refused:
+                self._resolved[use.name, use.role.words] = Unresolved(reason)
+        elif refused:
             raise _untrusted([_verdict(*one) for one in refused], file, self._idle)
 
     def verdicts(self, uses: Iterable[Use]) -> list[Verdict]:
@@ -413,19 +432,24 @@ class Judge:
 
     def alike(self, module: str, qualname: str) -> list[str]:
         """Names of imported classes and functions that resemble one, the best first."""
-        packages = {_names.top(name) for name in (module, *self._packages)}
         wanted = qualname.rpartition(".")[2]
-        found: dict[str, float] = {}
+        scores: dict[str, float] = {}
+        for name, _ in self.known(module):
+            home, _, key = name.partition(":")
+            ratio = difflib.SequenceMatcher(None, wanted, key).ratio()
+            if ratio >= _ALIKE:
+                same = _names.top(home) == _names.top(module)
+                scores[name] = ratio + 0.3 * (home == module) + 0.1 * same
+        return sorted(scores, key=lambda name: -scores[name])[:_MAX_ALIKE]
+
+    def known(self, module: str) -> Iterator[tuple[str, Any]]:
+        """What is imported of a module's package, of trusted ones, and of one's own."""
+        packages = {_names.top(name) for name in (module, *self._packages)}
         for name in list(sys.modules):
-            if _names.top(name) not in packages and not is_own_code(name):
-                continue
-            near = 0.3 * (name == module) + 0.1 * (_names.top(name) in packages)
-            for key, value in list((_names.module_space(name) or {}).items()):
-                if type(key) is str and _names.own_name(value) == (name, key):
-                    ratio = difflib.SequenceMatcher(None, wanted, key).ratio()
-                    if ratio >= _ALIKE:
-                        found[f"{name}:{key}"] = ratio + near
-        return sorted(found, key=lambda name: -found[name])[:_MAX_ALIKE]
+            if _names.top(name) in packages or is_own_code(name):
+                for key, value in list((_names.module_space(name) or {}).items()):
+                    if type(key) is str and _names.own_name(value) == (name, key):
+                        yield f"{name}:{key}", value
 
     def _absent(
         self, module: str, qualname: str, package: str, curated: bool
@@ -680,6 +704,7 @@ def _untrusted(
         names = ", ".join(f'"{name}"' for name in trust[:_MAX_SHOWN])
         what = "If you trust this file" if helped else "For those that trust would help"
         text += f"\n{what}, pass `trusted=[{names}]`."
+    text += '\nTo look at the file without them, pass `unknown="opaque"`.'
     for name in sorted(idle):
         text += f"\nNothing in it belongs to `{shown(name)}`, which you trust."
     return UntrustedError(text, refusals, trust)

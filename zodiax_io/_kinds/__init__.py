@@ -13,7 +13,12 @@ from ._arrays import (
     outline as outline,
     plain_shape as plain_shape,
 )
-from ._base import CannotKeep as CannotKeep, Kind as Kind, Parts as Parts, subclass
+from ._base import (
+    CannotKeep as CannotKeep,
+    Kind as Kind,
+    Parts as Parts,
+    subclass as subclass,
+)
 from ._closures import CLOSURE_KINDS
 from ._containers import (
     MAPPING_KINDS,
@@ -23,6 +28,7 @@ from ._containers import (
     FieldsChanged as FieldsChanged,
     default_of as default_of,
     fields_of as fields_of,
+    has_default as has_default,
     moved_fields as moved_fields,
 )
 from ._functions import (
@@ -34,7 +40,12 @@ from ._functions import (
     is_unnamed_function as is_unnamed_function,
     placeholder_for as placeholder_for,
 )
-from ._values import NAMESPACE_KINDS, TYPE_KINDS, VALUE_KINDS
+from ._values import (
+    NAMESPACE_KINDS,
+    TYPE_KINDS,
+    VALUE_KINDS,
+    mirror_of as mirror_of,
+)
 
 # Exact types come first within each group; a row that matches more says so itself.
 # Between the groups: arrays before values (`np.float64` is a float), named functions
@@ -144,6 +155,11 @@ def register_kind(
     words = f"`{cls.__qualname__}` or a subclass"
     role = Role(words, lambda obj: CLASS.accepts(obj) and issubclass(obj, cls))
     kind = Kind(name, subclass(cls), take_apart, put_together, role, shared=True)
-    KINDS.insert(0, kind)
+    add_kind(kind)
     _by_name[name] = kind
+
+
+def add_kind(kind: Kind) -> None:
+    """Put a row before all others."""
+    KINDS.insert(0, kind)
     _by_class.clear()

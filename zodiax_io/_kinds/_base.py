@@ -43,6 +43,8 @@ class Parts:
         Out: the record to write. In: the array that was read.
     mirror : callable or None
         Makes the record that repeats for plain Equinox what `value` holds exactly.
+    versions : dict
+        By package, its distribution and version, of what is kept as a file had it.
     """
 
     children: dict[str, Any] | list[Any] | None = None
@@ -56,6 +58,7 @@ class Parts:
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     array: Any = None
     mirror: Callable[[], Any] | None = None
+    versions: dict[str, tuple[str, str]] | None = None
 
 
 class CannotKeep(Exception):

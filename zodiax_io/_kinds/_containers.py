@@ -607,6 +607,14 @@ def fields_of(cls: type) -> tuple[str, ...]:
     return tuple(_declared(cls))
 
 
+def has_default(cls: type, name: str) -> bool:
+    """Whether a class declares a default for one of its fields."""
+    if _is_namedtuple_class(cls):
+        return name in class_attribute(cls, "_field_defaults")
+    declared = _declared(cls)[name]
+    return not (declared.default is declared.default_factory is dataclasses.MISSING)
+
+
 def default_of(cls: type, name: str) -> Any:
     """What a field is of which nothing is said, as the class's own `__init__` has it.
 
@@ -617,13 +625,12 @@ def default_of(cls: type, name: str) -> Any:
     """
     if _is_namedtuple_class(cls):
         return class_attribute(cls, "_field_defaults")[name]
-    declared = _declared(cls)[name]
-    if declared.default is not dataclasses.MISSING:
-        value = declared.default
-    elif declared.default_factory is not dataclasses.MISSING:
-        value = declared.default_factory()
-    else:
+    if not has_default(cls, name):
         raise LookupError(f"{cls.__qualname__} declares no default for {name!r}")
+    declared = _declared(cls)[name]
+    value = declared.default
+    if declared.default_factory is not dataclasses.MISSING:
+        value = declared.default_factory()
     converter = declared.metadata.get("converter")  # Equinox's
     return value if converter is None else converter(value)
 
@@ -650,7 +657,7 @@ def _encode_dataclass(obj: Any) -> Parts | None:
     fields = _declared(cls)
     flat = _compat.flatten_once(obj)
     if flat is None:
-        return _encode_object(obj, fields, (), is_node=False)
+        return _encode_object(obj, fields, tuple(fields), is_node=False)
     present = state_of(obj, fields)[0]
     order = _positions(present, flat[0])
     static = tuple(

@@ -496,35 +496,52 @@ def _decode_method(parts: Parts) -> Any:
 class Placeholder:
     """Stands where a function was that could not be saved, and says so when called.
 
+    Or where one is named that is not here (``unknown="opaque"``).
+
     Attributes
     ----------
     name : str
-        What the function was called, for example ``make.<locals>.<lambda>``.
+        What the function was called, for example ``make.<locals>.<lambda>``; of one
+        that is not here, its name in the file.
     source : str
-        Its source text as far as Python could tell it; never run.
+        Its source text as far as Python could tell it; never run. Of a function that
+        is not here, why.
     path : str
         Where in the tree it sits, which is also its key in ``fill=``.
     """
 
-    __slots__ = ("name", "path", "source")
+    __slots__ = ("_versions", "name", "path", "source")
 
-    def __init__(self, name: str, source: str, path: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        path: str,
+        versions: dict[str, tuple[str, str]] | None = None,
+    ) -> None:
         self.name, self.source, self.path = name, source, path
+        self._versions = versions  # of its package; None for what was never saved
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Raise a `PlaceholderError` that names the function."""
+        where = f"The function `{self.name}` at `{self.path}`"
+        advice = (
+            "so there is nothing to call. Put it back by "
+            f'`zodiax_io.deserialise(path, fill={{"{self.path}": function}})`.'
+        )
+        if self._versions is not None:
+            raise PlaceholderError(f"{where} {self.source}, {advice}")
         raise PlaceholderError(
-            f"The function `{self.name}` at `{self.path}` could not be saved, so there "
-            "is nothing to call. Put it back by "
-            f'`zodiax_io.deserialise(path, fill={{"{self.path}": function}})`. '
-            f"Its source was:\n{self.source}"
+            f"{where} could not be saved, {advice} Its source was:\n{self.source}"
         )
 
     def __repr__(self) -> str:
         """The name and the path."""
         return f"<placeholder for {self.name} at {self.path}>"
 
-    def _state(self) -> tuple[str, str, str]:
+    def _state(self) -> tuple[Any, ...]:
+        if self._versions is not None:  # it has a name to be known by
+            return (self.name,)
         return self.name, self.source, self.path
 
     def __eq__(self, other: object) -> bool:
@@ -557,6 +574,10 @@ def place_of(obj: Any) -> str | None:
 
 
 def _encode_placeholder(obj: Placeholder) -> Parts:
+    versions = obj._versions
+    if versions is not None:
+        extra = {"kind": "function", "type": obj.name}
+        return Parts(extra=extra, versions=versions)
     return Parts(value={"name": obj.name, "source": obj.source, "path": obj.path})
 
 

@@ -39,13 +39,13 @@ def _expect(value: Any, *classes: type) -> Any:
     return value
 
 
-def _mirror(obj: Any) -> Record | None:
+def mirror_of(obj: Any) -> Record | None:
     """The record by which plain Equinox keeps a Python scalar."""
     return record_of(np.asarray(obj))
 
 
 def _encode_bool(obj: bool) -> Parts:
-    return Parts(value=obj, mirror=lambda: _mirror(obj))
+    return Parts(value=obj, mirror=lambda: mirror_of(obj))
 
 
 def _decode_bool(parts: Parts) -> bool:
@@ -66,7 +66,7 @@ def _from_bytes(data: bytes) -> int:
 
 def _encode_int(obj: int) -> Parts:
     if _MIN_INT <= obj < _MAX_INT:
-        return Parts(value=obj, mirror=lambda: _mirror(obj))
+        return Parts(value=obj, mirror=lambda: mirror_of(obj))
     value = _int_bytes(obj)
     # Equinox cannot load such an integer; the record keeps those behind it in step.
     return Parts(value=value, mirror=lambda: record_of(np.frombuffer(value, np.uint8)))
@@ -79,7 +79,7 @@ def _decode_int(parts: Parts) -> int:
 
 
 def _encode_float(obj: float) -> Parts:
-    return Parts(value=obj, mirror=lambda: _mirror(obj))
+    return Parts(value=obj, mirror=lambda: mirror_of(obj))
 
 
 def _decode_float(parts: Parts) -> float:
@@ -87,7 +87,7 @@ def _decode_float(parts: Parts) -> float:
 
 
 def _encode_complex(obj: complex) -> Parts:
-    return Parts(value=[obj.real, obj.imag], mirror=lambda: _mirror(obj))
+    return Parts(value=[obj.real, obj.imag], mirror=lambda: mirror_of(obj))
 
 
 def _decode_complex(parts: Parts) -> complex:
@@ -159,13 +159,19 @@ def _encode_enum(obj: enum.Enum) -> Parts:
     cls = type(obj)
     members = class_attribute(cls, "_member_map_")
     name = object.__getattribute__(obj, "_name_")
-    # An IntEnum is an int: plain Equinox writes it as one.
-    mirror = (lambda: _mirror(int(obj))) if isinstance(obj, int) else None
+    parts = Parts(refers=cls)
+    if isinstance(obj, int):  # plain Equinox writes an IntEnum as one
+        number = int(obj)
+        parts.mirror = lambda: mirror_of(number)
+        if mirror_of(number) is not None:  # for who has not the class
+            parts.extra["number"] = number
     if type(name) is str and members.get(name) is obj:
-        return Parts(refers=cls, value=name, mirror=mirror)
+        parts.value = name
+        return parts
     if isinstance(obj, enum.Flag):
         _decode_flags(cls, int(obj.value))  # raises now rather than when loading
-        return Parts(refers=cls, value=int(obj.value), mirror=mirror)
+        parts.value = int(obj.value)
+        return parts
     raise CannotKeep("It is not one of the members of its Enum.")
 
 

@@ -1,0 +1,166 @@
+"""Proposals for files that the code has left behind, and the command for them."""
+
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+from equality import differences
+
+import zodiax_io
+from zodiax_io import _cli, deserialise, migration, serialise
+
+HEAD = "import equinox as eqx\nfrom typing import Any\n"
+OLD = HEAD + (
+    "class Refractor(eqx.Module):\n    radius: Any\n    colour: str\n"
+    "class Pupil(eqx.Module):\n    mask: Any\n    edge: Any\n"
+    "class Sensor(eqx.Module):\n    noise: Any\n"
+    "def bend(x): return x\n"
+)
+NEW = HEAD + (
+    "class ThickRefractor(eqx.Module):\n    radii: Any\n    gain: float = 1.0\n"
+    "class Pupil(eqx.Module):\n    size: Any\n    weights: Any\n"
+    "class Sensor(eqx.Module):\n    noise: Any\n"
+    "def bend(x): return x\n"
+)
+
+
+@pytest.fixture
+def left_behind(lab, tmp_path):
+    """A folder of files, and the module whose classes were theirs once."""
+    old = lab("oldlab", OLD)
+    tree = {
+        "lens": old.Refractor(jnp.ones(3), "red"),
+        "pupil": old.Pupil(jnp.ones((4, 4)), jnp.ones(2)),
+        "sensor": old.Sensor(0.5),
+        "f": old.bend,
+    }
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    serialise(tmp_path / "runs" / "a", tree, metadata={"epoch": 3})
+    serialise(
+        tmp_path / "runs" / "one" / "b.eqx", [old.Refractor(jnp.zeros(3), "blue")]
+    )
+    serialise(tmp_path / "runs" / "plain", {"a": jnp.ones(2)})
+    (tmp_path / "runs" / "notes.txt").write_text("nothing of ours")
+    Path(sys.modules.pop("oldlab").__file__).unlink()
+    new = lab("newlab", NEW)
+    like = {
+        "lens": new.ThickRefractor(jnp.ones(3)),
+        "pupil": new.Pupil(jnp.ones(2), jnp.ones((4, 4))),
+    }
+    expected = like | {"sensor": new.Sensor(0.5), "f": new.bend}
+    return tmp_path / "runs", like, expected
+
+
+@pytest.mark.filterwarnings("ignore::zodiax_io.ClassChangedWarning")
+def test_the_lines_load_the_files(left_behind):
+    """Names by likeness and place; fields by name, and by shape where it is known."""
+    folder, like, expected = left_behind
+    found = migration(folder, like=like)
+    exec(found.lines)  # noqa: S102
+    assert differences(expected, deserialise(folder / "a")) == []
+    assert 'renamed("oldlab", "newlab")' in found.lines
+    assert 'renamed("oldlab:Refractor", "newlab:ThickRefractor")' in found.lines
+    assert 'fields["weights"] = fields.pop("mask")' in found.lines
+    assert "`gain` is new, and has its default" in found.lines
+    again = migration(folder, like=like)
+    assert "oldlab" not in again.lines
+
+
+def test_without_a_model(left_behind):
+    """What cannot be known is left to say, and the class stays without it."""
+    folder, _, _ = left_behind
+    found = migration([folder / "a.zdx", folder / "one"])
+    assert 'fields["radii"] = fields.pop("radius")' in found.lines
+    assert "`size` is new: say what it was then" in found.lines
+    exec(found.lines)  # noqa: S102
+    with pytest.raises(zodiax_io.ClassChangedError, match="the class has `size`"):
+        deserialise(folder / "a")
+
+
+def test_the_report(left_behind):
+    """Each file, with what does not match in it."""
+    folder, _, _ = left_behind
+    found = migration(folder)
+    files = {Path(file).name: lines for file, lines in found.mismatches.items()}
+    assert set(files) == {"a.zdx", "b.eqx", "plain.zdx"}
+    assert files["plain.zdx"] == []
+    text = "`oldlab:Refractor` at `model[0]` needs `oldlab`, which is neither imported"
+    assert files["b.eqx"][0].startswith(text)
+    assert str(found).startswith("3 files, 2 of them with mismatches.\n")
+    assert str(found).endswith(found.lines)
+
+
+def test_what_matches(tmp_path):
+    """Nothing to say."""
+    serialise(tmp_path / "m", {"a": jnp.ones(2)})
+    found = migration(tmp_path / "m.zdx")
+    assert found.lines == ""
+    assert str(found) == "1 files, 0 of them with mismatches."
+
+
+def test_a_damaged_file(tmp_path):
+    """It is reported, and the others are looked at."""
+    serialise(tmp_path / "m", {"a": jnp.ones(2)})
+    (tmp_path / "n.zdx").write_bytes(b"no file of ours")
+    (wrong, right) = sorted(migration(tmp_path).mismatches.items(), reverse=True)
+    assert "cannot be looked at" in wrong[1][0]
+    assert right[1] == []
+
+
+@pytest.mark.filterwarnings("ignore::zodiax_io.ClassChangedWarning")
+def test_the_command(left_behind, tmp_path, capsys, monkeypatch):
+    """Proposals on one day, the files saved again on another; a dry run before."""
+    folder, _, expected = left_behind
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "models.py").write_text(
+        "import jax.numpy as jnp\nimport newlab\n"
+        "def make():\n    return {'lens': newlab.ThickRefractor(jnp.ones(3)),\n"
+        "            'pupil': newlab.Pupil(jnp.ones(2), jnp.ones((4, 4)))}\n"
+    )
+    arguments = ["migrate", str(folder), "--like", "models:make"]
+    assert _cli.main(arguments) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("# 3 files, 2 of them with mismatches.\n# ")
+    script = tmp_path / "lines.py"
+    script.write_text(printed)
+    before = (folder / "a.zdx").read_bytes()
+    apply = ["migrate", str(folder), "--with", str(script)]
+    assert _cli.main([*apply, "--dry-run"]) == 0
+    assert (folder / "a.zdx").read_bytes() == before
+    assert "a.zdx: would be saved again" in capsys.readouterr().out
+    assert _cli.main(apply) == 0
+    printed = capsys.readouterr()
+    assert "a.zdx: saved again" in printed.out
+    assert "plain.zdx: as it was" in printed.out
+    assert "`gain` is new" in printed.err
+    zodiax_io._names._renamed.clear()
+    zodiax_io._evolution._rules.clear()
+    assert differences(expected, deserialise(folder / "a", strict=True)) == []
+    assert zodiax_io.read_metadata(folder / "a") == {"epoch": 3}
+    assert not (folder / "one" / "b.zdx").exists()
+    assert _cli.main(["migrate", str(folder)]) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--like", "nowhere:make"], ["--like", "math:nothing"], ["--with", "nowhere.py"]],
+)
+def test_arguments_of_the_command(tmp_path, capsys, arguments):
+    """One line says what is wrong with them."""
+    serialise(tmp_path / "m", 1)
+    assert _cli.main(["migrate", str(tmp_path), *arguments]) == 2
+    assert capsys.readouterr().err.startswith("zodiax-io: ")
+
+
+def test_a_file_that_fails(left_behind, capsys, tmp_path):
+    """The others are saved all the same, and the status tells."""
+    folder, _, _ = left_behind
+    (tmp_path / "lines.py").write_text("")
+    assert (
+        _cli.main(["migrate", str(folder), "--with", str(tmp_path / "lines.py")]) == 2
+    )
+    printed = capsys.readouterr()
+    assert "a.zdx: failed" in printed.out
+    assert "plain.zdx: as it was" in printed.out
+    assert "oldlab" in printed.err

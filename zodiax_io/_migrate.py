@@ -1,0 +1,415 @@
+"""What to say about files whose classes are called, or made, otherwise now."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import _names
+from ._environment import script_of
+from ._errors import ZodiaxIOError, ZodiaxIOWarning, shown
+from ._evolution import proposal
+from ._kinds import WITH_FIELDS, FieldsChanged, fields_of, has_default
+from ._pair import PathOrFile, opened
+from ._serialise import deserialise, read_metadata, serialise
+from ._structure import build_structure, locate
+from ._survey import Node, children_of, name_of_type, path_text, survey, walk
+from ._trust import Judge, Role, Unresolved
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What does not match between files and the code that is here, and what to say.
+
+    Attributes
+    ----------
+    lines : str
+        Lines of Python to look over, and to run before the files are loaded: calls of
+        `renamed` and `upgraded`. Empty where everything matches.
+    mismatches : dict of str to list of str
+        For each file what does not match, or why it cannot be looked at; an empty list
+        for one that matches.
+    """
+
+    lines: str
+    mismatches: Mapping[str, Sequence[str]]
+
+    def __str__(self) -> str:
+        """The report, and the lines."""
+        wrong = sum(bool(found) for found in self.mismatches.values())
+        text = [f"{len(self.mismatches)} files, {wrong} of them with mismatches."]
+        for file, found in self.mismatches.items():
+            text += [f"{shown(file, 400)}:", *(f"  {line}" for line in found)] * bool(
+                found
+            )
+        return "\n".join([*text, *(["", self.lines] if self.lines else [])])
+
+
+def migration(
+    paths: PathOrFile | Sequence[PathOrFile],
+    *,
+    like: Any = None,
+    trusted: Sequence[Any] | str = (),
+) -> Migration:
+    """Propose what to say about classes that are not what they were for some files.
+
+    Missing classes are matched with those that are imported or trusted by name, by the
+    names of their fields, and by what ``like`` has at the same path; fields by name,
+    and by shape and dtype where ``like`` tells them. Nothing is changed.
+
+    Parameters
+    ----------
+    paths : str, path, binary file or list of them
+        Files, and folders of files.
+    like : pytree, optional
+        A model as the code makes it now.
+    trusted : optional
+        As for `deserialise`: what it names is imported, and searched for classes.
+
+    Returns
+    -------
+    Migration
+        What was found, and the lines to look over and run.
+
+    Raises
+    ------
+    MissingFileError, ArgumentError
+        If there is no such file, or a path is none.
+
+    Examples
+    --------
+    >>> import equinox as eqx
+    >>> import zodiax_io
+    >>> class Lens(eqx.Module):
+    ...     radius: float
+    >>> zodiax_io.serialise("lens.zdx", Lens(2.0))
+    >>> class Lens(eqx.Module):
+    ...     radii: float
+    >>> print(zodiax_io.migration("lens.zdx").lines)
+    from ... import Lens
+    <BLANKLINE>
+    import zodiax_io
+    <BLANKLINE>
+    <BLANKLINE>
+    def upgrade_lens(fields):
+        fields["radii"] = fields.pop("radius")
+        return fields
+    <BLANKLINE>
+    zodiax_io.upgraded(Lens, upgrade_lens, fields=["radius"])
+    """
+    given = paths if isinstance(paths, (list, tuple)) else [paths]
+    today = _Today(like)
+    gathered = _Gathered()
+    mismatches: dict[str, list[str]] = {}
+    for path in given:
+        for file in files_below(path):
+            text = str(getattr(file, "name", file))
+            mismatches[text] = []
+            try:
+                gathered.look_at(file, text, Judge(trusted, unknown="opaque"), today)
+            except (ZodiaxIOError, OSError) as error:
+                mismatches[text].append(f"cannot be looked at: {error}")
+    return _proposed(gathered, today, mismatches)
+
+
+def files_below(path: Any) -> Iterator[Any]:
+    """The checkpoints in a folder and those below it; or the one file."""
+    if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
+        yield path
+        return
+    for folder, _, names in sorted(os.walk(path)):
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)
+            if suffix == ".zdx" or (suffix == ".eqx" and f"{stem}.zdx" not in names):
+                yield os.path.join(folder, name)
+
+
+def rewritten(
+    paths: Sequence[str], trusted: Sequence[str], *, dry_run: bool
+) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """Load files, and save again what has changed by that.
+
+    Gives for each its path, what became of it ("as it was", "changed" or "failed"),
+    and what was said on the way.
+    """
+    for path in paths:
+        for file in files_below(path):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ZodiaxIOWarning)
+                try:
+                    changed = _rewrite(file, trusted, dry_run=dry_run)
+                except (ZodiaxIOError, OSError) as error:
+                    yield file, "failed", [str(error)]
+                    continue
+            told = [str(warning.message) for warning in caught]
+            yield file, "changed" if changed else "as it was", told
+
+
+def _rewrite(file: str, trusted: Sequence[str], *, dry_run: bool) -> bool:
+    tree = deserialise(file, trusted=trusted, versions="ignore")
+    metadata = read_metadata(file, trusted=trusted)
+    with opened(file) as (document, reader, _):
+        before = [document.tree, document.metadata]
+        legacy = not reader.structure
+    now = [
+        build_structure(tree),
+        None if metadata is None else build_structure(metadata),
+    ]
+    changed = legacy or [*map(_said, before)] != [*map(_said, now)]
+    if changed and not dry_run:
+        serialise(file, tree, metadata=metadata)
+    return changed
+
+
+def _said(structure: Node | None) -> list[Any]:
+    """What a structure says, but for where its arrays lie."""
+    nodes = [] if structure is None else [node for _, node in walk(structure)]
+    return [
+        [sorted(node["node"]) if isinstance(node.get("node"), dict) else None]
+        + [item for item in sorted(node.items()) if item[0] not in _PLACES]
+        for node in nodes
+    ]
+
+
+_PLACES = {"node", "keys", "record", "repeats"}
+
+
+# What files know ----------------------------------------------------------------------
+
+
+@dataclass(eq=False, repr=False)
+class _Known:
+    """What files know of one class or function."""
+
+    role: Role
+    kind: str
+    found: Any  # what its name leads to
+    reason: str
+    candidates: list[str] = field(default_factory=list[str])
+    files: dict[str, str] = field(default_factory=dict[str, str])  # with the first path
+    count: int = 0
+    # By the names of its fields, in which the files differ: one of the nodes.
+    variants: dict[tuple[str, ...], tuple[str, Node]] = field(
+        default_factory=dict[tuple[str, ...], Any]
+    )
+
+
+class _Gathered:
+    def __init__(self) -> None:
+        self.known: dict[str, _Known] = {}
+
+    def look_at(self, path: Any, file: str, judge: Judge, today: _Today) -> None:
+        with opened(path) as (document, _, name):
+            found = survey(document.tree, "model", opaque=True)
+            judge.script = script_of(document.settings)
+            judge.audit(found.uses, name)
+        for use, node in zip(found.uses, found.naming, strict=True):
+            known = self.known.get(use.name)
+            if known is None:
+                target = judge.resolve(name_of_type(node), use.role)
+                reason = target.reason if type(target) is Unresolved else ""
+                known = _Known(use.role, node["kind"], target, reason)
+                if reason:
+                    known.candidates = today.candidates(judge, use.name, node, use)
+                self.known[use.name] = known
+            path_of = use.path()
+            known.files.setdefault(file, path_of)
+            known.count += 1
+            if node["kind"] in WITH_FIELDS and isinstance(node.get("node"), dict):
+                names = tuple(node["node"])
+                known.variants.setdefault(names, (path_of, node))
+
+
+class _Today:
+    """What a model as it is made now tells: the classes at its paths, and arrays."""
+
+    def __init__(self, like: Any) -> None:
+        self.by_path: dict[str, Node] = {}
+        self.by_type: dict[str, list[Node]] = {}
+        if like is None:
+            return
+        for path, node in walk(locate(like, {}).structure):
+            self.by_path[path_text(path)] = node
+            if type(node.get("type")) is str:
+                self.by_type.setdefault(node["type"], []).append(node)
+
+    def candidates(self, judge: Judge, name: str, node: Node, use: Any) -> list[str]:
+        """Names that may be the one that is missing, the likeliest first."""
+        module, _, qualname = name.partition(":")
+        here = self.by_path.get(use.path(), {}).get("type")
+        held = set(node["node"]) if isinstance(node.get("node"), dict) else set()
+        scores: dict[str, float] = {}
+        for new, obj in judge.known(module):
+            if not use.role.accepts(obj):
+                continue
+            new_module, _, new_name = new.partition(":")
+            score = 0.45 * _ratio(qualname.rpartition(".")[2], new_name)
+            score += 0.1 * (_names.top(new_module) == _names.top(module)) + 0.5 * (
+                new == here
+            )
+            declared = _fields(obj)
+            if held and declared:
+                score += 0.45 * _overlap(held, declared)
+            elif not held:
+                score *= 2
+            if score >= _LIKELY:
+                scores[new] = score
+        return sorted(scores, key=lambda new: -scores[new])[:_MAX_CANDIDATES]
+
+    def node_of(self, name: str, path: str) -> Node | None:
+        """A node of a class, if can be the one at a path."""
+        here = self.by_path.get(path)
+        if here is not None and here.get("type") == name:
+            return here
+        return next(iter(self.by_type.get(name, ())), None)
+
+
+_LIKELY = 0.4
+_MAX_CANDIDATES = 3
+
+
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()
+
+
+def _overlap(held: set[str], declared: set[str]) -> float:
+    """How much two sets of names have in common; names that are alike count in part."""
+    alike = [max(_ratio(one, other) for other in declared) for one in held]
+    return sum(a for a in alike if a > 0.5) / max(len(held), len(declared))
+
+
+def _fields(obj: Any) -> set[str]:
+    try:
+        return set(fields_of(obj))
+    except TypeError:
+        return set()
+
+
+# What to say --------------------------------------------------------------------------
+
+
+def _proposed(
+    gathered: _Gathered, today: _Today, mismatches: dict[str, list[str]]
+) -> Migration:
+    renames: dict[str, str] = {}
+    for name, known in gathered.known.items():
+        for file, path in known.files.items() if known.reason else ():
+            reason = known.reason.partition(";")[0]
+            text = f"`{shown(name)}` at `{shown(path)}` {reason}"
+            mismatches[file].append(text)
+        if known.candidates:
+            renames[name] = known.candidates[0]
+    lines: list[str] = []
+    for old, new in _joined(renames, gathered.known).items():
+        others = gathered.known[old].candidates[1:] if old in gathered.known else []
+        note = f"  # or {', '.join(others)}" if others else ""
+        lines += [""] * (not lines)
+        lines.append(f'zodiax_io.renamed("{shown(old)}", "{shown(new)}"){note}')
+    imports: dict[str, set[str]] = {}
+    taken: Counter[str] = Counter()
+    for name, known in gathered.known.items():
+        new = renames.get(name, name)
+        cls = _names.find(new) if known.reason else known.found
+        for path, node in known.variants.values():
+            changed = None if cls is None else _difference(cls, node)
+            if cls is None or changed is None:
+                continue
+            for file in known.files:
+                mismatches[file].append(
+                    f"`{shown(name)}` at `{shown(path)}`: {changed}"
+                )
+            written = _upgrade(cls, changed, node, today.node_of(new, path), taken)
+            if written:
+                module, _, qualname = (_names.name_of(cls) or new).partition(":")
+                imports.setdefault(module, set()).add(qualname.partition(".")[0])
+                lines += ["", "", *written]
+    if not lines:
+        return Migration("", mismatches)
+    head = [
+        f"from {module} import {', '.join(sorted(names))}"
+        for module, names in sorted(imports.items())
+    ]
+    head += [""] if head else []
+    return Migration("\n".join([*head, "import zodiax_io", *lines]), mismatches)
+
+
+def _joined(renames: dict[str, str], known: Mapping[str, _Known]) -> dict[str, str]:
+    """The same renames, of whole modules where what is in one has moved together."""
+    moved: dict[str, Counter[str]] = {}
+    for old, new in renames.items():
+        (module, _, name), (place, _, now) = old.partition(":"), new.partition(":")
+        if name == now:
+            moved.setdefault(module, Counter())[place] += 1
+    stay = {name.partition(":")[0] for name, one in known.items() if not one.reason}
+    modules = {
+        module: places.most_common(1)[0][0]
+        for module, places in moved.items()
+        if module not in stay and places.most_common(1)[0][1] > 1
+    }
+    result = dict(modules)
+    for old, new in renames.items():
+        module, _, name = old.partition(":")
+        if new != f"{modules.get(module)}:{name}":
+            result[old] = new
+    return result
+
+
+class _Difference(FieldsChanged):
+    def __str__(self) -> str:
+        told: list[str] = []
+        if self.missing:
+            told.append(f"the class has {', '.join(f'`{n}`' for n in self.missing)}")
+        if self.surplus:
+            fields = ", ".join(f"`{shown(n)}`" for n in self.surplus)
+            told.append(f"the file has {fields}")
+        return "; ".join(told)
+
+
+def _difference(cls: type, node: Node) -> _Difference | None:
+    """How the fields of a class differ from those of a node; None if they do not."""
+    try:
+        declared = fields_of(cls)
+    except TypeError:
+        return None
+    absent, beside = node.get("absent"), node.get("beside")
+    held = {*node["node"], *(absent if isinstance(absent, list) else ())}
+    held -= {*(beside if isinstance(beside, list) else ())} - set(declared)
+    missing = [name for name in declared if name not in held]
+    surplus = [name for name in node["node"] if name in held and name not in declared]
+    return _Difference(missing, surplus) if missing or surplus else None
+
+
+def _upgrade(
+    cls: type, changed: _Difference, node: Node, like: Node | None, taken: Counter[str]
+) -> list[str]:
+    """The lines of an upgrade, if there is something to decide about."""
+    now = {} if like is None else dict(children_of(like))
+
+    def closeness(lost: str, gained: str) -> float:
+        before, after = told(node["node"][lost]), told(now.get(gained))
+        return 0.0 if after is None else 0.5 if before == after else -1.0
+
+    defaults = [name for name in changed.missing if has_default(cls, name)]
+    pairs, lines = proposal(cls.__name__, changed, closeness, defaults)
+    if not pairs and len(defaults) == len(changed.missing):
+        return []
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+    taken[name] += 1
+    number = f"_{taken[name]}" if taken[name] > 1 else ""
+    return [re.sub(r"\bupgrade\b", f"upgrade_{name}{number}", line) for line in lines]
+
+
+def told(node: Any) -> str | None:
+    """An array as JAX shows its type; of something else, its kind."""
+    if not isinstance(node, dict):
+        return None
+    shape = node.get("shape")
+    if isinstance(shape, list):
+        return f"{node.get('dtype')}[{','.join(map(str, shape))}]"
+    return str(node.get("kind"))

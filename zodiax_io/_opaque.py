@@ -1,0 +1,455 @@
+"""What stands for an object whose class is not here, and keeps all that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import equinox as eqx
+import jax.tree_util as jtu
+import msgpack
+import numpy as np
+
+from ._environment import recorded
+from ._errors import ArgumentError, PlaceholderError, shown
+from ._evolution import Evolution, Upgrade
+from ._kinds import Kind, Parts, Placeholder, add_kind, kind_named, mirror_of, subclass
+from ._names import is_class, top
+from ._survey import Node, children_of, name_of_type
+
+# What the encoder writes by itself, for any kind.
+_GENERIC = {"node_type", "kind", "node", "keys", "static", "record", "repeats", "id"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Origin:
+    """What a node of a file says, but for what is in it.
+
+    Attributes
+    ----------
+    kind : str
+        The kind of object.
+    name : str or None
+        Its class, as the file names it.
+    plain : dict
+        What else the file says of it, in the file's order.
+    names : tuple of str, int or None
+        What its children are called, or how many there are; None for a leaf.
+    static : tuple of str
+        Those that are no children to JAX.
+    order : tuple of int
+        The others, in the order in which JAX has them.
+    by_leaves : bool
+        Whether its leaves were found otherwise than child by child.
+    versions : dict
+        The package of its class, with its version when the file was written.
+    reason : str
+        Why the class is not used.
+    """
+
+    kind: str
+    name: str | None
+    plain: dict[str, Any]
+    names: tuple[str, ...] | int | None
+    static: tuple[str, ...]
+    order: tuple[int, ...]
+    by_leaves: bool
+    versions: dict[str, tuple[str, str]]
+    reason: str
+
+    def told(self) -> tuple[Any, ...]:
+        """What tells it from others."""
+        plain = msgpack.packb(self.plain)
+        return self.kind, self.name, plain, self.names, self.static, self.order
+
+
+class Opaque:
+    """An object whose class is not here; all of it is kept, and comes back if saved.
+
+    Its fields are attributes, and its arrays are leaves to JAX. What is saved again is
+    what was loaded. `Opaque` objects are equal if class and content are.
+
+    Attributes
+    ----------
+    type_name : str
+        Its class, as the file names it: ``"package.module:Name"``.
+    fields : mapping
+        Its fields by name; also those that are called as something here is.
+    reason : str
+        Why its class is not used.
+
+    Examples
+    --------
+    >>> import equinox as eqx
+    >>> import zodiax_io
+    >>> class Lens(eqx.Module):
+    ...     radius: float
+    >>> structure = zodiax_io.build_structure({"lens": Lens(2.0)})
+    >>> structure["node"]["lens"]["type"] = "optics_of_old:Lens"
+    >>> model = zodiax_io.load_structure(structure, unknown="opaque")
+    >>> model["lens"]
+    Opaque('optics_of_old:Lens', radius=2.0)
+    >>> model["lens"].radius
+    2.0
+    >>> model["lens"].become(Lens)
+    Lens(radius=2.0)
+    """
+
+    __slots__ = ("_children", "_keys", "_origin")
+    _children: tuple[Any, ...]
+    _keys: tuple[Any, ...]
+    _origin: Origin
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("An Opaque is made by `deserialise(path, unknown='opaque')`.")
+
+    @property
+    def type_name(self) -> str:
+        """The class, as the file names it."""
+        return self._origin.name or self._origin.kind
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """What it holds, by name; or by number, where there are no names."""
+        names = self._origin.names or ()
+        labels = map(str, range(names)) if isinstance(names, int) else names
+        return MappingProxyType(dict(zip(labels, self._children, strict=True)))
+
+    @property
+    def reason(self) -> str:
+        """Why the class is not used."""
+        return self._origin.reason
+
+    def become(self, cls: type, upgrade: Upgrade | None = None) -> Any:
+        """An object of a class that is here, with the same fields.
+
+        Fields that the class has gained or lost are dealt with as in a load.
+
+        Parameters
+        ----------
+        cls : type
+            A Module, a dataclass, a namedtuple or an Enum.
+        upgrade : callable, optional
+            From the dict of fields to that of the class, as for `upgraded`.
+
+        Returns
+        -------
+        object
+            An instance of the class; it is built as a load does, without `__init__`.
+
+        Raises
+        ------
+        ArgumentError
+            If the class is none of these.
+        ClassChangedError
+            If it has fields that are not there, and that have no default.
+
+        Warns
+        -----
+        ClassChangedWarning
+            If the fields are not those of the class.
+        """
+        return _become(self, cls, upgrade)
+
+    def __getattr__(self, name: str) -> Any:
+        """A field."""
+        origin = self._origin
+        # Python and NumPy look for methods of such names, and call what they find.
+        if not (name.startswith("__") and name.endswith("__")):
+            if isinstance(origin.names, tuple) and name in origin.names:
+                return self._children[origin.names.index(name)]
+            held = origin.plain.get("held")
+            if type(held) is dict and type(held.get(name)) is int:
+                return self.fields["children"][held[name]]
+        raise AttributeError(
+            f"An Opaque of `{shown(self.type_name)}` has no field `{shown(name)}`."
+        )
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        """Refused, as by a Module."""
+        raise AttributeError("An Opaque cannot be changed; use `equinox.tree_at`.")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Refused, as by a Module."""
+        raise AttributeError("An Opaque cannot be changed; use `equinox.tree_at`.")
+
+    def __dir__(self) -> list[str]:
+        """The fields, too."""
+        return [*object.__dir__(self), *(n for n in self.fields if n.isidentifier())]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise a `PlaceholderError`: there is no code to run."""
+        raise PlaceholderError(
+            f"There is nothing to call: `{shown(self.type_name)}` {self.reason}."
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when class and content are."""
+        if not isinstance(other, Opaque):
+            return NotImplemented
+        return _same(_flatten(self), _flatten(other))
+
+    def __hash__(self) -> int:
+        """By the name of the class."""
+        return hash((self._origin.kind, self._origin.name))
+
+    def __repr__(self) -> str:
+        """The class and its fields, as Equinox shows a Module."""
+        parts = [repr(self.type_name)]
+        if "value" in self._origin.plain:
+            parts.append(shown(repr(self._origin.plain["value"])))
+        parts += [f"{k}={eqx.tree_pformat(v)}" for k, v in self.fields.items()]
+        line = f"Opaque({', '.join(parts)})"
+        if len(line) <= _WIDTH and "\n" not in line:
+            return line
+        body = ",\n".join(parts).replace("\n", "\n  ")
+        return f"Opaque(\n  {body}\n)"
+
+    def __reduce__(self) -> Any:
+        """As any object is copied, and pickled."""
+        return _made, (self._origin, self._children, self._keys)
+
+
+_WIDTH = 80
+
+
+class OpaqueNumber(Opaque):
+    """A member of an Enum of integers: a leaf to JAX, as that is."""
+
+    __slots__ = ()
+    __hash__ = Opaque.__hash__
+
+
+def _made(origin: Origin, children: tuple[Any, ...], keys: tuple[Any, ...]) -> Opaque:
+    is_number = type(origin.plain.get("number")) is int
+    obj = object.__new__(OpaqueNumber if is_number else Opaque)
+    object.__setattr__(obj, "_origin", origin)
+    object.__setattr__(obj, "_children", children)
+    object.__setattr__(obj, "_keys", keys)
+    return obj
+
+
+def missing_function(
+    node: Node, path: str, versions: Mapping[str, str], reason: str
+) -> Placeholder:
+    """What stands for a function that is not here."""
+    name = name_of_type(node)
+    return Placeholder(name, reason, path, _own_version(name, versions))
+
+
+def _own_version(name: Any, versions: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    if type(name) is not str:
+        return {}
+    package = top(name.partition(":")[0])
+    found = recorded(versions, package)
+    return {} if found is None else {package: found}
+
+
+def opaque_of(
+    node: Node, parts: Parts, versions: Mapping[str, str], reason: str
+) -> Opaque:
+    """What stands for the object of a node, whose children are there."""
+    children, keys = parts.children, parts.keys or ()
+    named = isinstance(children, dict)
+    values = tuple(children.values() if named else children or ())
+    static = node.get("static")
+    static = tuple(static) if named and isinstance(static, list) else ()
+    plain = {key: value for key, value in node.items() if key not in _GENERIC}
+    name = plain.get("type")
+    origin = Origin(
+        kind=node["kind"],
+        name=name if type(name) is str else None,
+        plain=plain,
+        names=tuple(children) if named else None if children is None else len(values),
+        static=static,
+        order=_order(node, static),
+        by_leaves="repeats" in node or node["kind"] == "registered",
+        versions=_own_version(name, versions),
+        reason=reason,
+    )
+    return _made(origin, values, tuple(keys))
+
+
+def _order(node: Node, static: tuple[str, ...]) -> tuple[int, ...]:
+    """The children that JAX has, in its order, as the numbers of records tell it."""
+    below = children_of(node)
+    places = [i for i, (name, _) in enumerate(below) if name not in static]
+    if node["kind"] == "module":  # the commonest, and in order
+        return tuple(places)
+    first = {i: _first_record(below[i][1]) for i in places}
+    known = sorted((n, i) for i, n in first.items() if n is not None)
+    # Those without a record stay where they are.
+    return tuple(i if first[i] is None else known.pop(0)[1] for i in places)
+
+
+def _first_record(node: Any) -> int | None:
+    waiting, found = [node], []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            repeats = node.get("repeats")
+            records = [node.get("record"), *(repeats if type(repeats) is list else ())]
+            found += [record for record in records if type(record) is int]
+            waiting += [child for _, child in children_of(node)]
+    return min(found, default=None)
+
+
+# As a pytree --------------------------------------------------------------------------
+
+
+class _Rest:
+    """What is no leaf of an Opaque; JAX compares it."""
+
+    __slots__ = ("aside", "keys", "origin")
+
+    def __init__(
+        self, origin: Origin, aside: tuple[Any, ...], keys: tuple[Any, ...]
+    ) -> None:
+        self.origin, self.aside, self.keys = origin, aside, keys
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not _Rest or self.origin.told() != other.origin.told():
+            return False
+        return _same(((self.aside, self.keys), None), ((other.aside, other.keys), None))
+
+    def __hash__(self) -> int:
+        return hash((self.origin.kind, self.origin.name))
+
+    def __repr__(self) -> str:
+        """The class, as a treedef shows it."""
+        return self.origin.name or self.origin.kind
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    """Whether two objects, taken apart, are equal, arrays bit for bit."""
+    (a, rest), (b, other_rest) = ours, theirs
+    if rest != other_rest:
+        return False
+    (a, a_def), (b, b_def) = jtu.tree_flatten(a), jtu.tree_flatten(b)
+    if a_def != b_def or len(a) != len(b):
+        return False
+    return all(x is y or _same_leaf(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _same_leaf(a: Any, b: Any) -> bool:
+    if type(a) is not type(b):
+        return False
+    if not eqx.is_array_like(a) or isinstance(a, (bool, int)):
+        try:
+            return bool(a == b)
+        except Exception:  # that of the class
+            return False
+    return bool(eqx.tree_equal(a, b)) or _same_bits(a, b)
+
+
+def _same_bits(a: Any, b: Any) -> bool:
+    """For what is not equal to itself."""
+    try:
+        left, right = np.asarray(a), np.asarray(b)
+    except Exception:  # a tracer, or a random key
+        return False
+    same = left.dtype == right.dtype and left.shape == right.shape
+    return same and left.tobytes() == right.tobytes()
+
+
+def _flatten(obj: Opaque) -> tuple[tuple[Any, ...], _Rest]:
+    origin, children = obj._origin, obj._children
+    leafy = set(origin.order)
+    aside = tuple(c for i, c in enumerate(children) if i not in leafy)
+    return tuple(children[i] for i in origin.order), _Rest(origin, aside, obj._keys)
+
+
+def _flatten_with_keys(obj: Opaque) -> tuple[Any, _Rest]:
+    children, rest = _flatten(obj)
+    names = tuple(obj.fields)
+    labels = [jtu.GetAttrKey(names[i]) for i in obj._origin.order]
+    return tuple(zip(labels, children, strict=True)), rest
+
+
+def _unflatten(rest: _Rest, children: Any) -> Opaque:
+    origin = rest.origin
+    inside = dict(zip(origin.order, children, strict=True))
+    aside = iter(rest.aside)
+    count = len(inside) + len(rest.aside)
+    values = tuple(inside[i] if i in inside else next(aside) for i in range(count))
+    return _made(origin, values, rest.keys)
+
+
+jtu.register_pytree_with_keys(Opaque, _flatten_with_keys, _unflatten, _flatten)
+
+
+# To and from files --------------------------------------------------------------------
+
+
+def _encode(obj: Opaque) -> Parts:
+    origin = obj._origin
+    children: Any = None
+    if origin.names is not None:
+        named = isinstance(origin.names, tuple)
+        children = dict(obj.fields) if named else list(obj._children)
+    number = origin.plain.get("number")  # an Enum that is an int to JAX
+    rank = [i for i in range(len(obj._children)) if i not in origin.order]
+    return Parts(
+        children=children,
+        keys=list(obj._keys) or None,
+        static=origin.static,
+        order=None if origin.by_leaves else (*origin.order, *rank),
+        by_leaves=origin.by_leaves,
+        extra={"kind": origin.kind, **origin.plain},
+        mirror=(lambda: mirror_of(number)) if type(number) is int else None,
+        versions=origin.versions,
+    )
+
+
+def _refuse(parts: Parts) -> NoReturn:
+    raise ValueError("no file holds what is opaque: it holds what that stands for")
+
+
+UNKNOWN = Kind(
+    "opaque",
+    subclass(Opaque),
+    _encode,
+    _refuse,
+    keeps='what `unknown="opaque"` has loaded, as the kind that it was in its file',
+    shared=True,
+)
+add_kind(UNKNOWN)
+
+
+def _become(obj: Opaque, cls: type, upgrade: Upgrade | None) -> Any:
+    kind = _kind_for(cls)
+    if kind is None:
+        raise ArgumentError(
+            f"{shown(repr(cls))} is not a Module, a dataclass, a namedtuple or an Enum."
+        )
+    origin = obj._origin
+    if origin.kind == "class":
+        return cls
+    extra = {**origin.plain, "type": obj.type_name, "node": dict(obj.fields)}
+    # A class of another sort had no static fields to tell of.
+    extra["static"] = list(origin.static) if origin.kind == kind.name else None
+    parts = Parts(dict(obj.fields), refers=cls, extra=extra, value=extra.get("value"))
+    if kind.name == "enum":
+        return kind.decode(parts)
+    evolution = Evolution(dict(origin.versions.values()))
+    if upgrade is not None:
+        changed = upgrade(dict(obj.fields))
+        if not isinstance(changed, dict):
+            return changed
+        parts.children = changed
+    made = evolution.build(kind, parts, "model")
+    evolution.report(f"What was `{shown(obj.type_name)}`")
+    return made
+
+
+def _kind_for(cls: Any) -> Kind | None:
+    if not is_class(cls):
+        return None
+    for name in ("enum", "namedtuple", "module", "dataclass"):
+        kind = kind_named(name)
+        role = None if kind is None else kind.refers_to
+        if role is not None and role.accepts(cls):
+            return kind
+    return None
