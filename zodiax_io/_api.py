@@ -1,6 +1,7 @@
 """All that users call, which `zodiax_io` fetches when the first of it is used."""
 
 from ._backends import ArrayBackend
+from ._convert import convert
 from ._environment import Difference
 from ._errors import (
     ArgumentError,
@@ -13,6 +14,7 @@ from ._errors import (
     MixedPairWarning,
     NewerFormatError,
     NotAFileError,
+    OldFileWarning,
     PartialLoadWarning,
     PlaceholderError,
     PlaceholderWarning,
@@ -66,6 +68,7 @@ __all__ = [
     "MixedPairWarning",
     "NewerFormatError",
     "NotAFileError",
+    "OldFileWarning",
     "Opaque",
     "PartialLoadWarning",
     "Placeholder",
@@ -83,6 +86,7 @@ __all__ = [
     "ZodiaxIOError",
     "ZodiaxIOWarning",
     "build_structure",
+    "convert",
     "deserialise",
     "load_structure",
     "migration",

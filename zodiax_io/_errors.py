@@ -162,6 +162,10 @@ class ClassChangedWarning(ZodiaxIOWarning):
         self.changes = tuple(changes)
 
 
+class OldFileWarning(ZodiaxIOWarning):
+    """A file of zodiax 0.4 or before did not keep all of what was saved."""
+
+
 class PartialLoadWarning(ZodiaxIOWarning):
     """Not all of a file went into ``like``, or not all of ``like`` was in the file.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from ._errors import (
     shown,
     warn,
 )
+from ._legacy import LegacyReader, is_old
 
 PathOrFile = str | os.PathLike[str] | BinaryIO
 
@@ -185,8 +186,12 @@ DAMAGE = (CorruptFileError, UnknownFormatError, ReadError)
 
 def read_end(found: Sources) -> tuple[_format.Document, Any]:
     """The document that a companion ends with, and a reader of its arrays."""
-    reader = found.reader or _reader_of(found.companion)
-    return _format.unpack(reader.structure, found.companion.name), reader
+    source = found.companion
+    if found.reader is None and not has_trailer(source) and is_old(source):
+        old = LegacyReader(source, source.name)
+        return old.document, old
+    reader = found.reader or _reader_of(source)
+    return _format.unpack(reader.structure, source.name), reader
 
 
 def read_beside(structure: Path, companion: Source) -> tuple[_format.Document, Any]:
@@ -253,6 +258,9 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
                 if has_trailer(beside):  # a companion under a name of its own
                     stack.pop_all()
                     return Sources(beside)
+                if is_old(beside) and not _is_companion(companion):
+                    stack.pop_all()
+                    return Sources(beside)
                 if not os.path.exists(companion):
                     raise _foreign(beside)
         except ReadError as error:
@@ -298,6 +306,36 @@ def _check_companion(companion: Path) -> Path:
     return real
 
 
+def put(
+    path_or_file: PathOrFile,
+    write: Callable[[Any], bytes],
+    *,
+    durable: bool,
+    size: int = 0,
+) -> None:
+    """Commit a pair of files; or write a companion into an open file.
+
+    Raises
+    ------
+    SaveError, MissingFileError, NotAFileError, ArgumentError
+        If that cannot be done. What was there before is there still.
+    """
+    if not is_path(path_or_file):
+        _commit.write_to(path_or_file, write)
+        return
+    structure, companion = pair_of(path_or_file)
+    if structure is not None:
+        check_free(structure, companion)
+    _commit.commit(
+        structure,
+        companion,
+        write,
+        durable=durable,
+        copy=copied_structure,
+        size=size,
+    )
+
+
 def check_free(structure: Path, companion: Path) -> None:
     """Refuse to save a pair over the arrays of something else.
 
@@ -324,6 +362,15 @@ def check_free(structure: Path, companion: Path) -> None:
             "which is there already: another program wrote it, or a save was cut "
             "short. Choose another name, or move that file away.",
         )
+
+
+def _is_companion(path: Path) -> bool:
+    """Whether a file is there that ends as a companion of ours does."""
+    try:
+        with closing(_commit.FileSource(path)) as source:
+            return has_trailer(source)
+    except ZodiaxIOError:
+        return False
 
 
 def begins_with_magic(path: Path) -> bool:

@@ -28,7 +28,8 @@ from ._errors import (
 )
 from ._evolution import Evolution
 from ._kinds import Damaged
-from ._pair import PathOrFile, check_free, copied_structure, is_path, opened, pair_of
+from ._legacy import LegacyReader
+from ._pair import PathOrFile, is_path, opened, pair_of, put
 from ._placement import HOST, Target, is_target, target_of
 from ._progress import Progress, check_progress, counted
 from ._selection import select
@@ -136,29 +137,13 @@ def serialise(
         return _format.pack(document, max(part.depth for part in encoded.values()))
 
     size = sum(record.nbytes for record in records)
-    structure_path, companion = None, None
-    if is_path(path_or_file):
-        structure_path, companion = pair_of(path_or_file)
-    name = "" if companion is None else companion.name
+    name = pair_of(path_or_file)[1].name if is_path(path_or_file) else ""
 
     def write(file: Sink) -> bytes:
         with counted(progress, size, f"Saving {name}".rstrip()) as tick:
             return chosen.write(file, records, structure, tick=tick or no_tick)
 
-    if companion is not None:
-        if structure_path is not None:
-            check_free(structure_path, companion)
-        _commit.commit(
-            structure_path,
-            companion,
-            write,
-            durable=durable,
-            copy=copied_structure,
-            size=size,
-        )
-    else:
-        assert not is_path(path_or_file)
-        _commit.write_to(path_or_file, write)
+    put(path_or_file, write, durable=durable, size=size)
     _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
 
 
@@ -502,6 +487,10 @@ def _load(
             found = wanted
     judge.script = _environment.script_of(document.settings)
     judge.audit(found.uses, name)
+    if isinstance(reader, LegacyReader):
+        known = {use.name: judge.resolve(use.name, use.role) for use in found.uses}
+        if reader.learn(known):  # an old file is told by its classes what it holds
+            return _load(reader.document, reader, judge, name, root, reading, fill=fill)
     where = reading.targets(node, path, found, name)
     # Importing a package may switch 64 bits on, so the settings are looked at after it.
     if where is not HOST:

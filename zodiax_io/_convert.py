@@ -1,0 +1,72 @@
+"""A file of an older format to the two files of today's, without building its tree."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from . import _format
+from ._backends import Sink, backend_named
+from ._dtypes import record_of
+from ._errors import CorruptFileError, ReadError
+from ._legacy import LegacyReader
+from ._pair import PathOrFile, opened, put
+from ._survey import MAX_DEPTH, survey
+from ._trust import Judge
+
+
+def convert(
+    source: PathOrFile, target: PathOrFile, *, trusted: Sequence[Any] | str = ()
+) -> None:
+    """Write a file again in today's format: structure and arrays, as they are.
+
+    The classes that the file names need not be there, but for those without which an
+    old file of zodiax cannot be understood: namedtuples, and classes of which it does
+    not tell which fields were static.
+
+    Parameters
+    ----------
+    source : str, path or binary file
+        A file of zodiax 0.4 or before, or a checkpoint of zodiax_io.
+    target : str, path or binary file
+        Where to save, as for `serialise`. It may be the source.
+    trusted : sequence of str, module, class or function, optional
+        As for `deserialise`.
+
+    Raises
+    ------
+    ZodiaxIOError
+        As `deserialise` and `serialise` do.
+
+    Warns
+    -----
+    OldFileWarning
+        If the file did not keep something that no missing field will tell of.
+    """
+    backend = backend_named("eqx")
+    with opened(source) as (document, reader, name):
+        if isinstance(reader, LegacyReader) and reader.needs:
+            judge = Judge(trusted)
+            found = survey(document.tree).uses
+            uses = [use for use in found if use.name in reader.needs]
+            judge.audit(uses, name)
+            reader.learn({use.name: judge.resolve(use.name, use.role) for use in uses})
+            document = reader.document
+        entries = reader.entries(document.records)
+        arrays, faults = reader.read(entries, range(len(entries)), verify=True)
+    for number, fault in sorted(faults.items()):
+        if isinstance(fault, ReadError):
+            raise fault
+        raise CorruptFileError(f"{name} is damaged: record {number} {fault}.")
+    records = [record_of(arrays[number]) for number in range(len(entries))]
+
+    def structure(index: list[Any]) -> bytes:
+        again = dataclasses.replace(document, records=index)
+        return _format.pack(again, MAX_DEPTH)
+
+    def write(file: Sink) -> bytes:
+        return backend.write(file, records, structure)
+
+    size = sum(record.nbytes for record in records)
+    put(target, write, durable=True, size=size)

@@ -1,0 +1,57 @@
+"""What classes tell about old files, if they are there: nothing of theirs runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from .. import _names
+from .._compat import is_registered_node
+from .._trust import class_attribute
+
+
+def imported(name: str) -> Any:
+    """The class under a name, if its module is imported; runs nothing."""
+    try:
+        found = _names.lookup(*_names.split(name))
+    except (LookupError, ValueError):
+        return None
+    return found if _names.is_class(found) else None
+
+
+def is_namedtuple(cls: Any) -> bool:
+    return (
+        _names.is_class(cls)
+        and _names.derives(cls, tuple)
+        and type(class_attribute(cls, "_fields")) is tuple
+    )
+
+
+def field_of(cls: Any, name: str) -> Any:
+    fields = class_attribute(cls, "__dataclass_fields__") if cls is not None else None
+    found = fields.get(name) if type(fields) is dict else None
+    return found if type(found) is dataclasses.Field else None
+
+
+def is_of_class(cls: Any, name: str) -> bool:
+    """Whether a name is no field, but a variable of the class: old files list both."""
+    found = field_of(cls, name)
+    return found is not None and str(getattr(found, "_field_type", "")) != "_FIELD"
+
+
+def is_static(cls: Any, name: str) -> bool:
+    found = field_of(cls, name)
+    return found is not None and found.metadata.get("static", False) is True
+
+
+def told_static(find: Callable[[str], Any], name: str, of: str | None) -> bool | None:
+    """Whether a class says that a field is static, if there is one to ask."""
+    cls = find(name)
+    if cls is None:
+        return None
+    if of is None:  # JAX sees nothing in what is neither a namedtuple nor registered
+        return not (is_namedtuple(cls) or is_registered_node(cls))
+    if field_of(cls, of) is None:
+        return None
+    return is_static(cls, of) or is_of_class(cls, of)

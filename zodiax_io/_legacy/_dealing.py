@@ -1,0 +1,157 @@
+"""Which record of an old file belongs to which leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import _dtypes
+from .._backends import Entry
+from ._tree import Old, leaves
+
+Static = Callable[[str, str | None], bool | None]
+# By the names of their types; NumPy 1 called some of them otherwise.
+SCALARS = {
+    **{np.dtype(code).type.__name__: np.dtype(code) for code in "?bhilqBHILQefdgFDG"},
+    **{np.dtype(code).name: np.dtype(code) for code in "gG"},
+    "bool_": np.dtype("?"),
+}
+PYTHON = {"bool": "b", "int": "iu", "float": "f", "complex": "c"}
+_LETTERS = {"b": "bool", "i": "int", "f": "float", "c": "complex"}
+
+
+def _fits(old: Old, entry: Entry) -> bool:
+    """Whether a record may be that of a leaf."""
+    dtype = entry.dtype
+    if old.array is not None:
+        name = f"{_LETTERS.get(dtype.kind)}{8 * dtype.itemsize}"
+        return old.array == (entry.shape, name)
+    if entry.shape != ():
+        return False
+    if old.type in PYTHON:
+        # 32 bits are NumPy's integers on Windows, before its version 2.
+        return dtype.kind in PYTHON[old.type] and (
+            dtype.kind not in "fc" or dtype.itemsize == 8 * (1 + (dtype.kind == "c"))
+        )
+    package, _, name = old.type.rpartition(".")
+    if package == "numpy" and name in SCALARS:
+        return _dtypes.storage(SCALARS[name]) == dtype
+    return True  # a class of the user's that is a number, too
+
+
+_MAX_STEPS = 500_000
+
+
+class Dealer:
+    """Deals out records to leaves: in order, all of them, and each class alike.
+
+    A field is static in all instances of its class, or in none.
+    """
+
+    def __init__(self, root: Old, entries: Sequence[Entry], static: Static) -> None:
+        self._entries = entries
+        # A leaf that no record fits is static, whatever holds it.
+        kinds = {(entry.dtype, entry.shape): entry for entry in entries}
+        known: dict[tuple[Any, ...], bool] = {}
+
+        def is_held(old: Old) -> bool:
+            key = (old.type, old.array)
+            if key not in known:
+                known[key] = any(_fits(old, entry) for entry in kinds.values())
+            return known[key]
+
+        # Leaves, and the fields that hold any, each with the step behind it.
+        self._steps: list[Any] = []
+        open_fields: list[int] = []
+        for what, name, of, old in leaves(root):
+            if what == "leaf":
+                if is_held(old):
+                    self._steps.append(old)
+            elif what == "from":
+                open_fields.append(len(self._steps))
+                self._steps.append(((name, of), 0))
+            elif open_fields[-1] == len(self._steps) - 1:
+                del self._steps[open_fields.pop()]
+            else:
+                start = open_fields.pop()
+                self._steps[start] = (self._steps[start][0], len(self._steps))
+        self._left = [0] * (len(self._steps) + 1)  # leaves from a step on
+        for i in range(len(self._steps) - 1, -1, -1):
+            self._left[i] = self._left[i + 1] + (type(self._steps[i]) is Old)
+        fields = {step[0] for step in self._steps if type(step) is tuple}
+        told = {one: static(*one) for one in fields}
+        self._told = {one: known for one, known in told.items() if known is not None}
+
+    def deal(self) -> bool:
+        """Give each leaf its record; whether there was one way only to do so.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        # Classes may have changed since, and then they tell nothing.
+        found, complete = self._solutions(self._told)
+        if not found and self._told:
+            found, complete = self._solutions({})
+        if not found:
+            raise ValueError("its arrays are not those that its structure describes")
+        leaves = [step for step in self._steps if type(step) is Old]
+        for leaf, record in zip(leaves, found[0], strict=True):
+            leaf.record = record
+        return complete and len(found) == 1
+
+    def _solutions(
+        self, told: Mapping[Any, bool]
+    ) -> tuple[list[list[int | None]], bool]:
+        """Two ways at most, and whether all have been tried."""
+        steps, entries, left = self._steps, self._entries, self._left
+        static = dict(told)
+        found: list[list[int | None]] = []
+        dealt: list[int | None] = []  # the record of each leaf so far
+        trail: list[Any] = []  # the fields that were guessed, in order
+        turns: list[
+            tuple[int, int, int, int]
+        ] = []  # where a field could be static, too
+        at = record = 0
+        for _ in range(_MAX_STEPS + 20 * len(steps)):
+            stuck = len(entries) - record > left[at]
+            if not stuck and at < len(steps):
+                step = steps[at]
+                if type(step) is tuple:
+                    key, behind = step
+                    if key not in static:
+                        turns.append((at, record, len(dealt), len(trail)))
+                        static[key] = False
+                        trail.append(key)
+                    if static[key]:
+                        dealt += [None] * (left[at] - left[behind])
+                        at = behind
+                    else:
+                        at += 1
+                elif record < len(entries) and _fits(step, entries[record]):
+                    dealt.append(record)
+                    record, at = record + 1, at + 1
+                else:
+                    stuck = True
+            elif not stuck and dealt not in found:
+                found.append(list(dealt))
+                if len(found) == 2:
+                    return found, True
+                stuck = True
+            else:
+                stuck = True
+            if stuck:
+                if not turns:
+                    return found, True
+                at, record, count, guesses = turns.pop()
+                del dealt[count:]
+                for key in trail[guesses:]:
+                    del static[key]
+                del trail[guesses:]
+                key, _ = steps[at]
+                static[key] = True
+                trail.append(key)
+        return found, False
