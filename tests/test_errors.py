@@ -39,6 +39,7 @@ WARNINGS = {
     "ClassChangedWarning": UserWarning,
     "DamagedWarning": UserWarning,
     "MixedPairWarning": UserWarning,
+    "OldFileWarning": UserWarning,
     "PartialLoadWarning": UserWarning,
     "PlaceholderWarning": UserWarning,
     "VersionMismatchWarning": UserWarning,

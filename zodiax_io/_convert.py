@@ -43,6 +43,14 @@ def convert(
     -----
     OldFileWarning
         If the file did not keep something that no missing field will tell of.
+
+    Examples
+    --------
+    >>> import zodiax_io
+    >>> zodiax_io.serialise("state.zdx", [1.5])
+    >>> zodiax_io.convert("state.zdx", "again.zdx")
+    >>> zodiax_io.deserialise("again.zdx")
+    [1.5]
     """
     backend = backend_named("eqx")
     with opened(source) as (document, reader, name):

@@ -307,7 +307,7 @@ def _check_companion(companion: Path) -> Path:
 
 
 def put(
-    path_or_file: PathOrFile,
+    path_or_file: Any,
     write: Callable[[Any], bytes],
     *,
     durable: bool,

@@ -210,7 +210,9 @@ def deserialise(
     Parameters
     ----------
     path_or_file : str, path or binary file
-        What was given to `serialise`; or the companion alone.
+        What was given to `serialise`; or the companion alone; or a file of
+        `zodiax.experimental.serialise` (zodiax up to 0.4), which is read without
+        unpickling.
     only : str or list of str, optional
         Which part to load. A path (``"optics.layers[0]"``) gives what is there, as its
         own object; only what it names needs trust. A glob (``"layers[*].weight"``;
@@ -306,6 +308,8 @@ def deserialise(
         If classes have other fields than they had; it lists all of them.
     DamagedWarning
         If ``damaged="skip"`` left something out; it lists all of it.
+    OldFileWarning
+        If a file of zodiax up to 0.4 did not keep something.
     PartialLoadWarning
         If ``like`` and the file differ; it lists where.
 
