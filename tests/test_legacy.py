@@ -533,6 +533,12 @@ def test_many_ways():
     assert type(refusal(data, like={"f0": 1})) is CorruptFileError
 
 
+def test_long_name():
+    """A name that is longer than any class has is refused, without being looked for."""
+    data = old(node("a." * 500_000 + "B", {"x": leaf("NoneType")}))
+    assert type(refusal(data)) is UntrustedError
+
+
 @pytest.mark.parametrize("name", ["script", "lost"])
 def test_truncated_everywhere(name):
     """A file that ends early, wherever, ends in one of our errors."""

@@ -116,7 +116,9 @@ class Dealer:
             tuple[int, int, int, int]
         ] = []  # where a field could be static, too
         at = record = 0
-        for _ in range(_MAX_STEPS + 20 * len(steps)):
+        budget = _MAX_STEPS + 20 * len(steps)
+        while budget > 0:
+            budget -= 1
             stuck = len(entries) - record > left[at]
             if not stuck and at < len(steps):
                 step = steps[at]
@@ -127,7 +129,9 @@ class Dealer:
                         static[key] = False
                         trail.append(key)
                     if static[key]:
-                        dealt += [None] * (left[at] - left[behind])
+                        skipped = left[at] - left[behind]
+                        dealt += [None] * skipped
+                        budget -= skipped
                         at = behind
                     else:
                         at += 1
