@@ -310,3 +310,21 @@ def test_load_structure_knows_upgrades(monkeypatch):
     upgraded(Local, lambda fields: {"radius": fields["size"]})
     (loaded,) = load_structure(structure)
     assert loaded.radius == jax.ShapeDtypeStruct((2,), np.float32)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["dataclasses.field(default_factory=mark)", "eqx.field(default=1, converter=mark)"],
+)
+def test_a_default_that_runs_code_needs_trust(lab, tmp_path, monkeypatch, field):
+    """A stranger could leave any field out, to have the code of its class run."""
+    text = "ran = []\ndef mark(*x):\n    ran.append(x)\n    return 7\n"
+    serialise(tmp_path / "m", lab("lab", LENS + "    a: int").Lens(1))
+    text += f"class Lens(eqx.Module):\n    a: int\n    b: int = {field}"
+    new = lab("lab", HEAD + text)
+    monkeypatch.setattr("zodiax_io._trust.is_own_code", lambda module: False)
+    with pytest.raises(ClassChangedError, match=r'pass `trusted=\["lab"\]`'):
+        deserialise(tmp_path / "m")
+    assert new.ran == []
+    loaded, _ = changed(tmp_path / "m", trusted=["lab"])
+    assert loaded.b == 7

@@ -8,7 +8,9 @@ import os
 import pickle
 import random
 import shutil
+import subprocess
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from zodiax_io import (
     UnknownFormatError,
     UntrustedError,
     ZodiaxIOError,
+    _cli,
     deserialise,
 )
 from zodiax_io._commit import BytesSource
@@ -653,3 +656,45 @@ def test_golden_files_are_written_once():
     """The script that wrote the golden files overwrites none of them."""
     text = (GOLDEN.parent / "write_legacy.py").read_text(encoding="utf8")
     assert "folder.mkdir(parents=True)\n" in text
+
+
+# The command --------------------------------------------------------------------------
+
+
+def test_convert_a_file_and_a_folder(tmp_path, capsys):
+    """Each old file becomes two new ones that say the same; what fails is told."""
+    folder = tmp_path / "old"
+    (folder / "deep").mkdir(parents=True)
+    for name, where in (("containers", folder), ("values", folder / "deep")):
+        shutil.copy(GOLDEN / "0.4.1" / f"{name}.zdx", where)
+    (folder / "wrong.zdx").write_bytes(b"nothing of ours")
+    assert _cli.main(["convert", str(folder), str(tmp_path / "new")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.count(" -> ") == 2
+    assert "wrong.zdx" in printed.err
+    for name in ("containers", "deep/values"):
+        old = deserialise(folder / f"{name}.zdx")
+        assert differences(old, deserialise(tmp_path / "new" / f"{name}.zdx")) == []
+    source = str(folder / "containers.zdx")
+    assert _cli.main(["convert", source, str(tmp_path / "one.eqx")]) == 0
+    assert not (tmp_path / "one.zdx").exists()
+    one = deserialise(tmp_path / "one.eqx")
+    assert differences(deserialise(folder / "containers.zdx"), one) == []
+
+
+def test_an_old_file_in_a_new_process():
+    """Packages of the field are imported, and tell what their objects are."""
+    path = GOLDEN / "0.4.1" / "optimiser.zdx"
+    script = f"""
+        import sys
+        import zodiax_io
+        state = zodiax_io.deserialise({str(path)!r})[0]
+        assert type(state[1]) is sys.modules["optax"].EmptyState
+        assert zodiax_io.deserialise({str(path)!r}, unknown="opaque")[0][1] == state[1]
+    """
+    root = Path(zodiax_io.__file__).parents[1]
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+    )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import os
 import sys
 from collections.abc import Sequence
 
 import zodiax_io
 
+from ._convert import convert
 from ._errors import ArgumentError, ZodiaxIOError, shown
 from ._inspect import names
 from ._integrity import repair, verify
-from ._migrate import migration, rewritten
+from ._migrate import files_below, migration, rewritten
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_names(commands)
     _add_verify(commands)
     _add_repair(commands)
+    _add_convert(commands)
     _add_migrate(commands)
     return parser
 
@@ -110,6 +113,50 @@ def _repair(given: argparse.Namespace) -> int:
         print(f"mended: {mended}")
     print(f"{shown(given.file)}: intact")
     return 0
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "write files again in today's format"
+    command = commands.add_parser(
+        "convert",
+        help=words,
+        description=f"{words.capitalize()}: files of zodiax up to 0.4, or files of "
+        "zodiax_io as one file (OUT ends in .eqx) or two. The code of their classes is "
+        "not needed.",
+    )
+    command.add_argument("source", metavar="IN", help="a file, or a folder of files")
+    command.add_argument(
+        "target",
+        metavar="OUT",
+        help="the file to write; for a folder another one, which gets the same names",
+    )
+    command.add_argument(
+        "--trusted",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="a package to import, where an old file is understood by its classes only",
+    )
+    command.set_defaults(run=_convert)
+
+
+def _convert(given: argparse.Namespace) -> int:
+    if not os.path.isdir(given.source):
+        convert(given.source, given.target, trusted=given.trusted)
+        print(f"{shown(given.source, 400)} -> {shown(given.target, 400)}")
+        return 0
+    status = 0
+    for file in files_below(given.source):
+        target = os.path.join(given.target, os.path.relpath(file, given.source))
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            convert(file, target, trusted=given.trusted)
+        except (ZodiaxIOError, OSError) as error:  # the others are written all the same
+            print(f"zodiax-io: {error}", file=sys.stderr)
+            status = 2
+        else:
+            print(f"{shown(file, 400)} -> {shown(target, 400)}")
+    return status
 
 
 def _add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _format
@@ -17,7 +17,11 @@ from ._trust import Judge
 
 
 def convert(
-    source: PathOrFile, target: PathOrFile, *, trusted: Sequence[Any] | str = ()
+    source: PathOrFile,
+    target: PathOrFile,
+    *,
+    trusted: Sequence[Any] | str = (),
+    renames: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a file again in today's format: structure and arrays, as they are.
 
@@ -31,7 +35,7 @@ def convert(
         A file of zodiax 0.4 or before, or a checkpoint of zodiax_io.
     target : str, path or binary file
         Where to save, as for `serialise`. It may be the source.
-    trusted : sequence of str, module, class or function, optional
+    trusted, renames : optional
         As for `deserialise`.
 
     Raises
@@ -55,12 +59,10 @@ def convert(
     backend = backend_named("eqx")
     with opened(source) as (document, reader, name):
         if isinstance(reader, LegacyReader) and reader.needs:
-            judge = Judge(trusted)
-            found = survey(document.tree).uses
-            uses = [use for use in found if use.name in reader.needs]
-            judge.audit(uses, name)
-            reader.learn({use.name: judge.resolve(use.name, use.role) for use in uses})
-            document = reader.document
+            judge = Judge(trusted, renames)
+            document = reader.told_by(judge)
+            uses = survey(document.tree).uses
+            judge.audit([use for use in uses if use.name in reader.needs], name)
         entries = reader.entries(document.records)
         arrays, faults = reader.read(entries, range(len(entries)), verify=True)
     for number, fault in sorted(faults.items()):

@@ -16,7 +16,15 @@ from ._errors import (
     shown,
     warn,
 )
-from ._kinds import FieldsChanged, Kind, Parts, default_of, fields_of, moved_fields
+from ._kinds import (
+    FieldsChanged,
+    Kind,
+    Parts,
+    default_of,
+    fields_of,
+    moved_fields,
+    runs_code,
+)
 from ._names import mro, namespace, own_name, top
 from ._survey import Path, short_path
 
@@ -173,6 +181,8 @@ class Evolution:
         Whether a changed class is an error.
     check_init : bool
         Whether the `__check_init__` of each object is called.
+    may_call : callable
+        Whether code of a class may run, to make a default.
     changes : list of FieldChange
         What has been found.
     """
@@ -180,6 +190,7 @@ class Evolution:
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     strict: bool = False
     check_init: bool = False
+    may_call: Callable[[type], bool] = lambda cls: True
     changes: list[FieldChange] = field(default_factory=list[FieldChange])
 
     def build(self, kind: Kind, parts: Parts, path: Path | str) -> Any:
@@ -244,10 +255,16 @@ class Evolution:
         """
         cls, name, where = parts.refers, parts.extra["type"], short_path(path)
         children = dict(parts.children) if isinstance(parts.children, dict) else {}
+        if any(name.startswith("__") for name in changed.surplus):  # no class had such
+            raise ClassChangedError(_unlike(name, where, changed))
         try:
             fields = fields_of(cls)
             for gained in changed.missing:
+                if runs_code(cls, gained) and not self.may_call(cls):
+                    raise ClassChangedError(_untrusted(cls, name, where, gained))
                 children[gained] = default_of(cls, gained)
+        except ClassChangedError:
+            raise
         except (LookupError, TypeError):
             raise ClassChangedError(_unlike(name, where, changed)) from None
         except Exception as error:  # of the class
@@ -348,6 +365,15 @@ def _with_children(parts: Parts, children: dict[str, Any]) -> Parts:
     if type(wraps) is list and wraps and wraps[0] not in children:
         del extra["wraps"]
     return replace(parts, children=children, extra=extra)
+
+
+def _untrusted(cls: type, name: str, path: str, gained: str) -> str:
+    package = top((own_name(cls) or ("",))[0])
+    return (
+        f"`{shown(name)}` at `{shown(path)}` has gained the field `{gained}`, whose "
+        "default is made by code of the class, and a file may run none. If you trust "
+        f'this file, pass `trusted=["{package}"]`.'
+    )
 
 
 def _unlike(name: str, path: str, changed: FieldsChanged) -> str:

@@ -215,7 +215,7 @@ class _Gathered:
                 target = judge.resolve(name_of_type(node), use.role)
                 reason = target.reason if type(target) is Unresolved else ""
                 known = _Known(use.role, node["kind"], target, reason)
-                if reason:
+                if reason and len(self.known) < _MAX_SEARCHES:
                     known.candidates = today.candidates(judge, use.name, node, use)
                 self.known[use.name] = known
             path_of = use.path()
@@ -250,9 +250,7 @@ class _Today:
                 continue
             new_module, _, new_name = new.partition(":")
             score = 0.45 * _ratio(qualname.rpartition(".")[2], new_name)
-            score += 0.1 * (_names.top(new_module) == _names.top(module)) + 0.5 * (
-                new == here
-            )
+            score += 0.1 * _ratio(module[:200], new_module) + 0.5 * (new == here)
             declared = _fields(obj)
             if held and declared:
                 score += 0.45 * _overlap(held, declared)
@@ -271,6 +269,7 @@ class _Today:
 
 
 _LIKELY = 0.4
+_MAX_SEARCHES = 500
 _MAX_CANDIDATES = 3
 
 

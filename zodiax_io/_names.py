@@ -557,6 +557,8 @@ def current(name: str, renames: Mapping[str, str]) -> str:
     ArgumentError
         If the renames go round in a circle.
     """
+    if not renames or len(name) > MAX_LENGTH:  # that is none, and will be refused
+        return name
     seen, rules = {name}, set[str]()
     while (found := _rule(name, renames)) is not None and found[0] not in rules:
         rule, name = found  # each once: a package may have moved into itself

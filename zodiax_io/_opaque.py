@@ -257,6 +257,8 @@ def opaque_of(
     static = node.get("static")
     static = tuple(static) if named and isinstance(static, list) else ()
     plain = {key: value for key, value in node.items() if key not in _GENERIC}
+    if node.get("static", ()) is None:  # an old file, which does not tell
+        plain["static"] = None
     name = plain.get("type")
     origin = Origin(
         kind=node["kind"],

@@ -479,6 +479,9 @@ def _load(
     fill: Mapping[str, Any] | None = None,
     evolution: Evolution | None = None,
 ) -> tuple[Any, list[Damaged]]:
+    judge.script = _environment.script_of(document.settings)
+    if isinstance(reader, LegacyReader):  # by its classes it tells what it holds
+        document = reader.told_by(judge)
     node: Node = document.tree if root == "model" else document.metadata or {}
     path: Path | str = root
     found = survey(node, root, opaque=judge.lenient)
@@ -489,12 +492,7 @@ def _load(
         if selection.single is not None:
             path, node = selection.single
             found = wanted
-    judge.script = _environment.script_of(document.settings)
     judge.audit(found.uses, name)
-    if isinstance(reader, LegacyReader):
-        known = {use.name: judge.resolve(use.name, use.role) for use in found.uses}
-        if reader.learn(known):  # an old file is told by its classes what it holds
-            return _load(reader.document, reader, judge, name, root, reading, fill=fill)
     where = reading.targets(node, path, found, name)
     # Importing a package may switch 64 bits on, so the settings are looked at after it.
     if where is not HOST:

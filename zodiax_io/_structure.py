@@ -689,6 +689,7 @@ def decode(
                 "where a function belongs."
             )
     evolution = evolution or Evolution()
+    evolution.may_call = judge.may_call
     decoder = _Decoder(found.by_id, judge, arrays, fill, evolution, file)
     with deep_recursion(_FRAMES):
         tree = decoder.object_of(structure, root)

@@ -30,7 +30,7 @@ import numpy as np
 from . import _names
 from ._compat import is_registered_node, jit_function_type
 from ._curated import CLASSES, EXEMPT, FRAMEWORKS, LOCAL_FUNCTIONS, PACKAGES
-from ._errors import ArgumentError, UntrustedError, shown
+from ._errors import MAX_NAME, ArgumentError, UntrustedError, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,6 +246,7 @@ class Judge:
         self.script: str | None = None
         self._objects: dict[int, Any] = {}
         self._resolved: dict[tuple[str, str], Any] = {}
+        self._searches = 0
         given: Any = () if trusted is None else trusted
         if not isinstance(given, (list, tuple, set, frozenset)):
             given = [given]
@@ -282,8 +283,7 @@ class Judge:
         heard, waiting = self._hear(_distinct(uses))
         # The whole file is judged: now import.
         if waiting and (self.lenient or not _refused(heard)):
-            for module in dict.fromkeys(module for _, module in waiting):
-                _import(module, from_libraries=not self._trusts(module))
+            self._import_all(waiting)
             heard, still = self._hear([use for use, _ in waiting])
             heard += [(use, "missing", _UNIMPORTABLE, None) for use, _ in still]
         refused = _refused(heard)
@@ -292,6 +292,14 @@ class Judge:
                 self._resolved[use.name, use.role.words] = Unresolved(reason)
         elif refused:
             raise _untrusted([_verdict(*one) for one in refused], file, self._idle)
+
+    def prepare(self, uses: Iterable[Use]) -> None:
+        """Import what may be imported, where roles are known by the classes only."""
+        self._import_all(self._hear(_distinct(uses))[1])
+
+    def _import_all(self, waiting: Iterable[tuple[Use, str]]) -> None:
+        for module in dict.fromkeys(module for _, module in waiting):
+            _import(module, from_libraries=not self._trusts(module))
 
     def verdicts(self, uses: Iterable[Use]) -> list[Verdict]:
         """What becomes of each name, without importing anything."""
@@ -327,6 +335,11 @@ class Judge:
                 self._resolved[use.name, use.role.words] = found
                 heard.append((use, "trusted", moved + reason, None))
         return heard, waiting
+
+    def may_call(self, cls: type) -> bool:
+        """Whether code of a class may run: your own, trusted, or of the field."""
+        home = (_names.own_name(cls) or ("",))[0]
+        return self._vouched(cls, home) is not None or _names.top(home) in PACKAGES
 
     def now(self, name: str) -> str:
         """What a name of the file is called now, where it can be told by the name."""
@@ -433,13 +446,20 @@ class Judge:
     def alike(self, module: str, qualname: str) -> list[str]:
         """Names of imported classes and functions that resemble one, the best first."""
         wanted = qualname.rpartition(".")[2]
+        self._searches += 1
+        if self._searches > _MAX_SEARCHES or len(wanted) > MAX_NAME:
+            return []  # a file may name any number of things that are not there
         scores: dict[str, float] = {}
+        matcher = difflib.SequenceMatcher(b=wanted)
         for name, _ in self.known(module):
             home, _, key = name.partition(":")
-            ratio = difflib.SequenceMatcher(None, wanted, key).ratio()
+            matcher.set_seq1(key)
+            if matcher.real_quick_ratio() < _ALIKE or matcher.quick_ratio() < _ALIKE:
+                continue
+            ratio = matcher.ratio()
             if ratio >= _ALIKE:
-                same = _names.top(home) == _names.top(module)
-                scores[name] = ratio + 0.3 * (home == module) + 0.1 * same
+                near = difflib.SequenceMatcher(None, module[:MAX_NAME], home).ratio()
+                scores[name] = ratio + 0.5 * near
         return sorted(scores, key=lambda name: -scores[name])[:_MAX_ALIKE]
 
     def known(self, module: str) -> Iterator[tuple[str, Any]]:
@@ -460,6 +480,10 @@ class Judge:
         the field is imported as `import package` does it, never a module of the file's
         choice, and from site-packages only.
         """
+        parent = _without_child(module)
+        if parent is not None:
+            text = f"does not exist here: `{parent[0]}` has no module `{parent[1]}`"
+            return _Refused(text + self._near(module, qualname), missing=True)
         trusted = self._trusts(module) and package not in FRAMEWORKS
         if not trusted and not (package in PACKAGES or curated):
             if not _is_present(package):
@@ -471,7 +495,7 @@ class Judge:
                 )
             return _Refused(
                 f"is not imported: trust it, or write `import {module}` first if it is "
-                "your own",
+                f"your own{self._near(module, qualname)}",
                 trust=package,
                 missing=True,
             )
@@ -578,6 +602,7 @@ class Judge:
 
 _ALIKE = 0.75
 _MAX_ALIKE = 3
+_MAX_SEARCHES = 50
 
 
 class _Everything(Judge):
@@ -874,6 +899,23 @@ def _spec(package: str) -> importlib.machinery.ModuleSpec | None:
 def _is_present(package: str) -> bool:
     """Whether a package can be found anywhere."""
     return package in sys.modules or _spec(package) is not None
+
+
+def _without_child(module: str) -> tuple[str, str] | None:
+    """The first imported package on the way to a module that it has not; and that."""
+    parts = module.split(".")
+    for n in range(1, len(parts)):
+        parent, child = ".".join(parts[:n]), ".".join(parts[: n + 1])
+        space = _names.module_space(parent)
+        if space is None or _names.module_space(child) is not None:
+            continue
+        places = space.get("__path__", [])
+        try:
+            spec = importlib.machinery.PathFinder.find_spec(child, [*places])
+        except Exception:  # what a package says of itself may be anything
+            return None
+        return (parent, parts[n]) if spec is None else None
+    return None
 
 
 def is_installed(package: str) -> bool:

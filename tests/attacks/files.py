@@ -564,7 +564,9 @@ def _() -> Iterator[Any]:
 
 
 @attack(
-    22, "Fields that are none: dunders, properties, slots, methods, undeclared ones"
+    22,
+    "Fields that are none: dunders, properties, slots, methods, undeclared ones",
+    harmless="what is no field of the class is set aside, with a warning",
 )
 def _() -> Iterator[Any]:
     for field in (

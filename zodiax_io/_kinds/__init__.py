@@ -30,6 +30,7 @@ from ._containers import (
     fields_of as fields_of,
     has_default as has_default,
     moved_fields as moved_fields,
+    runs_code as runs_code,
 )
 from ._functions import (
     FUNCTION_KINDS,

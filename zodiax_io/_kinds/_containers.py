@@ -615,6 +615,16 @@ def has_default(cls: type, name: str) -> bool:
     return not (declared.default is declared.default_factory is dataclasses.MISSING)
 
 
+def runs_code(cls: type, name: str) -> bool:
+    """Whether the default of a field is made by code of the class."""
+    if _is_namedtuple_class(cls):
+        return False
+    declared = _declared(cls)[name]
+    plain = (dataclasses.MISSING, list, dict, set, tuple)
+    made = not any(declared.default_factory is factory for factory in plain)
+    return made or "converter" in declared.metadata
+
+
 def default_of(cls: type, name: str) -> Any:
     """What a field is of which nothing is said, as the class's own `__init__` has it.
 

@@ -64,8 +64,10 @@ class Builder:
                 children[name] = self.node(child)
             except Lost:
                 continue
-        static = [name for name in children if is_static(cls, name)]
         node = _container("module", children) | {"type": _name(old, cls)}
+        if cls is None:  # nobody knows
+            return node | {"static": None}
+        static = [name for name in children if is_static(cls, name)]
         return node | {"static": static} if static else node
 
     def _namedtuple(self, old: Old, cls: Any) -> _Node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from .._errors import (
     warn,
 )
 from .._format import Document
+from .._survey import survey
+from .._trust import Judge
 from ._classes import imported, told_static
 from ._dealing import Dealer
 from ._nodes import Builder, Lost
@@ -113,21 +115,23 @@ class LegacyReader:
         settings = {"jax_enable_x64": wide}
         return Document({}, settings, {"name": "eqx"}, records, None, tree)
 
-    def learn(self, classes: Mapping[str, Any]) -> bool:
-        """Look at classes that were not known before; whether there are any.
+    def told_by(self, judge: Judge) -> Document:
+        """The document, made again where classes tell more than was known.
 
-        They tell which fields are static, and what their instances are. The document is
-        made again.
+        They tell which fields are static, and what their instances are: those that the
+        judge may import, and those that are called otherwise now.
         """
-        new = {
-            name: cls
-            for name, cls in classes.items()
-            if _names.is_class(cls) and self._found.get(name, cls) is not cls
-        }
-        self._found |= new
+        uses = survey(self.document.tree).uses
+        judge.prepare(uses)
+        new: dict[str, Any] = {}
+        for name in dict.fromkeys(use.name for use in uses):
+            cls = _names.find(judge.now(name))
+            if _names.is_class(cls) and self._found.get(name, cls) is not cls:
+                new[name] = cls
         if new:
+            self._found |= new
             self.document = self._made()
-        return bool(new)
+        return self.document
 
     def entries(self, records: Sequence[Any]) -> list[Entry]:
         """The index of the records.
