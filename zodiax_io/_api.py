@@ -40,6 +40,7 @@ from ._kinds import (
 from ._migrate import Migration, migration
 from ._names import register, renamed
 from ._opaque import Opaque
+from ._render import Item, Statistics, Summary
 from ._serialise import (
     deserialise,
     read_metadata,
@@ -49,6 +50,7 @@ from ._structure import (
     build_structure,
     load_structure,
 )
+from ._summary import summarise
 from ._trust import Verdict
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "DamagedWarning",
     "Difference",
     "FieldChange",
+    "Item",
     "Migration",
     "MissingFileError",
     "MissingPackageError",
@@ -78,6 +81,8 @@ __all__ = [
     "SaveError",
     "SerialisationError",
     "SettingsError",
+    "Statistics",
+    "Summary",
     "UnknownFormatError",
     "UntrustedError",
     "Verdict",
@@ -97,6 +102,7 @@ __all__ = [
     "renamed",
     "repair",
     "serialise",
+    "summarise",
     "untrusted",
     "upgraded",
     "verify",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import json
 import os
+import re
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import zodiax_io
 
@@ -16,6 +19,8 @@ from ._errors import ArgumentError, ZodiaxIOError, shown
 from ._inspect import names
 from ._integrity import repair, verify
 from ._migrate import files_below, migration, rewritten
+from ._render import Line, found_lines, lines_of
+from ._summary import summarise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,10 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        return given.run(given)
+        status = given.run(given)
+        sys.stdout.flush()
     except ZodiaxIOError as error:
         print(f"zodiax-io: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # as `| head` leaves it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,12 +48,94 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=zodiax_io.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_show(commands)
     _add_names(commands)
     _add_verify(commands)
     _add_repair(commands)
     _add_convert(commands)
     _add_migrate(commands)
     return parser
+
+
+def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "show what is in a file: the tree, sizes, versions, notes"
+    command = commands.add_parser(
+        "show",
+        help=words,
+        description=f"{words.capitalize()}. Nothing that the file names is imported.",
+    )
+    command.add_argument("file", help="a .zdx file, or a companion alone")
+    command.add_argument("at", nargs="?", help="where to begin, as `model.layers[0]`")
+    command.add_argument("--depth", type=int, help="how many levels to show")
+    command.add_argument(
+        "--values", action="store_true", help="read the arrays, and say what is in them"
+    )
+    command.add_argument(
+        "--all", action="store_true", help="show each of many things that are alike"
+    )
+    command.add_argument("--json", action="store_true", help="print data, not text")
+    find = command.add_argument_group("to search, as a list of paths")
+    find.add_argument("--find", metavar="GLOB", help='paths, such as "*.bias"')
+    find.add_argument("--dtype", help='arrays, such as "f32" or "float32"')
+    find.add_argument("--type", metavar="GLOB", help='classes, such as "Linear"')
+    find.add_argument("--larger", metavar="SIZE", help='arrays, such as "10MB"')
+    command.set_defaults(run=_show)
+
+
+def _show(given: argparse.Namespace) -> int:
+    summary = summarise(given.file, given.at, values=given.values)
+    searched = (given.find, given.dtype, given.type, given.larger)
+    width = shutil.get_terminal_size().columns
+    if any(part is not None for part in searched):
+        size = 0 if given.larger is None else _bytes(given.larger)
+        items = summary.found(
+            given.find, dtype=given.dtype, cls=given.type, larger=size
+        )
+        if given.json:
+            print(json.dumps([item.as_dict() for item in items], indent=1))
+        else:
+            _print(found_lines(items, width=width))
+        return 0 if items else 1
+    if given.json:
+        print(json.dumps(summary.as_dict(), indent=1))
+    else:
+        _print(lines_of(summary, width=width, depth=given.depth, everything=given.all))
+    return 0
+
+
+def _print(lines: Iterable[Line]) -> None:
+    """Print lines, with colours where somebody looks and rich is installed."""
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        try:
+            from rich.console import Console
+            from rich.text import Text
+        except ImportError:
+            pass
+        else:
+            console = Console(highlight=False, soft_wrap=True)
+            for line in lines:
+                pieces = [(text, _STYLES.get(style, "")) for text, style in line]
+                console.print(Text.assemble(*pieces))
+            return
+    for line in lines:
+        print("".join(text for text, _ in line).rstrip())
+
+
+_STYLES = {
+    "label": "bold",
+    "type": "cyan",
+    "value": "green",
+    "faint": "dim",
+    "warning": "yellow",
+}
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([kMGT]?)i?B?", text)
+    if match is None:
+        raise ArgumentError(f'A size is text such as "10MB", not {shown(text)!r}.')
+    factor = 1024 if "i" in text else 1000
+    return int(float(match[1]) * factor ** " kMGT".index(match[2] or " "))
 
 
 def _add_names(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,6 +15,8 @@ MAX_PATH = 4096
 
 def shown(text: object, longest: int = MAX_NAME) -> str:
     """Text from a file or a user, made safe to print: escaped, and cut when long."""
+    if type(text) is str and len(text) <= longest and text.isprintable():
+        return text
     escaped = "".join(
         character if character.isprintable() else ascii(character)[1:-1]
         for character in str(text)[: 4 * longest]

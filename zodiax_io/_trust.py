@@ -495,7 +495,7 @@ class Judge:
                 )
             return _Refused(
                 f"is not imported: trust it, or write `import {module}` first if it is "
-                f"your own{self._near(module, qualname)}",
+                "your own",
                 trust=package,
                 missing=True,
             )

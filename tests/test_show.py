@@ -1,0 +1,247 @@
+"""What is in a file, as data, as text, and by the command."""
+
+import io
+import json
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from documents import Checkpoint
+from hypothesis import given
+from strategies import trees
+
+import zodiax_io
+from zodiax_io import ArgumentError, Statistics, _cli, serialise, summarise
+from zodiax_io._render import lines_of, size_of, text_of
+
+
+class Lens(eqx.Module):
+    radius: jax.Array
+    name: str = eqx.field(static=True)
+
+
+def tree():
+    shared = jnp.arange(3.0)
+    return {
+        "lens": Lens(jnp.ones((3, 4)), "thin"),
+        "layers": [jnp.full(2, float(i)) for i in range(9)],
+        "twice": [shared, shared],
+        "host": np.array([1, 2**40]),
+        "key": jr.key(0),
+        "half": jnp.array([1.0, jnp.nan], jnp.bfloat16),
+        "f": jnp.tanh,
+        "n": 3,
+    }
+
+
+def of(tree, **options):
+    file = io.BytesIO()
+    serialise(file, tree, metadata=options.pop("metadata", None))
+    file.seek(0)
+    return summarise(file, **options)
+
+
+def run(capsys, *arguments):
+    status = _cli.main([*map(str, arguments)])
+    return status, capsys.readouterr().out
+
+
+@given(tree=trees)
+def test_any_tree_is_shown(tree):
+    """Every item has its path, every line fits, and all arrays are counted."""
+    summary = of(tree, values=True)
+    items = list(summary.root.walk())
+    assert len({item.path for item in items}) == len(items)
+    kept = [item for item in items if item.kind in ("jax", "numpy", "key")]
+    assert summary.root.arrays == len(kept)
+    for width in (20, 80):
+        text = text_of(lines_of(summary, width=width))
+        assert max(map(len, text.splitlines())) <= max(width, 60)
+    json.dumps(summary.as_dict())
+    assert summary._repr_html_().count("<details") == summary._repr_html_().count(
+        "</details"
+    )
+
+
+def test_the_tree_as_text():
+    """As `zodiax-io show` prints it on a terminal of 80 columns."""
+    text = text_of(lines_of(of(tree(), metadata={"epoch": 3})))
+    lines = text.splitlines()
+    assert lines[0] == "The file"
+    assert lines[1].startswith("with python 3.")
+    start = lines.index("metadata: dict")
+    assert lines[start : start + 3] == ["metadata: dict", "└─ ['epoch'] = 3", ""]
+    shown = [line.rstrip() for line in lines[start + 3 :]]
+    assert shown[1:] == [
+        f"├─ ['lens']: Lens  {__name__}" + f"{'48 B':>{80 - 19 - len(__name__)}}",
+        "│  ├─ radius: f32[3,4]" + f"{'48 B':>58}",
+        "│  └─ name = 'thin'" + f"{'static':>61}",
+        "├─ ['layers']: list" + f"{'72 B':>61}",
+        "│  ├─ [0]: f32[2]" + f"{'8 B':>63}",
+        "│  └─ … 8 more like it, to [8], 64 B",
+        "├─ ['twice']: list" + f"{'12 B':>62}",
+        "│  ├─ [0]: f32[3]" + f"{'12 B':>63}",
+        "│  └─ [1]: the same as model['twice'][0]",
+        "├─ ['host']: i64[2] numpy" + f"{'16 B':>55}",
+        "├─ ['key']: key<threefry2x32>[]" + f"{'8 B':>49}",
+        "├─ ['half']: bf16[2]" + f"{'4 B':>60}",
+        "├─ ['f']: tanh  jax.numpy",
+        "└─ ['n'] = 3",
+        "14 arrays, 160 B",
+    ]
+
+
+def test_statistics():
+    """Of finite numbers; nans are counted; what has no numbers says so."""
+    items = {item.path: item.statistics for item in of(tree(), values=True).root.walk()}
+    assert items["model['layers'][3]"] == Statistics(3.0, 3.0, 3.0, 0)
+    assert items["model['half']"] == Statistics(1.0, 1.0, 1.0, 1)
+    assert items["model['key']"] is None
+    assert str(items["model['half']"]) == "1 to 1, mean 1, 1 nan"
+    odd = of(
+        {
+            "none": np.zeros((0, 3)),
+            "nan": np.array([np.nan, np.inf]),
+            "text": np.array(["a"]),
+            "complex": np.array([3 + 4j]),
+            "bool": np.array([True, False]),
+            "struct": np.zeros(2, [("a", "f4")]),
+            "time": np.array(["2020-01-01"], "datetime64[D]"),
+            "f8": jnp.ones(2, jnp.float8_e4m3fn),
+        },
+        values=True,
+    )
+    told = {item.label: str(item.statistics) for item in odd.root.items}
+    assert told == {
+        "['none']": "no finite numbers",
+        "['nan']": "no finite numbers, 1 nan",
+        "['text']": "no numbers",
+        "['complex']": "5 to 5, mean 5",
+        "['bool']": "0 to 1, mean 0.5",
+        "['struct']": "no numbers",
+        "['time']": "no numbers",
+        "['f8']": "1 to 1, mean 1",
+    }
+
+
+def test_search():
+    """By path, dtype, class and size; all that is given must fit."""
+    summary = of(tree())
+
+    def paths(*arguments, **options):
+        return [item.path for item in summary.found(*arguments, **options)]
+
+    assert paths("*.radius") == ["model['lens'].radius"]
+    assert paths("*[3]") == ["model['layers'][3]"]
+    assert paths(dtype="bf16") == paths(dtype="bfloat16") == ["model['half']"]
+    assert paths(cls="Lens") == paths(cls="*:Le*") == ["model['lens']"]
+    assert paths(larger=70) == ["model", "model['layers']"]
+    assert paths("*lens*", larger=48, dtype="f32") == ["model['lens'].radius"]
+    assert paths("nothing") == []
+
+
+def test_a_part_of_it():
+    """From a path on, with or without the root; and what there is instead."""
+    for at in ("['lens']", "model['lens']"):
+        assert of(tree(), at=at).root.type == f"{__name__}:Lens"
+    with pytest.raises(ArgumentError, match=r"nothing at `lens`. `model` holds"):
+        of(tree(), at="lens")
+
+
+def test_wide_trees_stay_readable():
+    """A hundred things that differ are cut, and counted."""
+    wide = {f"{chr(97 + i % 26) * (i + 1)}": jnp.ones(i + 1) for i in range(100)}
+    text = str(of(wide))
+    assert "… 60 more items" in text
+    whole = text_of(lines_of(of(wide), everything=True))
+    assert whole.count("├─") == 99
+    assert "…" in text_of(lines_of(of([[[1]]]), depth=1))
+
+
+def test_nothing_is_imported_and_nothing_refused():
+    """Names that no file may use are shown like any other."""
+    checkpoint = Checkpoint.of([jnp.tanh])
+    checkpoint.tree["node"][0]["type"] = "antigravity:fly"
+    file = io.BytesIO(checkpoint.companion())
+    assert summarise(file).root.items[0].type == "antigravity:fly"
+    assert "antigravity" not in sys.modules
+
+
+def test_damaged_files_are_shown_as_far_as_they_go(tmp_path):
+    """The structure file stands in for the end, and a damaged array says so."""
+    serialise(tmp_path / "m", {"a": jnp.ones(100), "b": jnp.zeros(3)})
+    companion = tmp_path / "m.eqx"
+    data = bytearray(companion.read_bytes())
+    data[200] ^= 1
+    companion.write_bytes(data)
+    first, second = summarise(tmp_path / "m", values=True).root.items
+    assert str(first.statistics).startswith("damaged: ")
+    assert second.statistics == Statistics(0.0, 0.0, 0.0, 0)
+    companion.write_bytes(data[:-20])
+    with pytest.warns(zodiax_io.DamagedWarning):
+        assert summarise(tmp_path / "m").root.arrays == 2
+
+
+def test_the_command(tmp_path, capsys):
+    """Text, data, and lists of what was searched for."""
+    serialise(tmp_path / "m", tree())
+    status, text = run(capsys, "show", tmp_path / "m.zdx")
+    assert status == 0
+    assert text.startswith("m.eqx, ")
+    assert "\x1b" not in text
+    assert "14 arrays" in text
+    status, text = run(capsys, "show", tmp_path / "m.zdx", "['lens']", "--json")
+    data = json.loads(text)
+    assert data["tree"]["items"][0]["type"] == "f32[3,4]"
+    assert data["tree"]["items"][1] == {
+        "path": "model['lens'].name",
+        "kind": "str",
+        "type": "str",
+        "value": "'thin'",
+        "static": True,
+    }
+    status, text = run(capsys, "show", tmp_path / "m", "--find", "*radius", "--values")
+    assert text.split() == [
+        "model['lens'].radius:",
+        "f32[3,4]",
+        *"1 to 1, mean 1 48 B".split(),
+    ]
+    status, text = run(capsys, "show", tmp_path / "m", "--larger", "50B", "--json")
+    assert [item["path"] for item in json.loads(text)] == ["model", "model['layers']"]
+    status, text = run(capsys, "show", tmp_path / "m", "--dtype", "f64")
+    assert (status, text) == (1, "")
+    assert _cli.main(["show", str(tmp_path / "m"), "--larger", "much"]) == 2
+    assert 'A size is text such as "10MB"' in capsys.readouterr().err
+
+
+def test_colours_on_a_terminal(tmp_path, capsys, monkeypatch):
+    """With rich, where somebody looks; the text is the same."""
+    serialise(tmp_path / "m", tree())
+    _, plain = run(capsys, "show", tmp_path / "m")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    _, coloured = run(capsys, "show", tmp_path / "m")
+    assert "\x1b[" in coloured
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert run(capsys, "show", tmp_path / "m")[1] == plain
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1.49e9, "1.49 GB"),
+        (2e15, "2e+03 TB"),
+    ],
+)
+def test_sizes(size, text):
+    """In powers of a thousand, as disks are sold."""
+    assert size_of(int(size)) == text
