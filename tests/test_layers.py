@@ -24,7 +24,7 @@ LAYERS = [
     {"_opaque", "_pair"},
     {"_structure"},
     {"_alongside"},
-    {"_serialise", "_inspect", "_integrity", "_summary"},
+    {"_serialise", "_inspect", "_integrity", "_summary", "_diff"},
     {"_migrate", "_convert"},
     {"_api"},
     {"__init__"},

@@ -89,7 +89,7 @@ def test_the_tree_as_text():
         "├─ ['host']: i64[2] numpy" + f"{'16 B':>55}",
         "├─ ['key']: key<threefry2x32>[]" + f"{'8 B':>49}",
         "├─ ['half']: bf16[2]" + f"{'4 B':>60}",
-        "├─ ['f']: tanh  jax.numpy",
+        "├─ ['f']: tanh  jax.nn",
         "└─ ['n'] = 3",
         "14 arrays, 160 B",
     ]

@@ -2,6 +2,7 @@
 
 from ._backends import ArrayBackend
 from ._convert import convert
+from ._diff import Change, Diff, assert_same, diff
 from ._environment import Difference
 from ._errors import (
     ArgumentError,
@@ -56,12 +57,14 @@ from ._trust import Verdict
 __all__ = [
     "ArgumentError",
     "ArrayBackend",
+    "Change",
     "ClassChangedError",
     "ClassChangedWarning",
     "CorruptFileError",
     "Damage",
     "Damaged",
     "DamagedWarning",
+    "Diff",
     "Difference",
     "FieldChange",
     "Item",
@@ -90,9 +93,11 @@ __all__ = [
     "VersionMismatchWarning",
     "ZodiaxIOError",
     "ZodiaxIOWarning",
+    "assert_same",
     "build_structure",
     "convert",
     "deserialise",
+    "diff",
     "load_structure",
     "migration",
     "names",

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import zodiax_io
 
 from ._convert import convert
+from ._diff import diff
 from ._errors import ArgumentError, ZodiaxIOError, shown
 from ._inspect import names
 from ._integrity import repair, verify
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=zodiax_io.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_show(commands)
+    _add_diff(commands)
     _add_names(commands)
     _add_verify(commands)
     _add_repair(commands)
@@ -101,6 +103,39 @@ def _show(given: argparse.Namespace) -> int:
     else:
         _print(lines_of(summary, width=width, depth=given.depth, everything=given.all))
     return 0
+
+
+def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "show how two files differ; the exit status is 1 if they do"
+    command = commands.add_parser("diff", help=words, description=f"{words}.")
+    command.add_argument("first", help="a .zdx file, or a companion alone")
+    command.add_argument("second", help="another one")
+    command.add_argument(
+        "--ignore",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help='paths that may differ, such as "*.count"; may be given again',
+    )
+    command.add_argument("--atol", type=float, default=0.0, help="absolute tolerance")
+    command.add_argument("--rtol", type=float, default=0.0, help="relative tolerance")
+    command.add_argument("--json", action="store_true", help="print data, not text")
+    command.set_defaults(run=_diff)
+
+
+def _diff(given: argparse.Namespace) -> int:
+    found = diff(
+        given.first,
+        given.second,
+        ignore=given.ignore,
+        atol=given.atol,
+        rtol=given.rtol,
+    )
+    if given.json:
+        print(json.dumps(found.as_dict(), indent=1))
+    elif str(found):
+        print(found)
+    return 1 if found else 0
 
 
 def _print(lines: Iterable[Line]) -> None:

@@ -257,6 +257,21 @@ def compare(recorded: dict[str, str]) -> list[Difference]:
     return sorted(differences, key=lambda d: (_RANK[d.kind], d.package))
 
 
+def changes_between(
+    first: Mapping[str, str], second: Mapping[str, str]
+) -> list[Difference]:
+    """How the packages of two files differ, where both tell theirs."""
+    if not first or not second:
+        return []
+    return [
+        Difference(
+            package, version, second.get(package), _kind(version, second.get(package))
+        )
+        for package, version in first.items()
+        if second.get(package) != version
+    ]
+
+
 def _kind(then: str, now: str | None) -> str:
     if now is None:
         return "missing"

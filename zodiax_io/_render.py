@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import html
+import math
 import re
 import shutil
 import time
@@ -11,6 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from . import _dtypes
 from ._environment import Difference
 from ._errors import shown
 
@@ -193,18 +197,21 @@ class Summary:
             In the order of the tree, without what they hold.
         """
         result: list[Item] = []
-        # In a path, brackets are brackets.
-        glob = None if pattern is None else pattern.replace("[", "[[]")
         for item in self.root.walk():
             name = item.type.rpartition(":")[2]
             if (
-                (glob is None or fnmatch.fnmatchcase(item.path, glob))
+                (pattern is None or matches(item.path, pattern))
                 and (dtype is None or _is_of_dtype(item, dtype))
                 and (cls is None or any(map(_globbing(cls), (item.type, name))))
                 and item.nbytes >= larger
             ):
                 result.append(replace(item, items=()) if item.items else item)
         return result
+
+
+def matches(path: str, glob: str) -> bool:
+    """Whether a path fits a glob, in which brackets are brackets."""
+    return fnmatch.fnmatchcase(path, glob.replace("[", "[[]"))
 
 
 def _globbing(pattern: str) -> Callable[[str], bool]:
@@ -233,6 +240,47 @@ def short_dtype(dtype: Any) -> str:
 def long_dtype(short: str) -> str:
     """The name of a dtype that was shortened."""
     return next((long for long, known in _SHORT.items() if known == short), short)
+
+
+def value_of(node: dict[str, Any]) -> str | None:
+    """The value of a leaf, in Python's words."""
+    kind = node["kind"]
+    if kind == "none":
+        return "None"
+    value = node.get("value")
+    if kind == "complex" and isinstance(value, list) and len(value) == 2:
+        return shown(repr(complex(*value))) if all(map(_is_real, value)) else None
+    if kind == "bytes" or not isinstance(value, bytes):
+        return None if value is None else shown(repr(value))
+    if kind == "scalar":
+        try:
+            dtype = _dtypes.parse(node.get("dtype"))
+            return shown(repr(np.frombuffer(value, dtype)[0]))
+        except (ValueError, TypeError, IndexError):
+            return None
+    return f"{len(value)} bytes"
+
+
+def _is_real(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def notation(node: dict[str, Any]) -> tuple[str, int]:
+    """An array as JAX shows its type, and the bytes that it has."""
+    dtype, shape = node.get("dtype"), node.get("shape")
+    lengths = shape if isinstance(shape, list) else []
+    try:
+        nbytes = math.prod(lengths) * _dtypes.parse(dtype).itemsize
+    except (ValueError, TypeError):
+        return "an array", 0
+    if node["kind"] == "key":
+        return f"key<{shown(node.get('impl'))}>[{_listed(lengths[:-1])}]", nbytes
+    text = f"{short_dtype(dtype)}[{_listed(lengths)}]"
+    return f"{text} numpy" if node["kind"] == "numpy" else text, nbytes
+
+
+def _listed(lengths: Sequence[Any]) -> str:
+    return ",".join(map(str, lengths))
 
 
 def date_of(seconds: float) -> str:

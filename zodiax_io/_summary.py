@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +14,7 @@ from ._compat import without_collection
 from ._environment import compare
 from ._errors import ArgumentError, ZodiaxIOError, shown
 from ._pair import PathOrFile, opened, pair_of
-from ._render import ARRAYS, Item, Statistics, Summary, long_dtype, short_dtype
+from ._render import ARRAYS, Item, Statistics, Summary, long_dtype, notation, value_of
 from ._survey import Node, Path, children_of, label_of, short_path, walk
 
 
@@ -133,7 +131,7 @@ def _item(
     kind, words, value = str(node["kind"]), "", None
     arrays, nbytes = sum(i.arrays for i in items), sum(i.nbytes for i in items)
     if kind in ARRAYS:
-        words, nbytes = _described(node)
+        words, nbytes = notation(node)
         arrays = 1
     elif kind == "same":
         number = node.get("value")
@@ -144,7 +142,7 @@ def _item(
     else:
         words = shown(kind)
     if value is None and "node" not in node and kind not in ARRAYS:
-        value = _value(node, kind)
+        value = value_of(node)
     record = node.get("record")
     return Item(
         short_path(path),
@@ -163,45 +161,6 @@ def _item(
 def _last(path: Path) -> str:
     _, node, key = path
     return (f"key {key}" if node is None else label_of(node, key)).removeprefix(".")
-
-
-def _value(node: Node, kind: str) -> str | None:
-    if kind == "none":
-        return "None"
-    value = node.get("value")
-    if kind == "complex" and isinstance(value, list) and len(value) == 2:
-        return shown(repr(complex(*value))) if all(map(_is_real, value)) else None
-    if kind == "bytes" or not isinstance(value, bytes):
-        return None if value is None else shown(repr(value))
-    if kind == "scalar":
-        try:
-            dtype = _dtypes.parse(node.get("dtype"))
-            return shown(repr(np.frombuffer(value, dtype)[0]))
-        except (ValueError, TypeError, IndexError):
-            return None
-    return f"{len(value)} bytes"
-
-
-def _is_real(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _described(node: Node) -> tuple[str, int]:
-    """An array as JAX shows its type, and the bytes that it has."""
-    dtype, shape = node.get("dtype"), node.get("shape")
-    lengths = shape if isinstance(shape, list) else []
-    try:
-        nbytes = math.prod(lengths) * _dtypes.parse(dtype).itemsize
-    except (ValueError, TypeError):
-        return "an array", 0
-    if node["kind"] == "key":
-        return f"key<{shown(node.get('impl'))}>[{_listed(lengths[:-1])}]", nbytes
-    text = f"{short_dtype(dtype)}[{_listed(lengths)}]"
-    return f"{text} numpy" if node["kind"] == "numpy" else text, nbytes
-
-
-def _listed(lengths: Sequence[Any]) -> str:
-    return ",".join(map(str, lengths))
 
 
 # Statistics ---------------------------------------------------------------------------
