@@ -328,3 +328,34 @@ def test_a_default_that_runs_code_needs_trust(lab, tmp_path, monkeypatch, field)
     assert new.ran == []
     loaded, _ = changed(tmp_path / "m", trusted=["lab"])
     assert loaded.b == 7
+
+
+@pytest.mark.parametrize("result", [None, {1: 2}])
+def test_an_upgrade_that_returns_nothing_of_use(lab, tmp_path, result):
+    """As one does that forgets its `return`."""
+    serialise(tmp_path / "m", [lab("lab", LENS + "    a: int").Lens(1)])
+    new = lab("lab", LENS + "    b: int")
+    upgraded(new.Lens, lambda fields: result)
+    with pytest.raises(ClassChangedError, match="has to return the fields by name"):
+        deserialise(tmp_path / "m")
+
+
+def test_an_upgrade_that_needs_what_is_left_out(lab, tmp_path):
+    """The error says what to ask for."""
+    old = lab("lab", LENS + "    x: Any\n    y: Any")
+    serialise(tmp_path / "m", {"lens": old.Lens(jnp.ones(2), jnp.ones(2)), "c": 1.0})
+    new = lab("lab", LENS + "    z: Any")
+    upgraded(new.Lens, lambda fields: {"z": fields["x"] * fields["y"]})
+    with pytest.raises(ArgumentError, match="which `only` leaves out"):
+        deserialise(tmp_path / "m", only="**.x")
+    assert deserialise(tmp_path / "m", only="lens").z.tolist() == [1, 1]
+
+
+def test_many_fields_make_no_long_message(lab, tmp_path):
+    """And no long search."""
+    body = "".join(f"    a{i}: int\n" for i in range(400))
+    serialise(tmp_path / "m", lab("lab", LENS + body).Lens(*range(400)))
+    lab("lab", LENS + body.replace("    a", "    b"))
+    with pytest.raises(ClassChangedError, match="and 380 more") as caught:
+        deserialise(tmp_path / "m")
+    assert len(str(caught.value)) < 8000

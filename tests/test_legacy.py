@@ -11,8 +11,11 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
+import types
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import equinox as eqx
 import hypothesis.strategies as st
@@ -698,3 +701,92 @@ def test_an_old_file_in_a_new_process():
         env={**os.environ, "PYTHONPATH": str(root)},
         check=True,
     )
+
+
+# What went wrong once -----------------------------------------------------------------
+
+
+def module_of(monkeypatch, **classes):
+    """Classes of a module that old files name."""
+    made = types.ModuleType("oldmod")
+    made.__file__ = __file__
+    for name, cls in classes.items():
+        cls.__module__, cls.__qualname__, cls.__name__ = "oldmod", name, name
+        setattr(made, name, cls)
+    monkeypatch.setitem(sys.modules, "oldmod", made)
+
+
+def test_a_file_that_lacks_a_record(monkeypatch):
+    """A leaf that the class declares is never left out for want of its record."""
+
+    class Det(eqx.Module):
+        gain: jax.Array
+        flat: object = None
+
+    module_of(monkeypatch, Det=Det)
+    structure = node("oldmod.Det", {"gain": array(), "flat": array(shape=(3,))})
+    whole = old(structure, np.ones(2, np.float32), np.ones(3, np.float32))
+    assert load(whole).flat.tolist() == [1, 1, 1]
+    with pytest.raises(CorruptFileError):
+        load(old(structure, np.ones(2, np.float32)))
+
+
+def test_a_class_that_has_lost_a_field_tells_nothing(monkeypatch):
+    """The number could be that of the other field, so nobody guesses."""
+
+    class Sw(eqx.Module):
+        a: float
+
+    module_of(monkeypatch, Sw=Sw)
+    structure = node("oldmod.Sw", {"a": leaf("float"), "b": leaf("float")})
+    with pytest.raises(CorruptFileError, match="could be those of several fields"):
+        load(old(structure, np.float64(1.5)))
+
+
+def test_a_function_has_no_number(monkeypatch):
+    """What is no number takes none of another's."""
+
+    class Lens(eqx.Module):
+        radius: float = 9.0
+
+    module_of(monkeypatch, Lens=Lens)
+    lens = node("oldmod.Lens", {"radius": leaf("float")})
+    structure = node("dict", {"act": leaf("builtins.function"), "lens": lens})
+    with pytest.raises(ZodiaxIOError):
+        load(old(structure, np.float64(1.5)))
+
+
+def test_a_module_that_is_a_namedtuple_now(monkeypatch):
+    """Its fields go by their names, not by their places."""
+
+    class P(NamedTuple):
+        x: float
+        y: float
+
+    module_of(monkeypatch, P=P)
+    structure = node("oldmod.P", {"y": leaf("float"), "x": leaf("float")})
+    found = load(old(structure, np.float64(1.0), np.float64(2.0)))
+    assert found == (2.0, 1.0)
+
+
+def test_what_the_old_format_lost_is_not_called_new(monkeypatch):
+    """A static number has its default, and the warning says that it may be wrong."""
+
+    class Grid(eqx.Module):
+        x: jax.Array
+        n: int = eqx.field(static=True, default=32)
+
+    module_of(monkeypatch, Grid=Grid)
+    structure = node("oldmod.Grid", {"x": array(), "n": leaf("int")})
+    with pytest.warns(zodiax_io.ClassChangedWarning, match="kept no numbers of static"):
+        assert load(old(structure, np.ones(2, np.float32))).n == 32
+
+
+def test_long_names_take_no_time():
+    """Each name is looked up once."""
+    name = "a." * 250 + "C"
+    data = old(node("list", [node(name, {}) for _ in range(2_000)]))
+    start = time.perf_counter()
+    with pytest.raises(UntrustedError):
+        load(data)
+    assert time.perf_counter() - start < 20

@@ -1,15 +1,18 @@
 """Proposals for files that the code has left behind, and the command for them."""
 
+import ast
 import sys
 from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
+from documents import Checkpoint, container, leaf
 from equality import differences
 
 import zodiax_io
 from zodiax_io import _cli, deserialise, migration, serialise
 
+NONE = leaf("none")
 HEAD = "import equinox as eqx\nfrom typing import Any\n"
 OLD = HEAD + (
     "class Refractor(eqx.Module):\n    radius: Any\n    colour: str\n"
@@ -164,3 +167,109 @@ def test_a_file_that_fails(left_behind, capsys, tmp_path):
     assert "a.zdx: failed" in printed.out
     assert "plain.zdx: as it was" in printed.out
     assert "oldlab" in printed.err
+
+
+def test_names_of_a_file_are_no_code(lab, tmp_path):
+    """Whatever is in a name stays within quotes."""
+    lab(
+        "ownlab",
+        HEAD + "class Refractor(eqx.Module):\n    radius: Any\n    order: Any\n",
+    )
+    field = 'r"+str(open("planted","w"))+"\n'
+    one = container("module", {field: NONE, "order": NONE}, type="ownlab:Refractor")
+    two = container("module", {"radius": NONE}, type='ownlab:Refractor2", "a"); x("')
+    for number, node in enumerate((one, two)):
+        checkpoint = Checkpoint.of(1)
+        checkpoint.tree = node
+        (tmp_path / f"{number}.eqx").write_bytes(checkpoint.companion())
+    lines = migration(tmp_path).lines
+    assert f"fields.pop({field!r})" in lines
+    assert "x(" not in lines
+    calls = [n for n in ast.walk(ast.parse(lines)) if isinstance(n, ast.Call)]
+    assert {ast.unparse(call.func) for call in calls} == {
+        "fields.pop",
+        "zodiax_io.upgraded",
+    }
+
+
+@pytest.mark.parametrize("key", ["absent", "beside", "static"])
+@pytest.mark.parametrize("value", [[[1]], [{}], 3])
+def test_hostile_files(lab, tmp_path, key, value):
+    """They are reported like any other."""
+    lab("ownlab", HEAD + "class Refractor(eqx.Module):\n    radius: Any\n")
+    checkpoint = Checkpoint.of(1)
+    checkpoint.tree = container("module", {"x": NONE}, type="ownlab:Refractor") | {
+        key: value
+    }
+    (tmp_path / "m.eqx").write_bytes(checkpoint.companion())
+    assert migration(tmp_path).mismatches
+
+
+def test_files_of_several_ages(lab, tmp_path):
+    """Each is matched with the lines for its own fields, and nothing gets lost."""
+    runs = tmp_path / "runs"
+    text = HEAD + "class Refractor(eqx.Module):\n"
+    first = lab("lab", text + "    focal: Any\n    colour: str\n")
+    serialise(runs.parent / "1", first.Refractor(1.0, "red"))
+    second = lab("lab", text + "    focal: Any\n    color: str\n")
+    serialise(runs.parent / "2", second.Refractor(2.0, "blue"))
+    lab("lab", text + "    focal_length: Any\n    color: str = 'none'\n")
+    found = migration([runs.parent / "1.zdx", runs.parent / "2.zdx"])
+    assert [len(lines) for lines in found.mismatches.values()] == [1, 1]
+    exec(found.lines)  # noqa: S102
+    for name, focal, color in (("1", 1.0, "red"), ("2", 2.0, "blue")):
+        loaded = deserialise(runs.parent / name, strict=True)
+        assert (loaded.focal_length, loaded.color) == (focal, color)
+
+
+def test_nothing_is_saved_over_what_would_be_lost(lab, tmp_path, capsys):
+    """A field that nobody has spoken of stays in its file."""
+    text = HEAD + "class Refractor(eqx.Module):\n    radius: Any\n"
+    old = lab("lab", text + "    colour: str\n")
+    serialise(tmp_path / "m", old.Refractor(1.0, "red"))
+    lab("lab", text)
+    (tmp_path / "lines.py").write_text("")
+    before = (tmp_path / "m.eqx").read_bytes()
+    command = ["migrate", str(tmp_path / "m.zdx"), "--with", str(tmp_path / "lines.py")]
+    assert _cli.main(command) == 2
+    assert "`colour` is gone" in capsys.readouterr().err
+    assert (tmp_path / "m.eqx").read_bytes() == before
+
+
+def test_values_that_an_upgrade_changes(lab, tmp_path, capsys):
+    """The structure is the same, and the file is saved again."""
+    text = HEAD + "class Refractor(eqx.Module):\n    radius: Any\n"
+    serialise(tmp_path / "m", lab("lab", text).Refractor(jnp.ones(2)))
+    lines = (
+        "import lab, zodiax_io\nzodiax_io.upgraded(lab.Refractor, "
+        "lambda f: {'radius': f['radius'] * 2}, fields=['radius'])\n"
+    )
+    new = lab("lab", text + "    gain: float = 1.0\n")
+    (tmp_path / "lines.py").write_text(lines)
+    command = ["migrate", str(tmp_path / "m.zdx"), "--with", str(tmp_path / "lines.py")]
+    assert _cli.main(command) == 0
+    assert "saved again" in capsys.readouterr().out
+    zodiax_io._evolution._rules.clear()
+    assert (
+        differences(new.Refractor(jnp.ones(2) * 2), deserialise(tmp_path / "m")) == []
+    )
+
+
+def test_modules_of_a_trusted_package_are_searched(tmp_path, monkeypatch):
+    """What moved may be in a module that nobody has imported yet."""
+    package = tmp_path / "movedlab"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "elements.py").write_text(
+        HEAD + "class Refractor(eqx.Module):\n    radius: Any\n"
+    )
+    (package / "broken.py").write_text("raise RuntimeError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    checkpoint = Checkpoint.of(1)
+    checkpoint.tree = container(
+        "module", {"radius": NONE}, type="movedlab.old:Refractor"
+    )
+    (tmp_path / "m.eqx").write_bytes(checkpoint.companion())
+    found = migration(tmp_path / "m.eqx", trusted=["movedlab"])
+    new = "movedlab.elements:Refractor"
+    assert f'zodiax_io.renamed("movedlab.old:Refractor", "{new}")' in found.lines

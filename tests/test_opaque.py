@@ -1,6 +1,9 @@
 """Files whose classes and functions are not here: nothing is lost, nothing is run."""
 
+import contextlib
 import copy
+import enum
+import functools
 import io
 import pickle
 import sys
@@ -16,7 +19,7 @@ import jax.tree_util as jtu
 import numpy as np
 import optax
 import pytest
-from documents import Checkpoint
+from documents import Checkpoint, container, leaf, load_node, named
 from equality import differences
 from hypothesis import given
 from strategies import trees
@@ -36,6 +39,7 @@ from zodiax_io import (
     serialise,
 )
 
+NONE = leaf("none")
 LAB = """
 import dataclasses, enum
 from typing import Any, NamedTuple
@@ -378,8 +382,7 @@ def test_a_kind_that_nobody_registered():
         checkpoint.load()
     tree = checkpoint.load(unknown="opaque")
     assert repr(tree["a"]) == "Opaque('nolab:Thing', 0=f32[2])"
-    again = Checkpoint.of(tree)
-    assert again.tree == checkpoint.tree
+    assert Checkpoint.of(tree).load(unknown="opaque")["a"] == tree["a"]
     node["kind"] = "nothing"
     with pytest.raises(UnknownFormatError, match="Upgrade zodiax_io"):
         checkpoint.load(unknown="opaque")
@@ -418,3 +421,153 @@ def test_hostile_nodes(data):
             return
     repr(tree), dir(tree[0]), jtu.tree_flatten(tree), hash(tree[0]), tree[0] == tree[1]
     assert tree[0] == jtu.tree_map(lambda x: x, tree[0])
+
+
+# What went wrong once -----------------------------------------------------------------
+
+
+def test_what_is_refused_stays_so_when_something_is_imported(lab):
+    """Packages of the field are imported; what was heard before that still holds."""
+    own = lab("ownlab", "def danger(*x):\n    raise SystemExit\n")
+    bound = Checkpoint.of(functools.partial(max, 1)).tree
+    bound["node"]["func"]["type"] = "ownlab:danger"
+    node = container(
+        "list", [named("ownlab:danger"), bound, named("optimistix:rms_norm")]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "optimistix", raising=False)
+        loaded = load_node(node, unknown="opaque")
+    assert own.danger not in (loaded[0], loaded[1].func)
+    assert type(loaded[1].func) is Placeholder
+    gone = container("module", {"a": leaf("int", value=1)}, type="gone.x:C")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "optimistix", raising=False)
+        first, _ = load_node(
+            container("list", [gone, named("optimistix:rms_norm")]), unknown="opaque"
+        )
+    assert type(first) is Opaque
+
+
+@pytest.mark.parametrize("name", ["_ipython_display_", "_repr_html_", "__array__"])
+def test_a_notebook_calls_nothing(name):
+    """Fields with the names that notebooks ask for are in `fields` only."""
+    node = container("module", {name: named("jax.numpy:tanh")}, type="gone.x:C")
+    found = load_node(node, unknown="opaque")
+    assert not hasattr(found, name)
+    assert name in found.fields
+
+
+@pytest.mark.parametrize("name", ["", ":x", ".:C", ".a:b", "a b:c", 3, None])
+def test_types_that_are_no_names(name):
+    """They lead to nothing, and are kept."""
+    node = container("module", {"a": leaf("int", value=1)}, type=name)
+    assert load_node(node, unknown="opaque").a == 1
+
+
+@pytest.mark.parametrize("held", [{"x": 99}, {"x": -1}, {"x": "0"}, 3, {"x": 0}])
+def test_held_attributes_that_are_not_there(held):
+    """An attribute, or an AttributeError."""
+    for children in (
+        {"a": NONE},
+        {"children": NONE},
+        {"children": container("tuple", [])},
+    ):
+        node = container("node", children, type="gone.x:C", held=held)
+        assert not hasattr(load_node(node, unknown="opaque"), "x")
+
+
+def test_keys_that_jax_cannot_sort():
+    """Equality looks at nothing that JAX would have to sort."""
+    children = container("dict", [NONE, NONE])
+    children["keys"] = [leaf("str", value="a"), leaf("int", value=3)]
+    node = container(
+        "list", [container("module", {"d": children}, type="gone.x:C")] * 2
+    )
+    one, two = load_node(node, unknown="opaque")
+    assert one == one
+    assert one != two
+    assert "Opaque" in repr(one)
+
+
+@pytest.mark.parametrize("key", ["absent", "beside", "wraps", "static"])
+@pytest.mark.parametrize("value", [5, [[1]], [{}], ["a", "b"], {"a": 1}, "radius"])
+def test_become_with_hostile_parts(key, value):
+    """An object, or one of our errors."""
+    node = container("module", {"inner": NONE}, type="gone.x:C") | {key: value}
+    found = load_node(node, unknown="opaque")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(zodiax_io.ZodiaxIOError):
+            found.become(Held)
+
+
+class Held(eqx.Module):
+    inner: object = None
+
+
+def test_become_by_an_upgrade_that_fails(gone):
+    """The errors are ours."""
+    lens = opened(gone[0])["lens"]
+    with pytest.raises(ClassChangedError, match="failed: KeyError"):
+        lens.become(Held, lambda fields: fields["nothing"])
+    with pytest.raises(ClassChangedError, match="has to return the fields"):
+        lens.become(Held, lambda fields: None)
+    with pytest.raises(ArgumentError, match="is a function"):
+        lens.become(Held, 3)
+    mode = opened(gone[0])["mode"]
+    with pytest.raises(ClassChangedError, match="has no member 'NEAR'"):
+        mode.become(enum.Enum("Mode", ["FAR"]))
+
+
+def test_a_member_that_is_gone(lab, tmp_path):
+    """It is told, renamed, or left opaque."""
+    text = "import enum\nclass Mode(enum.Enum):\n    {} = 1\n"
+    serialise(tmp_path / "m", [lab("lab", text.format("NEAR")).Mode.NEAR])
+    new = lab("lab", text.format("CLOSE")).Mode
+    with pytest.raises(ClassChangedError, match=r"`lab:Mode.NEAR`, and Mode has no"):
+        deserialise(tmp_path / "m")
+    renames = {"lab:Mode.NEAR": "lab:Mode.CLOSE"}
+    assert deserialise(tmp_path / "m", renames=renames) == [new.CLOSE]
+    (found,) = deserialise(tmp_path / "m", unknown="opaque")
+    assert repr(found) == "Opaque('lab:Mode', 'NEAR')"
+    both = {"lab:Mode": "lab:Mode", "lab": "lab", **renames}
+    assert deserialise(tmp_path / "m", renames=both) == [new.CLOSE]
+
+
+def test_members_of_an_enumeration_that_is_gone():
+    """Equinox would ask the class of the member for its name."""
+    import lineax
+
+    data = saved([lineax.RESULTS.successful])
+    with Nobody():
+        found = opened(data)
+    assert "Opaque" in repr(found)
+    assert saved(found) == data
+
+
+def test_a_local_function_stays_a_leaf():
+    """What it holds was never a leaf to JAX."""
+    import flowjax.bijections
+
+    flow = flowjax.bijections.Affine(jnp.ones(2), jnp.ones(2))
+    data = saved({"f": flow, "b": jnp.zeros(3)})
+    with Nobody():
+        assert saved(opened(data)) == data
+
+
+def test_the_version_of_what_is_kept_beside_a_newer_one():
+    """One file may hold objects of two releases."""
+    old = Checkpoint.of([optax.TraceState(jnp.ones(2))])
+    old.document["versions"]["optax"] = "0.0.1"
+    with Nobody():
+        kept = old.load(unknown="opaque", versions="ignore")
+    both = Checkpoint.of([kept, optax.TraceState(jnp.ones(2))])
+    assert both.document["versions"]["optax"] == optax.__version__
+    assert both.tree["node"][0]["node"][0]["version"] == "0.0.1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zodiax_io._evolution._rules", {})
+        zodiax_io.upgraded(
+            optax.TraceState, lambda f: {"trace": f["trace"] * 5}, before="0.0.2"
+        )
+        (one,), two = both.load()
+    assert (one.trace.tolist(), two.trace.tolist()) == ([5, 5], [1, 1])

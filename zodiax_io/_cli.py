@@ -324,6 +324,8 @@ def _migrate(given: argparse.Namespace) -> int:
     sys.path.insert(0, "")  # as `python` does: what is named here is the user's own
     if given.lines is not None:
         return _rewrite(given)
+    if given.dry_run:
+        raise ArgumentError("--dry-run is about --with: without that nothing is saved.")
     like = None if given.like is None else _called(given.like)
     found = migration(given.path, like=like, trusted=given.trusted)
     report, _, lines = str(found).partition("\n\n")
@@ -348,7 +350,7 @@ def _rewrite(given: argparse.Namespace) -> int:
         given.path, given.trusted, dry_run=given.dry_run
     ):
         for text in told:
-            print(text, file=sys.stderr)
+            print(f"{shown(file, 400)}: {text}", file=sys.stderr)
         would = "would be " if given.dry_run else ""
         words = f"{would}saved again" if outcome == "changed" else outcome
         print(f"{shown(file, 400)}: {words}")

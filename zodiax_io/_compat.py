@@ -226,6 +226,16 @@ def key_dtype_type() -> type:
 
 
 @functools.cache
+def enumeration_item_type() -> type:
+    """The type of the members of Equinox's enumerations."""
+
+    class Some(eqx.Enumeration):
+        one = ""
+
+    return type(Some.one)
+
+
+@functools.cache
 def jit_function_type() -> type:
     """The type of what `jax.jit` returns."""
     return type(jax.jit(lambda: None))

@@ -130,7 +130,8 @@ def diff(
     >>> import jax.numpy as jnp
     >>> import zodiax_io
     >>> zodiax_io.serialise("fit.zdx", {"bias": jnp.zeros(3), "epoch": 3})
-    >>> print(zodiax_io.diff("fit.zdx", {"bias": jnp.full(3, 0.5), "step": 1}))
+    >>> other = {"bias": jnp.array([0.5, 0.5, 0.5]), "step": 1}
+    >>> print(zodiax_io.diff("fit.zdx", other))
     ~ model['bias']: f32[3], by 0.5 at most (1 relative)
     - model['epoch']: 3
     + model['step']: 1
@@ -295,7 +296,7 @@ def _told(node: Node, side: _Side) -> str:
         target = resolved(node, side.by_id)
         return "nothing" if target is None else f"{_told(target, side)}, shared"
     if node["kind"] in ARRAYS:
-        return notation(node)[0]
+        return notation(node)[0] + " weak" * (node.get("weak_type") is True)
     value = value_of(node)
     name = shown(node["type"], 400) if type(node.get("type")) is str else None
     return " ".join(part for part in (name, value) if part) or shown(node["kind"])

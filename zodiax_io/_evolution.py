@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from ._kinds import (
     Parts,
     default_of,
     fields_of,
+    has_default,
     moved_fields,
     runs_code,
 )
@@ -70,8 +71,14 @@ class FieldChange:
         return "; ".join(told)
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{shown(name)}`" for name in names)
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_LISTED
+    listed = ", ".join(f"`{shown(name)}`" for name in names[:_MAX_LISTED])
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
+_MAX_LISTED = 20
+_MAX_PAIRED = 100
 
 
 # What the owners of classes say -------------------------------------------------------
@@ -183,6 +190,8 @@ class Evolution:
         Whether the `__check_init__` of each object is called.
     may_call : callable
         Whether code of a class may run, to make a default.
+    old : bool
+        Whether the file is of zodiax 0.4 or before, which did not keep all fields.
     changes : list of FieldChange
         What has been found.
     """
@@ -191,6 +200,7 @@ class Evolution:
     strict: bool = False
     check_init: bool = False
     may_call: Callable[[type], bool] = lambda cls: True
+    old: bool = False
     changes: list[FieldChange] = field(default_factory=list[FieldChange])
 
     def build(self, kind: Kind, parts: Parts, path: Path | str) -> Any:
@@ -224,26 +234,46 @@ class Evolution:
         ClassChangedError
             If an upgrade fails.
         """
-        name, children = parts.extra["type"], parts.children
-        known = recorded(self.versions, top(name.partition(":")[0]))
-        version = None if known is None else known[1]
+        name = parts.extra["type"]
+        version = parts.extra.get("version")
+        if type(version) is not str:
+            known = recorded(self.versions, top(name.partition(":")[0]))
+            version = None if known is None else known[1]
         for rule in _rules.get(id(parts.refers), ()):
-            if not isinstance(children, dict):
+            if not isinstance(parts.children, dict):
                 break
-            if not rule.applies(set(children) | _absent(parts), version):
-                continue
-            try:
-                result = rule.upgrade(dict(children))
-            except Exception as error:  # the user's
-                raise ClassChangedError(
-                    f"the upgrade of `{shown(name)}` at `{short_path(path)}` failed: "
-                    f"{type(error).__name__}: {shown(error, 400)}"
-                ) from error
-            if not isinstance(result, dict):
-                return parts, (result,)
-            children = dict(result)
-            parts = _with_children(parts, children)
+            if rule.applies(set(parts.children) | _absent(parts), version):
+                parts, made = self.apply(rule.upgrade, parts, path)
+                if made is not None:
+                    return parts, made
         return parts, None
+
+    def apply(
+        self, upgrade: Upgrade, parts: Parts, path: Path | str
+    ) -> tuple[Parts, Any]:
+        """The parts after one upgrade; or the object that it made.
+
+        Raises
+        ------
+        ClassChangedError
+            If it fails, or returns what is neither.
+        """
+        name, children = parts.extra["type"], parts.children
+        try:
+            result = upgrade(dict(children) if isinstance(children, dict) else {})
+        except Exception as error:  # the user's
+            raise ClassChangedError(
+                f"the upgrade of `{shown(name)}` at `{short_path(path)}` failed: "
+                f"{type(error).__name__}: {shown(error, 400)}"
+            ) from error
+        if isinstance(result, dict) and all(type(key) is str for key in result):
+            return _with_children(parts, dict(result)), None
+        if result is None or isinstance(result, dict):
+            raise ClassChangedError(
+                f"the upgrade of `{shown(name)}` at `{short_path(path)}` has to return "
+                f"the fields by name, or an object, not {shown(repr(result))}."
+            )
+        return parts, (result,)
 
     def adapt(self, parts: Parts, changed: FieldsChanged, path: Path | str) -> Parts:
         """The parts as the class has them now: with defaults, without what is gone.
@@ -256,7 +286,7 @@ class Evolution:
         cls, name, where = parts.refers, parts.extra["type"], short_path(path)
         children = dict(parts.children) if isinstance(parts.children, dict) else {}
         if any(name.startswith("__") for name in changed.surplus):  # no class had such
-            raise ClassChangedError(_unlike(name, where, changed))
+            raise ClassChangedError(_unlike(cls, name, where, changed))
         try:
             fields = fields_of(cls)
             for gained in changed.missing:
@@ -266,7 +296,8 @@ class Evolution:
         except ClassChangedError:
             raise
         except (LookupError, TypeError):
-            raise ClassChangedError(_unlike(name, where, changed)) from None
+            text = _OLD * self.old + _unlike(cls, name, where, changed)
+            raise ClassChangedError(text) from None
         except Exception as error:  # of the class
             raise ClassChangedError(
                 f"`{shown(name)}` at `{where}` has new fields, and their defaults "
@@ -332,6 +363,8 @@ class Evolution:
             lines[:_MAX_LINES] + ([f"  … and {more} more."] if more > 0 else [])
         )
         advice = "What else is to be done about them, `zodiax_io.upgraded` can say."
+        if self.old:
+            advice = _OLD + advice
         if self.strict:
             raise ClassChangedError(f"{text}\n{advice}", self.changes)
         warn(ClassChangedWarning(f"{text}\n{advice}", self.changes))
@@ -339,6 +372,10 @@ class Evolution:
 
 _MAX_LINES = 50
 _MAX_PLACES = 3
+_OLD = (
+    "The file is of zodiax 0.4 or before, which kept no numbers of static fields: what "
+    "seems to be new may have been there, with another value than its default. "
+)
 
 
 def _places(paths: list[str]) -> str:
@@ -367,6 +404,13 @@ def _with_children(parts: Parts, children: dict[str, Any]) -> Parts:
     return replace(parts, children=children, extra=extra)
 
 
+def literal(text: str) -> str:
+    """A text of a file as Python would write it: code is made of it."""
+    plain = ascii(text)
+    simple = '"' not in plain and "\\" not in plain
+    return f'"{plain[1:-1]}"' if simple else plain
+
+
 def _untrusted(cls: type, name: str, path: str, gained: str) -> str:
     package = top((own_name(cls) or ("",))[0])
     return (
@@ -376,7 +420,7 @@ def _untrusted(cls: type, name: str, path: str, gained: str) -> str:
     )
 
 
-def _unlike(name: str, path: str, changed: FieldsChanged) -> str:
+def _unlike(cls: type, name: str, path: str, changed: FieldsChanged) -> str:
     sentences: list[str] = []
     if changed.missing:
         new = _listed(changed.missing)
@@ -390,8 +434,13 @@ def _unlike(name: str, path: str, changed: FieldsChanged) -> str:
     )
     if not changed.missing:
         return text + "Load it with the release that wrote the file."
-    cls = shown(name).rpartition(":")[2].rpartition(".")[2]
-    lines = "\n".join(f"    {line}" for line in proposal(cls, changed)[1]).rstrip()
+    try:
+        defaults = [name for name in changed.missing if has_default(cls, name)]
+    except (LookupError, TypeError):
+        defaults = []
+    few = FieldsChanged(changed.missing[:_MAX_LISTED], changed.surplus[:_MAX_LISTED])
+    found = proposal(cls.__name__, few, defaults=defaults)[1]
+    lines = "\n".join(f"    {line}" for line in found).rstrip()
     return (
         f"{text}What has no default must be made of what the file has. Say so beside "
         f"the class, and load again:\n\n{lines}"
@@ -413,8 +462,8 @@ def proposal(
         (gained, lost): difflib.SequenceMatcher(None, gained, lost).ratio()
         + closeness(lost, gained)
         + 0.5 * (len(changed.missing) == len(changed.surplus) == 1)
-        for gained in changed.missing
-        for lost in changed.surplus
+        for gained in changed.missing[:_MAX_PAIRED]
+        for lost in changed.surplus[:_MAX_PAIRED]
     }
     pairs: dict[str, str] = {}
     for gained, lost in sorted(scores, key=lambda pair: -scores[pair]):
@@ -424,17 +473,17 @@ def proposal(
     lines = ["def upgrade(fields):"]
     for gained in changed.missing:
         if gained in pairs:
-            lost = shown(pairs[gained])
-            lines.append(f'    fields["{shown(gained)}"] = fields.pop("{lost}")')
+            new, old = literal(gained), literal(pairs[gained])
+            lines.append(f"    fields[{new}] = fields.pop({old})")
         elif gained in defaults:
             lines.append(f"    # `{shown(gained)}` is new, and has its default.")
         else:
             lines.append(f"    # `{shown(gained)}` is new: say what it was then, as")
-            lines.append(f'    # fields["{shown(gained)}"] = ...')
+            lines.append(f"    # fields[{literal(gained)}] = ...")
     for lost in changed.surplus:
         if lost not in pairs.values():
-            lines.append(f'    fields.pop("{shown(lost)}")  # it is gone')
-    told = ", ".join(f'"{shown(n)}"' for n in changed.surplus)
+            lines.append(f"    fields.pop({literal(lost)})  # it is gone")
+    told = ", ".join(map(literal, changed.surplus))
     key = f", fields=[{told}]" if told else ""
     lines += ["    return fields", "", f"zodiax_io.upgraded({cls}, upgrade{key})"]
     return pairs, lines

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import importlib
 import os
+import pkgutil
 import re
 import warnings
 from collections import Counter
@@ -12,9 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _names
+from ._diff import diff
 from ._environment import script_of
-from ._errors import ZodiaxIOError, ZodiaxIOWarning, shown
-from ._evolution import proposal
+from ._errors import (
+    ClassChangedError,
+    ClassChangedWarning,
+    ZodiaxIOError,
+    ZodiaxIOWarning,
+    shown,
+)
+from ._evolution import literal, proposal
 from ._kinds import WITH_FIELDS, FieldsChanged, fields_of, has_default
 from ._pair import PathOrFile, opened
 from ._serialise import deserialise, read_metadata, serialise
@@ -77,11 +87,6 @@ def migration(
     Migration
         What was found, and the lines to look over and run.
 
-    Raises
-    ------
-    MissingFileError, ArgumentError
-        If there is no such file, or a path is none.
-
     Examples
     --------
     >>> import equinox as eqx
@@ -104,6 +109,9 @@ def migration(
     zodiax_io.upgraded(Lens, upgrade_lens, fields=["radius"])
     """
     given = paths if isinstance(paths, (list, tuple)) else [paths]
+    for package in trusted if isinstance(trusted, (list, tuple)) else [trusted]:
+        if isinstance(package, str) and package.replace(".", "").isidentifier():
+            _import_all(package)
     today = _Today(like)
     gathered = _Gathered()
     mismatches: dict[str, list[str]] = {}
@@ -116,6 +124,20 @@ def migration(
             except (ZodiaxIOError, OSError) as error:
                 mismatches[text].append(f"cannot be looked at: {error}")
     return _proposed(gathered, today, mismatches)
+
+
+def _import_all(package: str) -> None:
+    """Import a package with all its modules: what has moved may be in any of them."""
+    try:
+        found = importlib.import_module(package)
+    except Exception:  # of the package; files that need it say so
+        return
+    for module in pkgutil.walk_packages(
+        getattr(found, "__path__", ()), f"{package}.", onerror=lambda name: None
+    ):
+        if not module.name.rpartition(".")[2].startswith("__main"):
+            with contextlib.suppress(Exception, SystemExit):
+                importlib.import_module(module.name)
 
 
 def files_below(path: Any) -> Iterator[Any]:
@@ -152,19 +174,38 @@ def rewritten(
 
 
 def _rewrite(file: str, trusted: Sequence[str], *, dry_run: bool) -> bool:
-    tree = deserialise(file, trusted=trusted, versions="ignore")
-    metadata = read_metadata(file, trusted=trusted)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ZodiaxIOWarning)
+        tree = deserialise(file, trusted=trusted, versions="ignore")
+        metadata = read_metadata(file, trusted=trusted)
     with opened(file) as (document, reader, _):
         before = [document.tree, document.metadata]
         legacy = not reader.structure
+    for warning in caught:
+        warnings.warn_explicit(
+            warning.message, warning.category, warning.filename, warning.lineno
+        )
+        if isinstance(warning.message, ClassChangedWarning):
+            _refuse_loss(warning.message, file, legacy=legacy)
     now = [
         build_structure(tree),
         None if metadata is None else build_structure(metadata),
     ]
     changed = legacy or [*map(_said, before)] != [*map(_said, now)]
+    changed = changed or bool(diff(file, tree))
     if changed and not dry_run:
         serialise(file, tree, metadata=metadata)
     return changed
+
+
+def _refuse_loss(warning: ClassChangedWarning, file: str, *, legacy: bool) -> None:
+    """Save no file again without what was in it, or with what may not be true."""
+    for change in warning.changes:
+        if change.lost or (legacy and change.gained):
+            raise ClassChangedError(
+                f"{file} is left as it is: {change}. Say by `zodiax_io.upgraded` what "
+                "is to become of it."
+            )
 
 
 def _said(structure: Node | None) -> list[Any]:
@@ -193,9 +234,8 @@ class _Known:
     reason: str
     candidates: list[str] = field(default_factory=list[str])
     files: dict[str, str] = field(default_factory=dict[str, str])  # with the first path
-    count: int = 0
-    # By the names of its fields, in which the files differ: one of the nodes.
-    variants: dict[tuple[str, ...], tuple[str, Node]] = field(
+    # By the names of its fields, in which files differ: a node, its path, the files.
+    variants: dict[tuple[str, ...], tuple[Node, str, set[str]]] = field(
         default_factory=dict[tuple[str, ...], Any]
     )
 
@@ -215,15 +255,16 @@ class _Gathered:
                 target = judge.resolve(name_of_type(node), use.role)
                 reason = target.reason if type(target) is Unresolved else ""
                 known = _Known(use.role, node["kind"], target, reason)
-                if reason and len(self.known) < _MAX_SEARCHES:
+                searched = len(self.known) < _MAX_SEARCHES and _names.is_name(use.name)
+                if reason and searched:
                     known.candidates = today.candidates(judge, use.name, node, use)
                 self.known[use.name] = known
             path_of = use.path()
             known.files.setdefault(file, path_of)
-            known.count += 1
             if node["kind"] in WITH_FIELDS and isinstance(node.get("node"), dict):
                 names = tuple(node["node"])
-                known.variants.setdefault(names, (path_of, node))
+                variant = known.variants.setdefault(names, (node, path_of, set()))
+                variant[2].add(file)
 
 
 class _Today:
@@ -309,17 +350,19 @@ def _proposed(
         others = gathered.known[old].candidates[1:] if old in gathered.known else []
         note = f"  # or {', '.join(others)}" if others else ""
         lines += [""] * (not lines)
-        lines.append(f'zodiax_io.renamed("{shown(old)}", "{shown(new)}"){note}')
+        lines.append(f"zodiax_io.renamed({literal(old)}, {literal(new)}){note}")
     imports: dict[str, set[str]] = {}
     taken: Counter[str] = Counter()
     for name, known in gathered.known.items():
         new = renames.get(name, name)
         cls = _names.find(new) if known.reason else known.found
-        for path, node in known.variants.values():
+        # Those with most fields first: what is for few is not for them.
+        variants = sorted(known.variants.values(), key=lambda v: -len(v[0]["node"]))
+        for node, path, files in variants:
             changed = None if cls is None else _difference(cls, node)
             if cls is None or changed is None:
                 continue
-            for file in known.files:
+            for file in sorted(files):
                 mismatches[file].append(
                     f"`{shown(name)}` at `{shown(path)}`: {changed}"
                 )
@@ -377,11 +420,14 @@ def _difference(cls: type, node: Node) -> _Difference | None:
     except TypeError:
         return None
     absent, beside = node.get("absent"), node.get("beside")
-    held = {*node["node"], *(absent if isinstance(absent, list) else ())}
-    held -= {*(beside if isinstance(beside, list) else ())} - set(declared)
+    held = {*node["node"], *_texts(absent)} - ({*_texts(beside)} - set(declared))
     missing = [name for name in declared if name not in held]
     surplus = [name for name in node["node"] if name in held and name not in declared]
     return _Difference(missing, surplus) if missing or surplus else None
+
+
+def _texts(names: Any) -> list[str]:
+    return [n for n in names if type(n) is str] if isinstance(names, list) else []
 
 
 def _upgrade(

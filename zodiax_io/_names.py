@@ -535,8 +535,14 @@ def checked_renames(renames: Any) -> dict[str, str]:
             raise ArgumentError(
                 f"`{shown(old)}` and `{shown(new)}` are not both names, or modules."
             )
-        result[old] = new
+        if old != new:
+            result[old] = new
     return result
+
+
+def is_name(name: str) -> bool:
+    """Whether a text is a name that a file may hold."""
+    return ":" in name and _is_place(name)
 
 
 def _is_place(name: object) -> bool:

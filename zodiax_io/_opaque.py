@@ -13,7 +13,13 @@ import msgpack
 import numpy as np
 
 from ._environment import recorded
-from ._errors import ArgumentError, PlaceholderError, shown
+from ._errors import (
+    ArgumentError,
+    ClassChangedError,
+    PlaceholderError,
+    ZodiaxIOError,
+    shown,
+)
 from ._evolution import Evolution, Upgrade
 from ._kinds import Kind, Parts, Placeholder, add_kind, kind_named, mirror_of, subclass
 from ._names import is_class, top
@@ -156,13 +162,17 @@ class Opaque:
     def __getattr__(self, name: str) -> Any:
         """A field."""
         origin = self._origin
-        # Python and NumPy look for methods of such names, and call what they find.
-        if not (name.startswith("__") and name.endswith("__")):
+        # Python, NumPy and notebooks look for such names, and call what they find.
+        if not name.startswith(("__", "_repr_", "_ipython_")):
             if isinstance(origin.names, tuple) and name in origin.names:
                 return self._children[origin.names.index(name)]
             held = origin.plain.get("held")
-            if type(held) is dict and type(held.get(name)) is int:
-                return self.fields["children"][held[name]]
+            children = self.fields.get("children")
+            index = held.get(name) if type(held) is dict else None
+            if type(index) is int and type(children) is tuple:
+                found = children[index : index + 1]
+                if found and index >= 0:
+                    return found[0]
         raise AttributeError(
             f"An Opaque of `{shown(self.type_name)}` has no field `{shown(name)}`."
         )
@@ -200,7 +210,7 @@ class Opaque:
         parts = [repr(self.type_name)]
         if "value" in self._origin.plain:
             parts.append(shown(repr(self._origin.plain["value"])))
-        parts += [f"{k}={eqx.tree_pformat(v)}" for k, v in self.fields.items()]
+        parts += [f"{shown(k)}={eqx.tree_pformat(v)}" for k, v in self.fields.items()]
         line = f"Opaque({', '.join(parts)})"
         if len(line) <= _WIDTH and "\n" not in line:
             return line
@@ -236,21 +246,32 @@ def missing_function(
 ) -> Placeholder:
     """What stands for a function that is not here."""
     name = name_of_type(node)
-    return Placeholder(name, reason, path, _own_version(name, versions))
+    return Placeholder(name, reason, path, _own_version(name, versions, node))
 
 
-def _own_version(name: Any, versions: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    if type(name) is not str:
+def _own_version(
+    name: Any, versions: Mapping[str, str], node: Node
+) -> dict[str, tuple[str, str]]:
+    package = top(name.partition(":")[0]) if type(name) is str else ""
+    if not package.isidentifier():
         return {}
-    package = top(name.partition(":")[0])
     found = recorded(versions, package)
+    if found is not None and type(node.get("version")) is str:
+        found = (found[0], node["version"])
     return {} if found is None else {package: found}
 
 
 def opaque_of(
-    node: Node, parts: Parts, versions: Mapping[str, str], reason: str
+    node: Node,
+    parts: Parts,
+    versions: Mapping[str, str],
+    reason: str,
+    firsts: dict[int, int | None],
 ) -> Opaque:
-    """What stands for the object of a node, whose children are there."""
+    """What stands for the object of a node, whose children are there.
+
+    The first records in nodes that are known by now are in `firsts`.
+    """
     children, keys = parts.children, parts.keys or ()
     named = isinstance(children, dict)
     values = tuple(children.values() if named else children or ())
@@ -266,36 +287,54 @@ def opaque_of(
         plain=plain,
         names=tuple(children) if named else None if children is None else len(values),
         static=static,
-        order=_order(node, static),
+        order=_order(node, static, firsts),
         by_leaves="repeats" in node or node["kind"] == "registered",
-        versions=_own_version(name, versions),
+        versions=_own_version(name, versions, node),
         reason=reason,
     )
     return _made(origin, values, tuple(keys))
 
 
-def _order(node: Node, static: tuple[str, ...]) -> tuple[int, ...]:
+# To JAX, objects of all other kinds that can hold something missing are leaves.
+_NODES = {
+    *("module", "equinox_partial", "namedtuple", "dataclass", "registered", "node"),
+    *("dict", "ordereddict", "defaultdict", "list", "tuple"),
+    *("filter_jit", "jax_partial"),
+}
+
+
+def _order(
+    node: Node, static: tuple[str, ...], firsts: dict[int, int | None]
+) -> tuple[int, ...]:
     """The children that JAX has, in its order, as the numbers of records tell it."""
+    if node["kind"] not in _NODES:
+        return ()
     below = children_of(node)
     places = [i for i, (name, _) in enumerate(below) if name not in static]
     if node["kind"] == "module":  # the commonest, and in order
         return tuple(places)
-    first = {i: _first_record(below[i][1]) for i in places}
+    first = {i: _first_record(below[i][1], firsts) for i in places}
     known = sorted((n, i) for i, n in first.items() if n is not None)
     # Those without a record stay where they are.
     return tuple(i if first[i] is None else known.pop(0)[1] for i in places)
 
 
-def _first_record(node: Any) -> int | None:
-    waiting, found = [node], []
+def _first_record(node: Any, firsts: dict[int, int | None]) -> int | None:
+    """The least record in a node; each node is looked at once in a load."""
+    waiting: list[tuple[Any, bool]] = [(node, False)]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            repeats = node.get("repeats")
-            records = [node.get("record"), *(repeats if type(repeats) is list else ())]
-            found += [record for record in records if type(record) is int]
-            waiting += [child for _, child in children_of(node)]
-    return min(found, default=None)
+        one, below_is_known = waiting.pop()
+        if not isinstance(one, dict) or id(one) in firsts:
+            continue
+        children = [child for _, child in children_of(one)]
+        if not below_is_known:
+            waiting += [(one, True), *((child, False) for child in children)]
+            continue
+        repeats = one.get("repeats")
+        found = [one.get("record"), *(repeats if type(repeats) is list else ())]
+        found += [firsts.get(id(child)) for child in children]
+        firsts[id(one)] = min((n for n in found if type(n) is int), default=None)
+    return firsts.get(id(node))
 
 
 # As a pytree --------------------------------------------------------------------------
@@ -329,7 +368,10 @@ def _same(ours: Any, theirs: Any) -> bool:
     (a, rest), (b, other_rest) = ours, theirs
     if rest != other_rest:
         return False
-    (a, a_def), (b, b_def) = jtu.tree_flatten(a), jtu.tree_flatten(b)
+    try:
+        (a, a_def), (b, b_def) = jtu.tree_flatten(a), jtu.tree_flatten(b)
+    except Exception:  # keys that JAX cannot sort
+        return all(x is y for x, y in zip(a, b, strict=True))
     if a_def != b_def or len(a) != len(b):
         return False
     return all(x is y or _same_leaf(x, y) for x, y in zip(a, b, strict=True))
@@ -392,11 +434,13 @@ def _encode(obj: Opaque) -> Parts:
         named = isinstance(origin.names, tuple)
         children = dict(obj.fields) if named else list(obj._children)
     number = origin.plain.get("number")  # an Enum that is an int to JAX
-    rank = [i for i in range(len(obj._children)) if i not in origin.order]
+    leafy = set(origin.order)
+    rank = [i for i in range(len(obj._children)) if i not in leafy]
     return Parts(
         children=children,
         keys=list(obj._keys) or None,
         static=origin.static,
+        is_node=origin.kind in _NODES,
         order=None if origin.by_leaves else (*origin.order, *rank),
         by_leaves=origin.by_leaves,
         extra={"kind": origin.kind, **origin.plain},
@@ -429,21 +473,30 @@ def _become(obj: Opaque, cls: type, upgrade: Upgrade | None) -> Any:
     origin = obj._origin
     if origin.kind == "class":
         return cls
+    if upgrade is not None and not callable(upgrade):
+        raise ArgumentError("An upgrade is a function of the dictionary of fields.")
     extra = {**origin.plain, "type": obj.type_name, "node": dict(obj.fields)}
     # A class of another sort had no static fields to tell of.
     extra["static"] = list(origin.static) if origin.kind == kind.name else None
     parts = Parts(dict(obj.fields), refers=cls, extra=extra, value=extra.get("value"))
-    if kind.name == "enum":
-        return kind.decode(parts)
     evolution = Evolution(dict(origin.versions.values()))
-    if upgrade is not None:
-        changed = upgrade(dict(obj.fields))
-        if not isinstance(changed, dict):
-            return changed
-        parts.children = changed
-    made = evolution.build(kind, parts, "model")
+    try:
+        if kind.name == "enum":
+            return kind.decode(parts)
+        if upgrade is not None:
+            parts, made = evolution.apply(upgrade, parts, "model")
+            if made is not None:
+                return made[0]
+        result = evolution.build(kind, parts, "model")
+    except ZodiaxIOError:
+        raise
+    except Exception as error:
+        raise ClassChangedError(
+            f"What was `{shown(obj.type_name)}` cannot become a `{cls.__qualname__}`: "
+            f"{shown(error, 400)}."
+        ) from error
     evolution.report(f"What was `{shown(obj.type_name)}`")
-    return made
+    return result
 
 
 def _kind_for(cls: Any) -> Kind | None:

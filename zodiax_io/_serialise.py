@@ -119,8 +119,11 @@ def serialise(
     encoded = encode_all(trees, functions=functions)
     names = {name for part in encoded.values() for name in part.names}
     records = [record for part in encoded.values() for record in part.records]
-    kept = {name: v for part in encoded.values() for name, v in part.versions.items()}
-    versions = _environment.versions_of(names, kept)
+    kept = [one for part in encoded.values() for one in part.kept]
+    versions = _environment.versions_of(names, {p: v for _, p, v in reversed(kept)})
+    for node, _, (distribution, version) in kept:
+        if versions.get(distribution) != version:  # one file, two releases
+            node["version"] = version
     settings = _environment.settings()
     if any(name.startswith("__main__:") for name in names):
         settings |= _environment.script()
@@ -357,6 +360,7 @@ def deserialise(
         if like is not None:
             return _load_into(like, document, reader, judge, name, reading)
         evolution = Evolution(document.versions, strict, check_init)
+        evolution.old = isinstance(reader, LegacyReader)
         tree, marks = _load(
             document,
             reader,

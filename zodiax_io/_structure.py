@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
 from . import _dtypes, _environment, _names
-from ._compat import deep_recursion
+from ._compat import deep_recursion, enumeration_item_type
 from ._errors import (
     ArgumentError,
     ClassChangedError,
@@ -28,6 +28,7 @@ from ._kinds import (
     CannotKeep,
     Damaged,
     Kind,
+    MemberGone,
     Parts,
     Placeholder,
     is_unnamed_function,
@@ -59,6 +60,10 @@ _FRAMES = 12 * MAX_DEPTH
 # Taking apart -------------------------------------------------------------------------
 
 
+# The node of something kept as another file had it, and its package with the version.
+Kept = tuple[Node, str, tuple[str, str]]
+
+
 @dataclass(eq=False, repr=False)
 class Encoded:
     """A tree taken apart: plain data, and the arrays in the order of their records."""
@@ -68,7 +73,7 @@ class Encoded:
     names: dict[str, Any] = field(default_factory=dict[str, Any])
     placeholders: list[Placeholder] = field(default_factory=list[Placeholder])
     depth: int = 0
-    versions: dict[str, tuple[str, str]] = field(default_factory=dict[str, Any])
+    kept: list[Kept] = field(default_factory=list[Kept])
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -97,7 +102,7 @@ class _Encoder:
         self.extras: list[_Leaf] = []
         self.failures: dict[int, SerialisationError] = {}
         self.placeholders: list[Placeholder] = []
-        self.versions: dict[str, tuple[str, str]] = {}
+        self.kept: list[Kept] = []
         self.shared = 0
         self.size = 0
         self.repeated = 0
@@ -164,8 +169,8 @@ class _Encoder:
             node["value"] = parts.value
         if parts.extra:
             node.update(parts.extra)
-        if parts.versions:
-            self.versions |= parts.versions
+        for package, version in (parts.versions or {}).items():
+            self.kept.append((node, package, version))
         if parts.array is not None:
             (self.leaves if dynamic else self.extras).append(
                 _Leaf(node, parts.array, obj)
@@ -403,7 +408,7 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
             encoder.names,
             encoder.placeholders,
             encoder.depth,
-            encoder.versions,
+            encoder.kept,
         )
     return result
 
@@ -532,14 +537,15 @@ class _Decoder:
         self.fill = fill
         self.evolution = evolution
         self.file = file
-        # The object, its number of nodes, and that of the marks of damage in it.
-        self.built: dict[int, tuple[Any, int, int]] = {}
+        # The object, its number of nodes, and what `_inside` counted in it.
+        self.built: dict[int, tuple[Any, int, tuple[int, ...]]] = {}
         self.building: set[int] = set()
         self.size = 0
         self.repeated = 0
         self.hurt = 0
         self.left_out = 0
         self.stood_in = 0
+        self.firsts: dict[int, int | None] = {}
         self.damaged: list[Damaged] = []
         self.filled: set[str] = set()
         self.places: list[str] = []
@@ -554,8 +560,10 @@ class _Decoder:
         number = node.get("id")
         if number is not None:
             if number in self.built:
-                obj, size, hurt = self.built[number]
-                self.hurt += hurt
+                obj, size, inside = self.built[number]
+                self.hurt += inside[0]
+                self.left_out += inside[1]
+                self.stood_in += inside[2]
                 self.size += size
                 self.repeated += size
                 if self.repeated > MAX_REPEATED:
@@ -564,12 +572,19 @@ class _Decoder:
             if number in self.building:
                 raise self._corrupt(path, "contains itself")
             self.building.add(number)
-        before, hurt = self.size, self.hurt
+        before, counts = self.size, self._inside()
         self.size += 1
         obj = self._build(node, path)
         if number is not None:
-            self.built[number] = obj, self.size - before, self.hurt - hurt
+            inside = tuple(
+                now - then for now, then in zip(self._inside(), counts, strict=True)
+            )
+            self.built[number] = obj, self.size - before, inside
         return obj
+
+    def _inside(self) -> tuple[int, int, int]:
+        """Marks of damage, arrays left out and objects stood in for, so far."""
+        return self.hurt, self.left_out, self.stood_in
 
     def _build(self, node: Node, path: Path | str) -> Any:
         kind = kind_named(node["kind"])
@@ -612,14 +627,19 @@ class _Decoder:
                 self.filled.add(where)
                 return self.fill[where]
             self.places.append(where)
-        if kind.name == "method" and any(isinstance(c, Opaque) for c in _values(parts)):
-            reason = "belongs to an object whose class is not here"
+        if any(isinstance(child, Opaque) for child in _values(parts)):
+            if kind.name == "method":
+                reason = "belongs to an object whose class is not here"
+            elif parts.refers is enumeration_item_type():
+                reason = "is a member of an enumeration that is not here"
+        if kind.name == "enum" and reason is None:
+            parts.value = self.judge.member_now(node["type"], parts.value)
         if reason is not None:
             self.stood_in += 1
             versions = self.evolution.versions
             if missing:
                 return missing_function(node, short_path(path), versions, reason)
-            return opaque_of(node, parts, versions, reason)
+            return opaque_of(node, parts, versions, reason, self.firsts)
         try:
             if parts.array is None and kind.name == "numpy" and self.arrays is not None:
                 return outline(node)
@@ -630,18 +650,30 @@ class _Decoder:
             if self.hurt > hurt:  # some code wants to compute with what is inside
                 reason = "it cannot be built without its parts"
                 return self._mark(Damaged(short_path(path), reason))
-            if self.stood_in > stood_in:  # an Opaque, where it needs the real thing
-                reason = f"cannot be built without what is in it: {shown(error)}"
-                return opaque_of(node, parts, self.evolution.versions, reason)
-            if isinstance(error, ClassChangedError):
-                raise ClassChangedError(f"{self.file}: {error}") from error
-            if isinstance(error, ZodiaxIOError):
+            changed = isinstance(error, ClassChangedError)
+            if isinstance(error, ZodiaxIOError) and not changed:
                 raise
             if self.left_out > left_out:
                 where = shown(path_text(path))
                 raise ArgumentError(
                     f"{self.file}: what is at `{where}` cannot be built without its "
                     "arrays, which `only` leaves out. Add it, or ask for one path."
+                ) from error
+            if changed:
+                raise ClassChangedError(f"{self.file}: {error}") from error
+            gone = isinstance(error, MemberGone)
+            # An Opaque, where the real thing would be needed.
+            if self.stood_in > stood_in or (gone and self.judge.lenient):
+                self.stood_in += 1
+                reason = f"cannot be built with what is here: {shown(error)}"
+                versions = self.evolution.versions
+                return opaque_of(node, parts, versions, reason, self.firsts)
+            if gone:
+                old = f"{node['type']}.{node['value']}"
+                raise ClassChangedError(
+                    f"{self.file}: `{shown(path_text(path))}` is "
+                    f"`{shown(old)}`, and {shown(error)}. If it has another name now, "
+                    f'pass `renames={{"{shown(old)}": "{shown(node["type"])}.…"}}`.'
                 ) from error
             raise self._corrupt(
                 path, f"cannot be built as `{kind.name}`: {shown(error)}"

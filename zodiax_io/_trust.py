@@ -284,7 +284,8 @@ class Judge:
         # The whole file is judged: now import.
         if waiting and (self.lenient or not _refused(heard)):
             self._import_all(waiting)
-            heard, still = self._hear([use for use, _ in waiting])
+            again, still = self._hear([use for use, _ in waiting])
+            heard += again
             heard += [(use, "missing", _UNIMPORTABLE, None) for use, _ in still]
         refused = _refused(heard)
         if self.lenient:
@@ -335,6 +336,13 @@ class Judge:
                 self._resolved[use.name, use.role.words] = found
                 heard.append((use, "trusted", moved + reason, None))
         return heard, waiting
+
+    def member_now(self, name: str, member: Any) -> Any:
+        """What a member of an Enum of the file is called now."""
+        if type(member) is not str or not self._renames:
+            return member
+        cls, _, now = _names.current(f"{name}.{member}", self._renames).rpartition(".")
+        return now if cls == _names.current(name, self._renames) else member
 
     def may_call(self, cls: type) -> bool:
         """Whether code of a class may run: your own, trusted, or of the field."""
@@ -435,7 +443,7 @@ class Judge:
     def _near(self, module: str, qualname: str) -> str:
         """What is called alike in the same package, a trusted one or one's own."""
         alike = self.alike(module, qualname)
-        if not alike:
+        if not alike or not _names.is_name(f"{module}:{qualname}"):
             return ""
         listed = " or ".join(f"`{name}`" for name in alike)
         return (
@@ -602,7 +610,7 @@ class Judge:
 
 _ALIKE = 0.75
 _MAX_ALIKE = 3
-_MAX_SEARCHES = 50
+_MAX_SEARCHES = 10
 
 
 class _Everything(Judge):

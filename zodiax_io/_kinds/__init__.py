@@ -45,6 +45,7 @@ from ._values import (
     NAMESPACE_KINDS,
     TYPE_KINDS,
     VALUE_KINDS,
+    MemberGone as MemberGone,
     mirror_of as mirror_of,
 )
 

@@ -175,12 +175,16 @@ def _encode_enum(obj: enum.Enum) -> Parts:
     raise CannotKeep("It is not one of the members of its Enum.")
 
 
+class MemberGone(ValueError):
+    """A member that an Enum has no longer."""
+
+
 def _decode_enum(parts: Parts) -> enum.Enum:
     cls = parts.refers
     members = class_attribute(cls, "_member_map_")
     if type(parts.value) is str:
         if parts.value not in members:
-            raise ValueError(f"{cls.__name__} has no member {parts.value!r:.80}")
+            raise MemberGone(f"{cls.__name__} has no member {parts.value!r:.80}")
         return members[parts.value]
     return _decode_flags(cls, _expect(parts.value, int))
 

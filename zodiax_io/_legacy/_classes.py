@@ -45,10 +45,18 @@ def is_static(cls: Any, name: str) -> bool:
     return found is not None and found.metadata.get("static", False) is True
 
 
-def told_static(find: Callable[[str], Any], name: str, of: str | None) -> bool | None:
-    """Whether a class says that a field is static, if there is one to ask."""
+def told_static(
+    find: Callable[[str], Any], name: str, of: str | None, held: set[str]
+) -> bool | None:
+    """Whether a class says that a field is static, if there is one to ask.
+
+    One that has lost some of the fields that a file holds is not asked.
+    """
     cls = find(name)
     if cls is None:
+        return None
+    fields = class_attribute(cls, "__dataclass_fields__")
+    if of is not None and type(fields) is dict and not held <= fields.keys():
         return None
     if of is None:  # JAX sees nothing in what is neither a namedtuple nor registered
         return not (is_namedtuple(cls) or is_registered_node(cls))

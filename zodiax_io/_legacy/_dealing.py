@@ -11,7 +11,7 @@ from .. import _dtypes
 from .._backends import Entry
 from ._tree import Old, leaves
 
-Static = Callable[[str, str | None], bool | None]
+Static = Callable[[str, str | None, set[str]], bool | None]
 # By the names of their types; NumPy 1 called some of them otherwise.
 SCALARS = {
     **{np.dtype(code).type.__name__: np.dtype(code) for code in "?bhilqBHILQefdgFDG"},
@@ -38,9 +38,11 @@ def _fits(old: Old, entry: Entry) -> bool:
     package, _, name = old.type.rpartition(".")
     if package == "numpy" and name in SCALARS:
         return _dtypes.storage(SCALARS[name]) == dtype
-    return True  # a class of the user's that is a number, too
+    # Else a class of the user's that is a number, too.
+    return not name.endswith(_FUNCTIONS)
 
 
+_FUNCTIONS = ("function", "method", "Function", "ufunc", "jvp", "vjp")
 _MAX_STEPS = 500_000
 
 
@@ -52,7 +54,19 @@ class Dealer:
 
     def __init__(self, root: Old, entries: Sequence[Entry], static: Static) -> None:
         self._entries = entries
-        # A leaf that no record fits is static, whatever holds it.
+        steps = list(leaves(root))
+        # A class that has lost fields has changed: what it tells may not hold then.
+        held: dict[str, set[str]] = {}
+        for what, name, of, _ in steps:
+            if what == "from" and of is not None:
+                held.setdefault(name, set()).add(of)
+        told = {
+            (name, of): static(name, of, held.get(name, set()))
+            for what, name, of, _ in steps
+            if what == "from"
+        }
+        self._told = {one: known for one, known in told.items() if known is not None}
+        # A leaf that no record fits is static, if a class may hold it so.
         kinds = {(entry.dtype, entry.shape): entry for entry in entries}
         known: dict[tuple[Any, ...], bool] = {}
 
@@ -65,11 +79,16 @@ class Dealer:
         # Leaves, and the fields that hold any, each with the step behind it.
         self._steps: list[Any] = []
         open_fields: list[int] = []
-        for what, name, of, old in leaves(root):
+        maybe: list[bool] = []  # whether what is in the open fields may be static
+        for what, name, of, old in steps:
             if what == "leaf":
-                if is_held(old):
+                if is_held(old) or not any(maybe):
                     self._steps.append(old)
-            elif what == "from":
+                continue
+            if what != "from":
+                maybe.pop()
+            if what == "from":
+                maybe.append(self._told.get((name, of)) is not False)
                 open_fields.append(len(self._steps))
                 self._steps.append(((name, of), 0))
             elif open_fields[-1] == len(self._steps) - 1:
@@ -80,9 +99,6 @@ class Dealer:
         self._left = [0] * (len(self._steps) + 1)  # leaves from a step on
         for i in range(len(self._steps) - 1, -1, -1):
             self._left[i] = self._left[i + 1] + (type(self._steps[i]) is Old)
-        fields = {step[0] for step in self._steps if type(step) is tuple}
-        told = {one: static(*one) for one in fields}
-        self._told = {one: known for one, known in told.items() if known is not None}
 
     def deal(self) -> bool:
         """Give each leaf its record; whether there was one way only to do so.
@@ -92,12 +108,12 @@ class Dealer:
         ValueError
             If there is none.
         """
-        # Classes may have changed since, and then they tell nothing.
         found, complete = self._solutions(self._told)
-        if not found and self._told:
-            found, complete = self._solutions({})
         if not found:
-            raise ValueError("its arrays are not those that its structure describes")
+            raise ValueError(
+                "its arrays are not those that its structure describes"
+                + ", if its classes have the static fields of then" * bool(self._told)
+            )
         leaves = [step for step in self._steps if type(step) is Old]
         for leaf, record in zip(leaves, found[0], strict=True):
             leaf.record = record

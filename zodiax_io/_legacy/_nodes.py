@@ -73,6 +73,11 @@ class Builder:
     def _namedtuple(self, old: Old, cls: Any) -> _Node:
         assert old.children is not None
         nodes: Any = [self.node(child) for _, child in old.children]
+        keys = [key for key, _ in old.children]
+        if keys and all(type(key) is str for key in keys):
+            return _container("namedtuple", dict(zip(keys, nodes, strict=True))) | {
+                "type": _name(old, cls)
+            }
         if is_namedtuple(cls):
             names = [*class_attribute(cls, "_fields")][: len(nodes)]
             names += [f"item {i}" for i in range(len(names), len(nodes))]

@@ -76,7 +76,7 @@ class LegacyReader:
         self._notes: list[str] = []
         with deep_recursion(FRAMES):
             try:
-                self._root = parsed(plain)
+                self._root = parsed(plain, {})
                 if self._root.children is None:
                     raise ValueError("a leaf stands for a tree")
             except (ValueError, TypeError, RecursionError) as error:
@@ -207,7 +207,7 @@ class LegacyReader:
     def _tell(self) -> None:
         """Warn of what no field is missing for."""
         if self._notes:
-            lines = "\n".join(f"  {shown(note)}" for note in self._notes)
+            lines = "\n".join(f"  {shown(note)}" for note in self._notes[:_MAX_NOTES])
             warn(
                 OldFileWarning(
                     f"{self._file} is of zodiax 0.4 or before, which did not keep:\n"
@@ -217,6 +217,7 @@ class LegacyReader:
 
 
 _PIECE = 1 << 20
+_MAX_NOTES = 20
 
 
 def _is_wide(step: tuple[str, str, str | None, Old]) -> bool:

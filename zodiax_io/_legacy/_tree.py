@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -55,8 +56,8 @@ MAPPINGS = {
 _LEAF = {"node_type", "type"}
 
 
-def parsed(plain: Any, depth: int = 0) -> Old:
-    """A node of the pickle.
+def parsed(plain: Any, names: dict[str, str], depth: int = 0) -> Old:
+    """A node of the pickle; `names` holds those of classes that have been met.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def parsed(plain: Any, depth: int = 0) -> Old:
         children = parts["node"]
         if type(children) is not Pairs:
             raise ValueError("a container has no children")
-        found = [(key, parsed(child, depth + 1)) for key, child in children]
+        found = [(key, parsed(child, names, depth + 1)) for key, child in children]
         keys = [key for key, _ in found]
         if name in MAPPINGS:
             return Old(name, children=found)
@@ -85,7 +86,9 @@ def parsed(plain: Any, depth: int = 0) -> Old:
                 raise ValueError("a class has a field twice")
         elif keys != list(range(len(keys))) or {*map(type, keys)} - {int}:
             raise ValueError("the children of a sequence are not numbered")
-        return Old(name, "" if name in SEQUENCES else _colon(name), found)
+        if name not in names:
+            names[name] = "" if name in SEQUENCES else _colon(name)
+        return Old(name, names[name], found)
     if parts.get("node_type") != "leaf":
         raise ValueError("a node is neither a leaf nor a container")
     if set(parts) == {*_LEAF, "value"} and type(parts["value"]) is str:
@@ -114,7 +117,9 @@ def _colon(name: str) -> str:
         while module < len(parts) - 1 and not parts[module][:1].isupper():
             module += 1
         for other in range(len(parts) - 1, 0, -1):
-            if imported(f"{'.'.join(parts[:other])}:{'.'.join(parts[other:])}"):
+            if ".".join(parts[:other]) in sys.modules and imported(
+                f"{'.'.join(parts[:other])}:{'.'.join(parts[other:])}"
+            ):
                 module = other
                 break
     return f"{'.'.join(parts[:module])}:{'.'.join(parts[module:])}"
