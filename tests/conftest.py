@@ -28,9 +28,16 @@ if os.environ.get("ZODIAX_IO_TYPECHECK", "1") != "0":
             "zodiax_io was imported before tests/conftest.py could switch on its "
             "type checks. Set ZODIAX_IO_TYPECHECK=0 to test without them."
         )
-    # All modules but four: their calls take whatever a user passes, and say
+    # All modules but a few: their calls take whatever a user passes, and say
     # themselves, in errors that are tested, what is wrong with it.
-    unchecked = {"_serialise", "_inspect", "_integrity", "_convert"}
+    unchecked = {
+        "_serialise",
+        "_inspect",
+        "_integrity",
+        "_convert",
+        "_summary",
+        "_diff",
+    }
     checked = {path.stem for path in PACKAGE.glob("_*")} - unchecked
     install_import_hook([f"zodiax_io.{name}" for name in checked], "beartype.beartype")
 

@@ -245,3 +245,51 @@ def test_colours_on_a_terminal(tmp_path, capsys, monkeypatch):
 def test_sizes(size, text):
     """In powers of a thousand, as disks are sold."""
     assert size_of(int(size)) == text
+
+
+def test_a_structure_file_alone(tmp_path, capsys):
+    """It tells of everything but the numbers; without it there is nothing to tell."""
+    serialise(tmp_path / "m", tree())
+    (tmp_path / "m.eqx").unlink()
+    summary = summarise(tmp_path / "m", values=True)
+    assert summary.root.arrays == 14
+    assert summary.root.items[0].items[0].statistics is None
+    (tmp_path / "m.zdx").unlink()
+    assert _cli.main(["show", str(tmp_path / "m")]) == 2
+    assert "no " in capsys.readouterr().err
+
+
+def test_text_for_git(tmp_path, capsys):
+    """The same for the same file, whatever it is called; its numbers are in it."""
+    serialise(tmp_path / "a.eqx", tree(), metadata="one")
+    serialise(tmp_path / "b.eqx", tree(), metadata="two")
+    _, one = run(capsys, "show", "--textconv", tmp_path / "a.eqx")
+    _, two = run(capsys, "show", "--textconv", tmp_path / "b.eqx")
+    assert one == two
+    assert "[8]: f32[2]  8 to 8, mean 8" in one
+    assert "zodiax_io" not in one
+
+
+def test_find(tmp_path, capsys):
+    """A line for each checkpoint, also for what is none."""
+    (tmp_path / "runs" / "deep").mkdir(parents=True)
+    serialise(tmp_path / "runs" / "a", tree(), metadata={"epoch": 3, "by": ["Ada"]})
+    serialise(tmp_path / "runs" / "deep" / "b.eqx", Lens(jnp.ones(2), "x"))
+    (tmp_path / "runs" / "c.zdx").write_bytes(b"nothing of ours")
+    status, text = run(capsys, "find", tmp_path / "runs")
+    assert status == 0
+    a, c, b = text.splitlines()
+    assert a.startswith("a.zdx")
+    assert "dict" in a
+    assert "zodiax_io 0" in a
+    assert c.startswith("c.zdx")
+    assert "not a zodiax_io file" in c
+    assert "Lens" in b
+    assert max(map(len, (a, b, c))) <= 80
+    status, text = run(capsys, "find", tmp_path / "runs", "--json")
+    rows = json.loads(text)
+    assert [row.get("class") for row in rows] == ["dict", None, f"{__name__}:Lens"]
+    assert rows[0]["metadata"] == "'epoch': 3, 'by': 0: 'Ada'"
+    assert run(capsys, "find", tmp_path / "runs" / "deep" / "none")[0] == 2
+    (tmp_path / "empty").mkdir()
+    assert run(capsys, "find", tmp_path / "empty") == (1, "")

@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import zodiax_io
 
@@ -20,7 +21,7 @@ from ._errors import ArgumentError, ZodiaxIOError, shown
 from ._inspect import names
 from ._integrity import repair, verify
 from ._migrate import files_below, migration, rewritten
-from ._render import Line, found_lines, lines_of
+from ._render import Item, Line, fitted, found_lines, lines_of, size_of
 from ._summary import summarise
 
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_show(commands)
     _add_diff(commands)
+    _add_find(commands)
     _add_names(commands)
     _add_verify(commands)
     _add_repair(commands)
@@ -76,6 +78,11 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--all", action="store_true", help="show each of many things that are alike"
     )
     command.add_argument("--json", action="store_true", help="print data, not text")
+    command.add_argument(
+        "--textconv",
+        action="store_true",
+        help="print all of it, without what changes with the file's name and time",
+    )
     find = command.add_argument_group("to search, as a list of paths")
     find.add_argument("--find", metavar="GLOB", help='paths, such as "*.bias"')
     find.add_argument("--dtype", help='arrays, such as "f32" or "float32"')
@@ -85,7 +92,12 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _show(given: argparse.Namespace) -> int:
-    summary = summarise(given.file, given.at, values=given.values)
+    values = given.values or given.textconv
+    summary = summarise(given.file, given.at, values=values)
+    if given.textconv:
+        lines = lines_of(summary, width=200, everything=True, head=False)
+        _print(line for line in lines)
+        return 0
     searched = (given.find, given.dtype, given.type, given.larger)
     width = shutil.get_terminal_size().columns
     if any(part is not None for part in searched):
@@ -136,6 +148,79 @@ def _diff(given: argparse.Namespace) -> int:
     elif str(found):
         print(found)
     return 1 if found else 0
+
+
+def _add_find(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "list the checkpoints in a folder and those below it"
+    command = commands.add_parser("find", help=words, description=f"{words}.")
+    command.add_argument("folder", nargs="?", default=".", help="where to look")
+    command.add_argument("--json", action="store_true", help="print data, not text")
+    command.set_defaults(run=_find)
+
+
+def _find(given: argparse.Namespace) -> int:
+    if not os.path.isdir(given.folder):
+        raise ArgumentError(f"{shown(given.folder, 400)} is no folder.")
+    rows: list[dict[str, Any]] = []
+    for file in files_below(given.folder):
+        name = os.path.relpath(file, given.folder)
+        try:
+            summary = summarise(file)
+        except (ZodiaxIOError, OSError) as error:  # of another program, or damaged
+            rows.append({"file": name, "error": str(error)})
+            continue
+        told = summary.as_dict()
+        metadata = told["metadata"]
+        rows.append(
+            {
+                "file": name,
+                "class": summary.root.type,
+                "arrays": summary.root.arrays,
+                "size": summary.size,
+                "saved": told["saved"],
+                "versions": summary.versions,
+                "metadata": None if metadata is None else _briefly(summary.metadata),
+            }
+        )
+    if given.json:
+        print(json.dumps(rows, indent=1))
+    else:
+        _print(_table(rows, shutil.get_terminal_size().columns))
+    return 0 if rows else 1
+
+
+def _briefly(item: Item | None) -> str:
+    """Notes in a line."""
+    if item is None:
+        return ""
+    if not item.items:
+        return item.value or item.type
+    parts = [f"{part.label.strip('[]')}: {_briefly(part)}" for part in item.items[:8]]
+    return ", ".join(parts) + ", …" * (len(item.items) > 8)
+
+
+def _table(rows: Sequence[dict[str, Any]], width: int) -> Iterable[Line]:
+    """A line for each checkpoint: file, class, size, date, who wrote it, notes."""
+    longest = max((len(shown(row["file"], 400)) for row in rows), default=0)
+    room = min(longest, max(width // 3, 20))
+    for row in rows:
+        line: Line = [(f"{shown(row['file'], room):<{room}}", "label")]
+        if "error" in row:
+            line.append((f"  {shown(row['error'], 400)}", "warning"))
+        else:
+            name = row["class"].rpartition(":")[2]
+            writers = ("zodiax_io", "jax")
+            versions = [
+                f"{w} {row['versions'][w]}" for w in writers if w in row["versions"]
+            ]
+            line += [
+                (f"  {shown(name, 24):<12}", "type"),
+                (f" {size_of(row['size'] or 0):>8}", ""),
+                (f"  {row['saved']}", "faint"),
+                (f"  {', '.join(versions)}", "faint"),
+                (f"  {row['metadata'] or ''}", "value"),
+            ]
+        yield fitted(line, [], width)
 
 
 def _print(lines: Iterable[Line]) -> None:

@@ -103,11 +103,11 @@ _rules: dict[int, list[_Rule]] = {}
 
 
 def upgraded(
-    cls: type,
-    upgrade: Upgrade,
+    cls: Any,
+    upgrade: Any,
     *,
-    fields: Sequence[str] | None = None,
-    before: str | None = None,
+    fields: Any = None,
+    before: Any = None,
 ) -> None:
     """Say how an object of an older release becomes one of today's.
 

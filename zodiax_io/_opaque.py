@@ -20,7 +20,7 @@ from ._errors import (
     ZodiaxIOError,
     shown,
 )
-from ._evolution import Evolution, Upgrade
+from ._evolution import Evolution
 from ._kinds import Kind, Parts, Placeholder, add_kind, kind_named, mirror_of, subclass
 from ._names import is_class, top
 from ._survey import Node, children_of, name_of_type
@@ -128,7 +128,7 @@ class Opaque:
         """Why the class is not used."""
         return self._origin.reason
 
-    def become(self, cls: type, upgrade: Upgrade | None = None) -> Any:
+    def become(self, cls: Any, upgrade: Any = None) -> Any:
         """An object of a class that is here, with the same fields.
 
         Fields that the class has gained or lost are dealt with as in a load.
@@ -276,7 +276,8 @@ def opaque_of(
     named = isinstance(children, dict)
     values = tuple(children.values() if named else children or ())
     static = node.get("static")
-    static = tuple(static) if named and isinstance(static, list) else ()
+    listed = static if named and isinstance(static, list) else []
+    static = tuple(name for name in listed if type(name) is str)
     plain = {key: value for key, value in node.items() if key not in _GENERIC}
     if node.get("static", ()) is None:  # an old file, which does not tell
         plain["static"] = None
@@ -464,7 +465,7 @@ UNKNOWN = Kind(
 add_kind(UNKNOWN)
 
 
-def _become(obj: Opaque, cls: type, upgrade: Upgrade | None) -> Any:
+def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
     kind = _kind_for(cls)
     if kind is None:
         raise ArgumentError(

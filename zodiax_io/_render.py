@@ -305,6 +305,7 @@ def lines_of(
     width: int = 80,
     depth: int | None = None,
     everything: bool = False,
+    head: bool = True,
 ) -> Iterator[Line]:
     """The lines of a summary: what the file is, the tree, and what it comes to.
 
@@ -318,8 +319,11 @@ def lines_of(
         How many levels to show.
     everything : bool, default False
         Whether to show each of many things that are alike.
+    head : bool, default True
+        Whether to say first what the file is.
     """
-    yield from _head(summary, width)
+    if head:
+        yield from _head(summary, width)
     lines = _tree(summary.root, width, depth, everything=everything)
     for number, line in enumerate(lines):
         if number == MAX_LINES and not everything:
@@ -339,7 +343,7 @@ def text_of(lines: Iterable[Line]) -> str:
 def found_lines(items: Sequence[Item], *, width: int = 80) -> Iterator[Line]:
     """A line for each item, with its whole path."""
     for item in items:
-        yield _fitted([(item.path, "label"), *_words(item)], _right(item), width)
+        yield fitted([(item.path, "label"), *_words(item)], _right(item), width)
 
 
 def _head(summary: Summary, width: int) -> Iterator[Line]:
@@ -348,7 +352,7 @@ def _head(summary: Summary, width: int) -> Iterator[Line]:
         facts.append(size_of(summary.size))
     if summary.saved is not None:
         facts.append(f"saved {date_of(summary.saved)}")
-    yield _fitted([(", ".join(facts), "label")], [], width)
+    yield fitted([(", ".join(facts), "label")], [], width)
     differ = {difference.package: difference for difference in summary.differences}
     texts = [
         f"{package} {version}"
@@ -380,13 +384,13 @@ def _tree(
     while waiting:
         before, below, item, level = waiting.pop()
         if isinstance(item, str):
-            yield _fitted([(before, "faint"), (item, "faint")], [], width)
+            yield fitted([(before, "faint"), (item, "faint")], [], width)
             continue
         left = [(before, "faint"), (item.label, "label"), *_words(item)]
         deep = depth is not None and level >= depth and item.items
         if deep:
             left.append((f"  … {_counted(len(item.items), 'item')}", "faint"))
-        yield _fitted(left, _right(item), width)
+        yield fitted(left, _right(item), width)
         if deep:
             continue
         rows: list[Item | str] = [*(item.items if everything else _folded(item.items))]
@@ -463,7 +467,7 @@ def _right(item: Item) -> Line:
     return line
 
 
-def _fitted(left: Line, right: Line, width: int) -> Line:
+def fitted(left: Line, right: Line, width: int) -> Line:
     """A line with something at its end, cut where it is too long."""
     room = width - sum(len(text) for text, _ in right) - bool(right)
     line: Line = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from . import _dtypes, _format
 from ._compat import without_collection
 from ._environment import compare
-from ._errors import ArgumentError, ZodiaxIOError, shown
-from ._pair import PathOrFile, opened, pair_of
+from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
+from ._pair import PathOrFile, opened, pair_of, read_structure
 from ._render import ARRAYS, Item, Statistics, Summary, long_dtype, notation, value_of
 from ._survey import Node, Path, children_of, label_of, short_path, walk
 
@@ -35,7 +36,8 @@ def summarise(
     at : str, optional
         The path of the part to look at: ``"optics.layers[0]"``.
     values : bool, default False
-        Whether to read the arrays, one after another, for their `Statistics`.
+        Whether to read the arrays, one after another, for their `Statistics`. Of a
+        structure file whose companion is missing there are none.
 
     Returns
     -------
@@ -57,14 +59,20 @@ def summarise(
     >>> print(zodiax_io.summarise("lens.zdx").root.items[1].type)
     f32[3,4]
     """
-    with opened(path_or_file, salvage=True) as (document, reader, name):
+    with ExitStack() as stack:
+        try:
+            document, reader, name = stack.enter_context(
+                opened(path_or_file, salvage=True)
+            )
+        except MissingFileError:
+            (document, name), reader = _alone(path_or_file), None
         root = _item_of(document.tree, "model")
         metadata = None
         if document.metadata is not None:
             metadata = _item_of(document.metadata, "metadata")
         if at is not None:
             root = _at(root, at, name)
-        if values:
+        if values and reader is not None:
             root = _with_statistics(root, document, reader)
     size, saved = _on_disk(path_or_file)
     return Summary(
@@ -76,6 +84,20 @@ def summarise(
         size,
         saved,
     )
+
+
+def _alone(path_or_file: Any) -> tuple[_format.Document, str]:
+    """The document of a structure file whose companion is not there.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no structure file either.
+    """
+    structure, companion = pair_of(path_or_file)
+    if structure is None or not structure.exists():
+        raise MissingFileError(f"There is no {structure or companion}.")
+    return _format.unpack(read_structure(structure), structure.name), structure.name
 
 
 def _on_disk(path_or_file: Any) -> tuple[int | None, float | None]:

@@ -233,7 +233,7 @@ class Judge:
     """
 
     def __init__(
-        self, trusted: Any = (), renames: Any = None, unknown: str = "error"
+        self, trusted: Any = (), renames: Any = None, unknown: Any = "error"
     ) -> None:
         if unknown not in ("error", "opaque"):
             raise ArgumentError(
@@ -442,6 +442,8 @@ class Judge:
 
     def _near(self, module: str, qualname: str) -> str:
         """What is called alike in the same package, a trusted one or one's own."""
+        if _names.top(module) in FRAMEWORKS:  # of thousands of names some are alike
+            return ""
         alike = self.alike(module, qualname)
         if not alike or not _names.is_name(f"{module}:{qualname}"):
             return ""
@@ -474,7 +476,7 @@ class Judge:
         """What is imported of a module's package, of trusted ones, and of one's own."""
         packages = {_names.top(name) for name in (module, *self._packages)}
         for name in list(sys.modules):
-            if _names.top(name) in packages or is_own_code(name):
+            if _names.top(name) in packages or _is_own(name):
                 for key, value in list((_names.module_space(name) or {}).items()):
                     if type(key) is str and _names.own_name(value) == (name, key):
                         yield f"{name}:{key}", value
@@ -608,6 +610,16 @@ class Judge:
         return known or self._trusts(home) or id(obj) in self._objects
 
 
+def _is_own(module: str) -> bool:
+    """Whether an imported module is the user's; each is looked at once."""
+    found = sys.modules.get(module)
+    known = _looked_at.get(module)
+    if known is None or known[0] is not found:
+        known = _looked_at[module] = found, is_own_code(module)
+    return known[1]
+
+
+_looked_at: dict[str, tuple[Any, bool]] = {}
 _ALIKE = 0.75
 _MAX_ALIKE = 3
 _MAX_SEARCHES = 10
