@@ -114,7 +114,8 @@ def weakly_typed(array: jax.Array) -> jax.Array:
     reduced: Any = jnp.asarray(0).__reduce__()
     rebuild, (fun, _, _, aval_state) = reduced
     plain: Any = jax.device_get(array).__reduce__()
-    return rebuild(fun, plain[1], plain[2], aval_state)
+    made = rebuild(fun, plain[1], plain[2], aval_state)
+    return jax.device_put(made, array.sharding) if array.committed else made
 
 
 def release() -> None:
@@ -248,8 +249,17 @@ _JIT_OPTIONS: dict[str, type] = {
     "donate_argnums": int,
     "donate_argnames": str,
     "keep_unused": bool,
-    "inline": bool,
+    "inline": bool,  # or the value of an Enum, since JAX 0.12
 }
+
+
+def _inlining(value: Any) -> bool | str:
+    """How a jitted function is inlined, as plain data."""
+    for given in (False, True):
+        info: Any = getattr(jax.jit(_inlining, inline=given), "_jit_info", None)
+        if getattr(info, "inline", None) == value:
+            return given
+    return value.value
 
 
 def jit_options(function: Any) -> dict[str, Any] | None:
@@ -262,7 +272,10 @@ def jit_options(function: Any) -> dict[str, Any] | None:
         value = getattr(info, name, None)
         if value is None:
             return None
-        options[name] = value if isinstance(value, bool) else list(value)
+        if name == "inline":
+            options[name] = _inlining(value)
+        else:
+            options[name] = value if isinstance(value, bool) else list(value)
     again = getattr(jit(function.__wrapped__, options), "_jit_info", None)
     same = again is not None and all(
         getattr(again, name, None) == getattr(info, name, None)
@@ -277,12 +290,16 @@ def jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     for name, value in options.items():
         expected = _JIT_OPTIONS.get(name)
         items = value if isinstance(value, list) else [value]
+        if name == "inline" and type(value) is str:
+            info: Any = getattr(jax.jit(_inlining), "_jit_info", None)
+            options = options | {name: type(info.inline)(value)}
+            continue
         if expected is None or not all(type(item) is expected for item in items):
             raise ValueError(f"`jax.jit` has no such option {name!r:.80}")
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in options.items()
-        if value not in ([], False)
+        if value != [] and value is not False
     }
     return jax.jit(function, **given)
 

@@ -432,7 +432,9 @@ _TYPING_FORMS = frozenset(
 def _is_plain_generic(origin: Any) -> bool:
     method = class_attribute(origin, "__class_getitem__")
     own = typing.Generic.__dict__["__class_getitem__"]
-    return method is own or getattr(method, "__func__", None) is own.__func__
+    # Made in C since Python 3.13, and found as it is.
+    behind = getattr(own, "__func__", own)
+    return method is own or getattr(method, "__func__", None) is behind
 
 
 # `typing` compares each member of a union with each other.
@@ -498,9 +500,8 @@ def _alias(children: list[Any], form: str) -> Any:
         origin, *args = children
         if not _names.is_class(origin) or not _is_plain_generic(origin):
             raise ValueError("an annotation subscripts something that is not generic")
-        return typing.Generic.__dict__["__class_getitem__"].__func__(
-            origin, tuple(args)
-        )
+        subscript = typing.Generic.__dict__["__class_getitem__"]
+        return subscript.__get__(None, origin)(tuple(args))
     if form == "abc.Callable" and len(children) == 2:
         return collections.abc.Callable[tuple(children)]  # type: ignore[misc]
     if form not in _TYPING_FORMS:
