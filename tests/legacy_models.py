@@ -70,7 +70,9 @@ def models():
     """Modules within lists, tuples and dictionaries."""
 
     def mirror(radius):
-        surface = jnp.arange(6.0).reshape(2, 3) / 7
+        # In NumPy, since releases of JAX divide by a constant each in its own way.
+        sevenths = np.arange(6, dtype=np.float32) * np.float32(1 / 7)
+        surface = jnp.asarray(sevenths.reshape(2, 3))
         return Mirror(surface, radius, "glass", ("primary", "é"))
 
     return {

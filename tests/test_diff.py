@@ -168,3 +168,9 @@ def test_the_command(tmp_path, capsys):
     (change,) = json.loads(capsys.readouterr().out)["changes"]
     assert change["path"] == "model['n']"
     assert _cli.main(["diff", a, str(tmp_path / "c.zdx")]) == 2
+
+
+def test_what_is_not_equal_to_itself():
+    """A nan among plain values is the same as itself."""
+    assert told({"a": float("nan")}, {"a": float("nan")}) == []
+    assert told({"a": float("nan")}, {"a": 1.0}) == ["~ model['a']: nan -> 1.0"]

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
@@ -286,9 +287,14 @@ def _names(node: Node) -> list[str]:
 _BOOKKEEPING = {"id", "record", "repeats", "node", "keys", "static", "order"}
 
 
-def _said(node: Node) -> dict[str, Any]:
-    """What a node says of itself, without its children and its place in the file."""
-    return {key: value for key, value in node.items() if key not in _BOOKKEEPING}
+def _said(node: Node) -> bytes:
+    """What a node says of itself, without its children and its place in the file.
+
+    As bytes, for what is no number is not equal to itself.
+    """
+    said = {key: node[key] for key in sorted(node) if key not in _BOOKKEEPING}
+    packed: Any = msgpack.packb(said)
+    return packed
 
 
 def _told(node: Node, side: _Side) -> str:
