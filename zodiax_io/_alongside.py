@@ -36,10 +36,10 @@ from ._survey import (
     path_text,
     reachable,
     resolved,
+    said,
     steps_of,
 )
 
-ARRAYS = ("jax", "key", "numpy")
 _NUMBERS = (bool, int, float, complex)
 _MAX_LINES = 20
 _MAX_COUNTED = 500  # nodes below one that is not loaded
@@ -324,11 +324,16 @@ class Likeness:
             size = self._size(theirs, self._theirs.by_id)
             self._note(self._kept, path, f"the file has nothing there{size}")
             return False
-        if ours["kind"] in ARRAYS and theirs["kind"] not in ARRAYS:
+        if (
+            ours["kind"] in _dtypes.ARRAY_NODES
+            and theirs["kind"] not in _dtypes.ARRAY_NODES
+        ):
             told = _told(theirs)
             self._note(self._unread, path, f"an array; `like` has {told} there")
             return False
-        if ours["kind"] in ARRAYS and _described(ours) == _described(theirs):
+        if ours["kind"] in _dtypes.ARRAY_NODES and _described(ours) == _described(
+            theirs
+        ):
             self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
         elif _plain(ours, self._now) != _plain(theirs, None):
             self._note(self._differ, path, f"{_told(ours)}, not {_told(theirs)}")
@@ -347,7 +352,7 @@ class Likeness:
         leaf = self._leaves[index]
         is_array = hasattr(leaf, "shape")
         own = "an array" if is_array else f"a `{type(leaf).__name__}`"
-        if ours["kind"] in ARRAYS:
+        if ours["kind"] in _dtypes.ARRAY_NODES:
             if not is_array:
                 return f"the file has an array there, `like` has {own}"
             shape, dtype = _outline(ours)
@@ -461,7 +466,7 @@ def _size(node: Node, by_id: Mapping[int, Node]) -> str:
     waiting: list[Any] = [node]
     while waiting:
         below = resolved(waiting.pop(), by_id) or {}
-        count += below.get("kind") in (*ARRAYS, "probe")
+        count += below.get("kind") in (*_dtypes.ARRAY_NODES, "probe")
         children = below.get("node", ())
         if isinstance(children, dict):
             children = children.values()
@@ -507,18 +512,15 @@ def _described(node: Node) -> Any:
     return node.get("shape"), node.get("dtype"), node.get("impl")
 
 
-_BOOKKEEPING = {"id", "record", "repeats", "node", "keys", "static"}
-
-
 def _plain(node: Node, now: Callable[[str], str] | None) -> bytes:
     """What a node says of itself, without its children and its place in the file."""
-    said = {name: node[name] for name in sorted(node.keys() - _BOOKKEEPING)}
+    told = said(node)
     if node["kind"] == "placeholder" and type(node.get("value")) is dict:
-        said["value"] = node["value"].get("name")  # its text is that of a whole line
-    name = said.get("type")
+        told["value"] = node["value"].get("name")  # its text is that of a whole line
+    name = told.get("type")
     if now is not None and type(name) is str:
-        said["type"] = now(name)
-    packed: Any = msgpack.packb(said)
+        told["type"] = now(name)
+    packed: Any = msgpack.packb(told)
     return packed
 
 
@@ -534,7 +536,7 @@ _IN_WORDS = {
 def _told(node: Node) -> str:
     """A node in a few words."""
     kind = node["kind"]
-    if kind in ARRAYS:
+    if kind in _dtypes.ARRAY_NODES:
         return "an array"
     if "type" in node:
         return f"{_IN_WORDS.get(kind, 'a')} `{shown(node['type'])}`"

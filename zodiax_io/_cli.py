@@ -61,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_trusted(
+    command: argparse.ArgumentParser, words: str, metavar: str = "PACKAGE"
+) -> None:
+    command.add_argument(
+        "--trusted", metavar=metavar, action="append", default=[], help=words
+    )
+
+
 def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     words = "show what is in a file: the tree, sizes, versions, notes"
     command = commands.add_parser(
@@ -262,13 +270,11 @@ def _add_names(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     words = "what a file names, and whether loading would accept it"
     command = commands.add_parser("names", help=words, description=f"List {words}.")
     command.add_argument("file", help="the .zdx file, or the companion alone")
-    command.add_argument(
-        "--trusted",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a package to trust, as in `deserialise(path, trusted=[…])`; may be given "
+    _add_trusted(
+        command,
+        "a package to trust, as in `deserialise(path, trusted=[…])`; may be given "
         "several times",
+        metavar="NAME",
     )
     command.set_defaults(run=_names)
 
@@ -342,12 +348,9 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="OUT",
         help="the file to write; for a folder another one, which gets the same names",
     )
-    command.add_argument(
-        "--trusted",
-        metavar="PACKAGE",
-        action="append",
-        default=[],
-        help="a package to import, where an old file is understood by its classes only",
+    _add_trusted(
+        command,
+        "a package to import, where an old file is understood by its classes only",
     )
     command.set_defaults(run=_convert)
 
@@ -381,12 +384,9 @@ def _add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "the files again.",
     )
     command.add_argument("path", nargs="+", help="a file, or a folder of files")
-    command.add_argument(
-        "--trusted",
-        metavar="PACKAGE",
-        action="append",
-        default=[],
-        help="a package to import and to search for classes; may be given again",
+    _add_trusted(
+        command,
+        "a package to import and to search for classes; may be given again",
     )
     command.add_argument(
         "--like",

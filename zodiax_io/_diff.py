@@ -15,12 +15,13 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _dtypes
 from ._environment import Difference, changes_between
 from ._errors import ArgumentError, shown
 from ._pair import opened
-from ._render import ARRAYS, matches, notation, value_of
+from ._render import matches, notation, value_of
 from ._structure import locate, logical
-from ._survey import Node, children_of, label_of, resolved, short_path, walk
+from ._survey import Node, children_of, label_of, resolved, said, short_path, walk
 
 
 @dataclass(frozen=True)
@@ -272,7 +273,7 @@ def _change(
     left, right = resolved(ours, a.by_id), resolved(theirs, b.by_id)
     if left is None or right is None or _said(left) != _said(right):
         yield Change(path, "changed", before, after)
-    elif left["kind"] in ARRAYS:
+    elif left["kind"] in _dtypes.ARRAY_NODES:
         yield from _difference(path, before, a.array(left), b.array(right), atol, rtol)
     elif (ours["kind"] == "same") != (theirs["kind"] == "same") and "node" in left:
         yield Change(path, "changed", before, after)
@@ -284,16 +285,10 @@ def _names(node: Node) -> list[str]:
     return [label_of(node, key) for key, _ in children_of(node)]
 
 
-_BOOKKEEPING = {"id", "record", "repeats", "node", "keys", "static", "order"}
-
-
 def _said(node: Node) -> bytes:
-    """What a node says of itself, without its children and its place in the file.
-
-    As bytes, for what is no number is not equal to itself.
-    """
-    said = {key: node[key] for key in sorted(node) if key not in _BOOKKEEPING}
-    packed: Any = msgpack.packb(said)
+    """What a node says, but for the order of its bytes; a nan is equal to itself so."""
+    told = {name: value for name, value in said(node).items() if name != "order"}
+    packed: Any = msgpack.packb(told)
     return packed
 
 
@@ -301,7 +296,7 @@ def _told(node: Node, side: _Side) -> str:
     if node["kind"] == "same":
         target = resolved(node, side.by_id)
         return "nothing" if target is None else f"{_told(target, side)}, shared"
-    if node["kind"] in ARRAYS:
+    if node["kind"] in _dtypes.ARRAY_NODES:
         return notation(node)[0] + " weak" * (node.get("weak_type") is True)
     value = value_of(node)
     name = shown(node["type"], 400) if type(node.get("type")) is str else None

@@ -18,8 +18,6 @@ from . import _dtypes
 from ._environment import Difference
 from ._errors import shown
 
-ARRAYS = ("jax", "key", "numpy")
-
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -220,7 +218,7 @@ def _globbing(pattern: str) -> Callable[[str], bool]:
 
 def _is_of_dtype(item: Item, dtype: str) -> bool:
     name = item.type.partition("[")[0]
-    return item.kind in ARRAYS and name in (dtype, short_dtype(dtype))
+    return item.kind in _dtypes.ARRAY_NODES and name in (dtype, short_dtype(dtype))
 
 
 _SHORT = {

@@ -601,7 +601,7 @@ class _Decoder:
             parts.array = self.arrays.get(record) if type(record) is int else None
             if type(parts.array) is Damaged:
                 return self._mark(parts.array)
-            if parts.array is None and kind.name in ("jax", "key", "numpy"):
+            if parts.array is None and kind.name in _dtypes.ARRAY_NODES:
                 self.left_out += 1
         hurt, left_out, stood_in = self.hurt, self.left_out, self.stood_in
         keys = node.get("keys")
@@ -628,7 +628,9 @@ class _Decoder:
                 return self.fill[where]
             self.places.append(where)
         # By its type: what looks at `__class__` runs code of the class.
-        if any(issubclass(type(child), Opaque) for child in _values(parts)):
+        if self.stood_in > stood_in and any(
+            issubclass(type(child), Opaque) for child in _values(parts)
+        ):
             if kind.name == "method":
                 reason = "belongs to an object whose class is not here"
             elif parts.refers is enumeration_item_type():

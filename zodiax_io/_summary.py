@@ -15,7 +15,7 @@ from ._compat import without_collection
 from ._environment import compare
 from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
 from ._pair import PathOrFile, opened, pair_of, read_structure
-from ._render import ARRAYS, Item, Statistics, Summary, long_dtype, notation, value_of
+from ._render import Item, Statistics, Summary, long_dtype, notation, value_of
 from ._survey import Node, Path, children_of, label_of, short_path, walk
 
 
@@ -152,7 +152,7 @@ def _item(
 ) -> Item:
     kind, words, value = str(node["kind"]), "", None
     arrays, nbytes = sum(i.arrays for i in items), sum(i.nbytes for i in items)
-    if kind in ARRAYS:
+    if kind in _dtypes.ARRAY_NODES:
         words, nbytes = notation(node)
         arrays = 1
     elif kind == "same":
@@ -163,7 +163,7 @@ def _item(
         words = shown(node["type"], 400)
     else:
         words = shown(kind)
-    if value is None and "node" not in node and kind not in ARRAYS:
+    if value is None and "node" not in node and kind not in _dtypes.ARRAY_NODES:
         value = value_of(node)
     record = node.get("record")
     return Item(
@@ -176,7 +176,7 @@ def _item(
         arrays,
         nbytes,
         items,
-        record if type(record) is int and kind in ARRAYS else None,
+        record if type(record) is int and kind in _dtypes.ARRAY_NODES else None,
     )
 
 

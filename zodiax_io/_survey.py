@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._dtypes import ARRAY_NODES
 from ._errors import (
     MAX_NAME,
     ArgumentError,
@@ -112,6 +113,15 @@ def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node
                 f"`{shown(path_text(path))}` holds children that are no tree."
             )
         waiting.extend(reversed(below))
+
+
+# What a node says of its place in the tree and in the file, and what is in it.
+_PLACE = {"id", "record", "repeats", "node", "keys", "static"}
+
+
+def said(node: Node) -> dict[str, Any]:
+    """What a node says of itself, without its children and its place in the file."""
+    return {name: node[name] for name in sorted(node.keys() - _PLACE)}
 
 
 def children_of(node: Node) -> list[tuple[str | int, Any]]:
@@ -242,7 +252,7 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
             naming.append((path, node, kind))
         if kind.binds:
             binding.append((node, kind))
-        if kind.name in ("jax", "key", "numpy"):
+        if kind.name in ARRAY_NODES:
             found.arrays.append((path, node))
     bound = _called(binding, found.by_id)
     for path, node, kind in naming:
