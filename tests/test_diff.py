@@ -77,7 +77,7 @@ def test_numbers():
     assert told(a, b, atol=0.6) == []
     assert told(a, b, rtol=0.2) == []
     assert told(a, b, rtol=0.1) != []
-    assert told(a, b, ignore=["*['x']"]) == []
+    assert told(a, b, ignore=["*['x']"]) == told(a, b, ignore=["*.x"]) == []
 
 
 @pytest.mark.parametrize(

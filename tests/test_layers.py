@@ -18,7 +18,7 @@ LAYERS = [
     {"_curated", "_dtypes", "_commit", "_progress"},
     {"_names"},
     {"_trust", "_environment"},
-    {"_kinds", "_backends", "_format", "_render"},
+    {"_kinds", "_backends", "_format", "_show"},
     {"_survey"},
     {"_placement", "_selection", "_evolution", "_legacy"},
     {"_opaque", "_pair"},

@@ -448,7 +448,7 @@ def test_what_is_refused_stays_so_when_something_is_imported(lab):
     assert type(first) is Opaque
 
 
-@pytest.mark.parametrize("name", ["_ipython_display_", "_repr_html_", "__array__"])
+@pytest.mark.parametrize("name", ["_ipython_display_", "_repr_svg_", "__array__"])
 def test_a_notebook_calls_nothing(name):
     """Fields with the names that notebooks ask for are in `fields` only."""
     node = container("module", {name: named("jax.numpy:tanh")}, type="gone.x:C")

@@ -41,17 +41,17 @@ from ._kinds import (
 from ._migrate import Migration, migration
 from ._names import register, renamed
 from ._opaque import Opaque
-from ._render import Item, Statistics, Summary
 from ._serialise import (
     deserialise,
     read_metadata,
     serialise,
 )
+from ._show import Item, Picture, Statistics, Summary
 from ._structure import (
     build_structure,
     load_structure,
 )
-from ._summary import summarise
+from ._summary import show, summarise
 from ._trust import Verdict
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "OldFileWarning",
     "Opaque",
     "PartialLoadWarning",
+    "Picture",
     "Placeholder",
     "PlaceholderError",
     "PlaceholderWarning",
@@ -107,6 +108,7 @@ __all__ = [
     "renamed",
     "repair",
     "serialise",
+    "show",
     "summarise",
     "untrusted",
     "upgraded",

@@ -15,14 +15,24 @@ from typing import Any
 
 import zodiax_io
 
+from ._compat import deep_recursion
 from ._convert import convert
 from ._diff import diff
 from ._errors import ArgumentError, ZodiaxIOError, shown
 from ._inspect import names
 from ._integrity import repair, verify
 from ._migrate import files_below, migration, rewritten
-from ._render import Item, Line, fitted, found_lines, lines_of, size_of
-from ._summary import summarise
+from ._show import (
+    Item,
+    Line,
+    fitted,
+    found_lines,
+    lines_of,
+    print_lines,
+    size_of,
+)
+from ._summary import show, summarise
+from ._survey import MAX_DEPTH
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,6 +101,11 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         action="store_true",
         help="print all of it, without what changes with the file's name and time",
     )
+    command.add_argument(
+        "--html",
+        metavar="REPORT",
+        help="write a page for a browser instead, with pictures of all arrays",
+    )
     find = command.add_argument_group("to search, as a list of paths")
     find.add_argument("--find", metavar="GLOB", help='paths, such as "*.bias"')
     find.add_argument("--dtype", help='arrays, such as "f32" or "float32"')
@@ -100,11 +115,15 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _show(given: argparse.Namespace) -> int:
+    if given.html is not None:
+        show(given.file, given.at, html=given.html)
+        print(f"{shown(given.file, 400)} -> {shown(given.html, 400)}")
+        return 0
     values = given.values or given.textconv
     summary = summarise(given.file, given.at, values=values)
     if given.textconv:
         lines = lines_of(summary, width=200, everything=True, head=False)
-        _print(line for line in lines)
+        print_lines(line for line in lines)
         return 0
     searched = (given.find, given.dtype, given.type, given.larger)
     width = shutil.get_terminal_size().columns
@@ -114,14 +133,16 @@ def _show(given: argparse.Namespace) -> int:
             given.find, dtype=given.dtype, cls=given.type, larger=size
         )
         if given.json:
-            print(json.dumps([item.as_dict() for item in items], indent=1))
+            _print_json([item.as_dict() for item in items])
         else:
-            _print(found_lines(items, width=width))
+            print_lines(found_lines(items, width=width))
         return 0 if items else 1
     if given.json:
-        print(json.dumps(summary.as_dict(), indent=1))
+        _print_json(summary.as_dict())
     else:
-        _print(lines_of(summary, width=width, depth=given.depth, everything=given.all))
+        print_lines(
+            lines_of(summary, width=width, depth=given.depth, everything=given.all)
+        )
     return 0
 
 
@@ -152,7 +173,7 @@ def _diff(given: argparse.Namespace) -> int:
         rtol=given.rtol,
     )
     if given.json:
-        print(json.dumps(found.as_dict(), indent=1))
+        _print_json(found.as_dict())
     elif str(found):
         print(found)
     return 1 if found else 0
@@ -191,9 +212,9 @@ def _find(given: argparse.Namespace) -> int:
             }
         )
     if given.json:
-        print(json.dumps(rows, indent=1))
+        _print_json(rows)
     else:
-        _print(_table(rows, shutil.get_terminal_size().columns))
+        print_lines(_table(rows, shutil.get_terminal_size().columns))
     return 0 if rows else 1
 
 
@@ -219,43 +240,23 @@ def _table(rows: Sequence[dict[str, Any]], width: int) -> Iterable[Line]:
             name = row["class"].rpartition(":")[2]
             writers = ("zodiax_io", "jax")
             versions = [
-                f"{w} {row['versions'][w]}" for w in writers if w in row["versions"]
+                f"{w} {row['versions'][w].partition(' ')[0]}"
+                for w in writers
+                if w in row["versions"]
             ]
             line += [
                 (f"  {shown(name, 24):<12}", "type"),
                 (f" {size_of(row['size'] or 0):>8}", ""),
                 (f"  {row['saved']}", "faint"),
+                (f"  {row['metadata']}" if row["metadata"] else "", "value"),
                 (f"  {', '.join(versions)}", "faint"),
-                (f"  {row['metadata'] or ''}", "value"),
             ]
         yield fitted(line, [], width)
 
 
-def _print(lines: Iterable[Line]) -> None:
-    """Print lines, with colours where somebody looks and rich is installed."""
-    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
-        try:
-            from rich.console import Console
-            from rich.text import Text
-        except ImportError:
-            pass
-        else:
-            console = Console(highlight=False, soft_wrap=True)
-            for line in lines:
-                pieces = [(text, _STYLES.get(style, "")) for text, style in line]
-                console.print(Text.assemble(*pieces))
-            return
-    for line in lines:
-        print("".join(text for text, _ in line).rstrip())
-
-
-_STYLES = {
-    "label": "bold",
-    "type": "cyan",
-    "value": "green",
-    "faint": "dim",
-    "warning": "yellow",
-}
+def _print_json(data: Any) -> None:
+    with deep_recursion(4 * MAX_DEPTH):
+        print(json.dumps(data, indent=1))
 
 
 def _bytes(text: str) -> int:

@@ -19,7 +19,7 @@ from . import _dtypes
 from ._environment import Difference, changes_between
 from ._errors import ArgumentError, shown
 from ._pair import opened
-from ._render import matches, notation, value_of
+from ._show import matches, notation, value_of
 from ._structure import locate, logical
 from ._survey import Node, children_of, label_of, resolved, said, short_path, walk
 
@@ -65,7 +65,7 @@ class Change:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diff:
     """How two trees differ; false if they do not.
 
@@ -79,6 +79,10 @@ class Diff:
 
     changes: tuple[Change, ...] = ()
     versions: tuple[Difference, ...] = ()
+
+    def __repr__(self) -> str:
+        """The list, as at a prompt somebody wants to see it."""
+        return str(self) or "no difference"
 
     def __bool__(self) -> bool:
         """Whether there is a change; other versions are none."""
@@ -194,6 +198,7 @@ class _Side:
     nodes: dict[str, Node]
     static: set[int]
     by_id: Mapping[int, Node]
+    paths: Mapping[int, str]
     array: Callable[[Node], NDArray[Any]]
     versions: Mapping[str, str]
 
@@ -229,7 +234,8 @@ def _side(tree: Any, stack: ExitStack) -> _Side:
         names, children = node.get("static"), node.get("node")
         if isinstance(names, list) and isinstance(children, dict):
             static.update(id(children[n]) for n in names if n in children)
-    return _Side(nodes, static, by_id, array, versions)
+    paths = {id(node): path for path, node in nodes.items()}
+    return _Side(nodes, static, by_id, paths, array, versions)
 
 
 def _on_host(array: Any) -> NDArray[Any]:
@@ -271,6 +277,10 @@ def _change(
         yield Change(path, "changed", before, after)
         return
     left, right = resolved(ours, a.by_id), resolved(theirs, b.by_id)
+    if ours["kind"] == theirs["kind"] == "same":
+        first = a.paths.get(id(left))
+        if first is not None and first == b.paths.get(id(right)):
+            return  # told there, if it has changed
     if left is None or right is None or _said(left) != _said(right):
         yield Change(path, "changed", before, after)
     elif left["kind"] in _dtypes.ARRAY_NODES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -217,12 +217,29 @@ class Opaque:
         body = ",\n".join(parts).replace("\n", "\n  ")
         return f"Opaque(\n  {body}\n)"
 
+    def _repr_html_(self) -> str:
+        """A tree in a notebook, as of a file."""
+        return _seen(self)._repr_html_()
+
+    def __treescope_repr__(self, path: Any, render: Any) -> Any:
+        """The same for treescope, which calls this."""
+        return _seen(self).__treescope_repr__(path, render)
+
     def __reduce__(self) -> Any:
         """As any object is copied, and pickled."""
         return _made, (self._origin, self._children, self._keys)
 
 
 _WIDTH = 80
+
+# What makes a `Summary` of a tree; above this module, since it takes trees apart.
+_seen: Callable[[Any], Any]
+
+
+def seen_by(summarise: Callable[[Any], Any]) -> None:
+    """Set what notebooks show an `Opaque` by."""
+    global _seen
+    _seen = summarise
 
 
 class OpaqueNumber(Opaque):

@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _dtypes, _format
+from . import _commit, _dtypes, _format
 from ._compat import without_collection
 from ._environment import compare
 from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
-from ._pair import PathOrFile, opened, pair_of, read_structure
-from ._render import Item, Statistics, Summary, long_dtype, notation, value_of
-from ._survey import Node, Path, children_of, label_of, short_path, walk
+from ._opaque import seen_by
+from ._pair import is_path, opened, pair_of, read_structure
+from ._show import (
+    Item,
+    Picture,
+    Statistics,
+    Summary,
+    dotted,
+    lines_of,
+    notation,
+    page_of,
+    picture_of,
+    print_lines,
+    statistics_of,
+    value_of,
+)
+from ._structure import locate, logical
+from ._survey import Node, Path as TreePath, children_of, label_of, short_path, walk
 
 
 @without_collection()
 def summarise(
-    path_or_file: PathOrFile, at: str | None = None, *, values: bool = False
+    path_or_tree: Any, at: str | None = None, *, values: bool = False
 ) -> Summary:
-    """What is in a file, without loading it.
+    """What is in a file, without loading it; or in a tree, as it would be saved.
 
     Nothing is imported and nothing built, so this is safe with any file, and needs none
     of its classes. Without `values` no array is read, so it is quick with any size.
 
     Parameters
     ----------
-    path_or_file : str, path or binary file
-        What was given to `serialise`; the companion alone; or a file of zodiax 0.4 or
-        before.
+    path_or_tree : str, path, binary file or pytree
+        What was given to `serialise`; the companion alone; a file of zodiax 0.4 or
+        before; or a tree that is alive. Text is a path.
     at : str, optional
         The path of the part to look at: ``"optics.layers[0]"``.
     values : bool, default False
@@ -42,7 +61,10 @@ def summarise(
     Returns
     -------
     Summary
-        The tree as data. Printed, it is text; in a notebook it is shown as a tree.
+        The tree as data. Printed, it is text. In a notebook it is a tree that can be
+        folded, with a small picture of each array that is listed; treescope draws it
+        if that is installed. These pictures are made when they are seen, of arrays of
+        up to 64 MiB.
 
     Raises
     ------
@@ -59,6 +81,12 @@ def summarise(
     >>> print(zodiax_io.summarise("lens.zdx").root.items[1].type)
     f32[3,4]
     """
+    if is_path(path_or_tree) or _commit.is_readable(path_or_tree):
+        return _of_file(path_or_tree, at, values)
+    return _of_tree(path_or_tree, at, values)
+
+
+def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
     with ExitStack() as stack:
         try:
             document, reader, name = stack.enter_context(
@@ -73,17 +101,100 @@ def summarise(
         if at is not None:
             root = _at(root, at, name)
         if values and reader is not None:
-            root = _with_statistics(root, document, reader)
+            root = _with_numbers(root, _from_file(document, reader))
     size, saved = _on_disk(path_or_file)
     return Summary(
-        name,
+        _called(path_or_file, name),
         root,
         metadata,
         dict(document.versions),
         tuple(compare(document.versions)),
         size,
         saved,
+        _later(path_or_file) if reader is not None and is_path(path_or_file) else None,
     )
+
+
+def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
+    found = locate(tree, {})
+    arrays: list[Any] = []
+    for _, node in walk(found.structure):
+        if id(node) in found.sources:
+            node["record"] = len(arrays)
+            arrays.append(found.sources[id(node)])
+
+    def fetch(items: Sequence[Item]) -> Arrays:
+        held: Arrays = {}
+        for item in items:
+            if item.record is None:
+                continue
+            try:
+                held[item.record] = np.asarray(arrays[item.record])
+            except RuntimeError as error:  # deleted, or given away to a computation
+                held[item.record] = f"cannot be read: {shown(error)}"
+        return held
+
+    root = _item_of(found.structure, "model")
+    if at is not None:
+        root = _at(root, at, "The tree")
+    if values:
+        root = _with_numbers(root, fetch)
+    return Summary("", root, look=lambda items: _pictures(items, fetch))
+
+
+def show(
+    path_or_tree: Any,
+    at: str | None = None,
+    *,
+    values: bool = False,
+    depth: int | None = None,
+    everything: bool = False,
+    html: str | os.PathLike[str] | None = None,
+) -> None:
+    """Print what is in a file; or write it as one page for a browser.
+
+    Parameters
+    ----------
+    path_or_tree, at, values : optional
+        As for `summarise`.
+    depth : int, optional
+        How many levels to print.
+    everything : bool, default False
+        Whether to print each of many things that are alike.
+    html : str or path, optional
+        Where to write a page, instead of printing: ``"report.html"``. It needs no
+        network and runs nothing but its own search; in it are the statistics and the
+        pictures of all arrays, which are read for it.
+
+    Raises
+    ------
+    ArgumentError
+        If there is nothing at that path, or `html` does not end in ``.html``: a
+        checkpoint is never written over.
+    MissingFileError, NotAFileError, ReadError, UnknownFormatError, CorruptFileError
+        If there is no such file, or it cannot be understood.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import zodiax_io
+    >>> zodiax_io.show({"radius": 2.0, "mask": jnp.ones((3, 4))})
+    model: dict                                                                 48 B
+    ├─ ['radius'] = 2.0
+    └─ ['mask']: f32[3,4]                                                       48 B
+    1 array, 12 numbers, 48 B
+    """
+    if html is not None and Path(html).suffix.lower() not in (".html", ".htm"):
+        raise ArgumentError(
+            f"A page is written to a file that ends in `.html`, not to {shown(html)}."
+        )
+    summary = summarise(path_or_tree, at, values=values or html is not None)
+    if html is None:
+        width = shutil.get_terminal_size().columns
+        print_lines(lines_of(summary, width=width, depth=depth, everything=everything))
+    else:
+        page = page_of(summary).encode()
+        _commit.commit(None, Path(html), lambda f: f.write(page) and b"", durable=False)
 
 
 def _alone(path_or_file: Any) -> tuple[_format.Document, str]:
@@ -100,6 +211,12 @@ def _alone(path_or_file: Any) -> tuple[_format.Document, str]:
     return _format.unpack(read_structure(structure), structure.name), structure.name
 
 
+def _called(path_or_file: Any, companion: str) -> str:
+    """What a file is called by who gave its name."""
+    structure = pair_of(path_or_file)[0] if is_path(path_or_file) else None
+    return companion if structure is None or not structure.exists() else structure.name
+
+
 def _on_disk(path_or_file: Any) -> tuple[int | None, float | None]:
     if not isinstance(path_or_file, (str, os.PathLike)):
         return None, None
@@ -108,9 +225,10 @@ def _on_disk(path_or_file: Any) -> tuple[int | None, float | None]:
 
 
 def _at(root: Item, at: str, name: str) -> Item:
-    wanted = {at, f"{root.path}.{at}", f"{root.path}{at}"}
+    wanted = dotted(at).removeprefix(".")
     for item in root.walk():
-        if item.path in wanted:
+        path = dotted(item.path)
+        if wanted in (path, path.partition(".")[2]):
             return item
     held = ", ".join(f"`{shown(item.label)}`" for item in root.items[:20])
     raise ArgumentError(f"{name} has nothing at `{shown(at)}`. `model` holds {held}.")
@@ -119,19 +237,34 @@ def _at(root: Item, at: str, name: str) -> Item:
 # Nodes as items -----------------------------------------------------------------------
 
 
+_LONGEST = 2048
+
+
 def _item_of(structure: Node, root: str) -> Item:
     """The items of a structure; children first, without recursion."""
     nodes = list(walk(structure, root))
     by_id = {node["id"]: path for path, node in nodes if type(node.get("id")) is int}
-    made: dict[int, list[Item]] = {}  # of one node; of a step of ours, what is below
     static = {id(child) for _, node in nodes for child in _static_of(node)}
+    # The text of each path is made once: of its parent's, and a label. It is cut, for
+    # in a deep tree with long keys all of them would take far more than the file.
+    texts: dict[int, tuple[str, str]] = {}
+    for path, _ in nodes:
+        if isinstance(path, str):
+            texts[id(path)] = path, path
+            continue
+        above, node, key = path
+        label = f".keys[{key}]" if node is None else label_of(node, key)
+        texts[id(path)] = f"{texts[id(above)][0]}{label}"[:_LONGEST], label
+    made: dict[int, list[Item]] = {}  # of one node; of a step of ours, what is below
     for path, node in reversed(nodes):
         items = [item for _, child in children_of(node) for item in made.pop(id(child))]
-        if not isinstance(path, str) and path[1] and label_of(path[1], path[2]) == "":
-            made[id(node)] = items
-        else:
-            item = _item(path, node, tuple(items), by_id, static=id(node) in static)
+        text, label = texts[id(path)]
+        if label:
+            label = f"key {path[2]}" if path[1] is None else label.removeprefix(".")
+            item = _item(text, label, node, tuple(items), by_id, id(node) in static)
             made[id(node)] = [item]
+        else:
+            made[id(node)] = items
     return made[id(structure)][0]
 
 
@@ -143,102 +276,160 @@ def _static_of(node: Node) -> list[Any]:
 
 
 def _item(
-    path: Path | str,
+    path: str,
+    label: str,
     node: Node,
     items: tuple[Item, ...],
-    by_id: dict[int, Path | str],
-    *,
+    by_id: dict[int, TreePath | str],
     static: bool,
 ) -> Item:
-    kind, words, value = str(node["kind"]), "", None
-    arrays, nbytes = sum(i.arrays for i in items), sum(i.nbytes for i in items)
+    kind, value, record = str(node["kind"]), None, None
+    arrays = numbers = nbytes = 0
     if kind in _dtypes.ARRAY_NODES:
-        words, nbytes = notation(node)
         arrays = 1
+        words, numbers, nbytes = notation(node)
+        record = node.get("record")
     elif kind == "same":
         number = node.get("value")
         seen = by_id.get(number) if type(number) is int else None
         words, value = "the same as", "" if seen is None else short_path(seen)
-    elif type(node.get("type")) is str:
-        words = shown(node["type"], 400)
     else:
-        words = shown(kind)
-    if value is None and "node" not in node and kind not in _dtypes.ARRAY_NODES:
-        value = value_of(node)
-    record = node.get("record")
+        words = shown(node["type"], 400) if type(node.get("type")) is str else kind
+        value = None if "node" in node else value_of(node)
+    for item in items:
+        arrays += item.arrays
+        numbers += item.numbers
+        nbytes += item.nbytes
     return Item(
-        short_path(path),
-        shown(path if isinstance(path, str) else _last(path), 200),
+        shown(path, 512),
+        shown(label, 200),
         kind,
-        words,
+        shown(words, 400),
         value,
         static,
         arrays,
+        numbers,
         nbytes,
         items,
-        record if type(record) is int and kind in _dtypes.ARRAY_NODES else None,
+        record if type(record) is int else None,
     )
 
 
-def _last(path: Path) -> str:
-    _, node, key = path
-    return (f"key {key}" if node is None else label_of(node, key)).removeprefix(".")
+# Numbers and pictures -----------------------------------------------------------------
+
+_TOGETHER = 1 << 26  # bytes of arrays that are read at a time
+# Bytes that are read for the sake of pictures: of one array, and of all together.
+_QUICK, _QUICKLY = 1 << 26, 1 << 28
+
+# Arrays by the number of their record; text says why there is none.
+Arrays = dict[int, NDArray[Any] | str]
+Fetch = Callable[[Sequence[Item]], Arrays]
 
 
-# Statistics ---------------------------------------------------------------------------
+def _from_file(document: _format.Document, reader: Any) -> Fetch:
+    nodes = {
+        node["record"]: node
+        for _, node in walk(document.tree)
+        if type(node.get("record")) is int and node["kind"] in _dtypes.ARRAY_NODES
+    }
 
-
-def _with_statistics(root: Item, document: _format.Document, reader: Any) -> Item:
-    """The same items, with what their arrays are like; each array is read alone."""
-    entries = reader.entries(document.records)
-    found: dict[int, Statistics | str] = {}
-    for item in root.walk():
-        number = item.record
-        if number is None or item.kind == "key" or not 0 <= number < len(entries):
-            continue
+    def fetch(items: Sequence[Item]) -> Arrays:
+        wanted = [item.record for item in items if item.record is not None]
         try:
-            arrays, faults = reader.read(entries, [number], verify=True)
-            if number in faults:
-                found[number] = f"damaged: {faults[number]}"
-            else:
-                found[number] = statistics_of(_plain(arrays[number], item))
+            entries = reader.entries(document.records)
+            known = [n for n in wanted if n in nodes and 0 <= n < len(entries)]
+            arrays, faults = reader.read(entries, known, verify=True)
         except (ZodiaxIOError, ValueError, TypeError) as error:
-            found[number] = f"cannot be read: {error}"
-    return _marked(root, found)
+            return dict.fromkeys(wanted, f"cannot be read: {error}")
+        found: Arrays = {number: f"damaged: {faults[number]}" for number in faults}
+        for number, array in arrays.items():
+            try:
+                found[number] = logical(array, nodes[number])
+            except (ValueError, TypeError, KeyError) as error:
+                found[number] = f"cannot be read: {error}"
+        return found
+
+    return fetch
 
 
-def _plain(array: NDArray[Any], item: Item) -> NDArray[Any]:
-    """The numbers of a record under the dtype of its array."""
-    try:
-        return array.view(_dtypes.parse(long_dtype(item.type.partition("[")[0])))
-    except (ValueError, TypeError):
-        return array
+def _in_groups(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The arrays among the items, as many as are read at a time."""
+    group: list[Item] = []
+    size = 0
+    for item in items:
+        if item.record is None or item.kind == "key":
+            continue
+        if group and size + item.nbytes > _TOGETHER:
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += item.nbytes
+    if group:
+        yield group
 
 
-def statistics_of(array: NDArray[Any]) -> Statistics | str:
-    """What the numbers of an array are like."""
-    if array.dtype.fields is not None or array.dtype.kind in "SUOM":
-        return "no numbers"
-    if array.dtype.kind == "m":
-        return "durations"
-    values = np.abs(array) if array.dtype.kind == "c" else array
-    if values.dtype.kind not in "fiu":
-        values = values.astype(np.float64 if values.dtype.kind != "b" else np.uint8)
-    if values.dtype.kind == "f":
-        nans = int(np.isnan(values).sum())
-        values = values[np.isfinite(values)]
-    else:
-        nans = 0
-    if values.size == 0:
-        return Statistics(None, None, None, nans)
-    mean = float(values.mean(dtype=np.float64))
-    return Statistics(float(values.min()), float(values.max()), mean, nans)
-
-
-def _marked(root: Item, found: dict[int, Statistics | str]) -> Item:
+def _with_numbers(root: Item, fetch: Fetch) -> Item:
+    """The same items, with what their arrays are like; few are held at a time."""
+    found: dict[int, tuple[Statistics | str, Picture | None]] = {}
+    for group in _in_groups(root.walk()):
+        for number, array in fetch(group).items():
+            found[number] = _numbers(array)
     made: dict[int, Item] = {}
     for item in reversed(list(root.walk())):
         items = tuple(made.pop(id(child)) for child in item.items)
         told = None if item.record is None else found.get(item.record)
-        made[id(item)] = replace(item, items=items, statistics=told)
+        statistics, picture = (None, None) if told is None else told
+        made[id(item)] = replace(
+            item, items=items, statistics=statistics, picture=picture
+        )
     return made[id(root)]
+
+
+def _numbers(array: NDArray[Any] | str) -> tuple[Statistics | str, Picture | None]:
+    if isinstance(array, str):
+        return array, None
+    statistics = statistics_of(array)
+    if isinstance(statistics, str):
+        return statistics, None
+    return statistics, picture_of(array, statistics)
+
+
+def _pictures(items: Sequence[Item], fetch: Fetch) -> dict[int, Picture]:
+    """Pictures of those that are soon read."""
+    left, few = _QUICKLY, list[Item]()
+    for item in items:
+        if item.nbytes <= min(left, _QUICK):
+            few.append(item)
+            left -= item.nbytes
+    found: dict[int, Picture] = {}
+    for group in _in_groups(few):
+        for number, array in fetch(group).items():
+            _, picture = _numbers(array)
+            if picture is not None:
+                found[number] = picture
+    return found
+
+
+def _later(path: str | os.PathLike[str]) -> Callable[[Sequence[Item]], Any]:
+    """What reads a file again for its pictures, if it still is what it was."""
+    stamp = _stamp(path)
+
+    def look(items: Sequence[Item]) -> dict[int, Picture]:
+        try:
+            with warnings.catch_warnings(), opened(path, salvage=True) as found:
+                warnings.simplefilter("ignore")  # said when the summary was made
+                if _stamp(path) != stamp:
+                    return {}
+                return _pictures(items, _from_file(found[0], found[1]))
+        except (ZodiaxIOError, OSError):  # gone, since
+            return {}
+
+    return look
+
+
+def _stamp(path: str | os.PathLike[str]) -> list[tuple[int, ...]]:
+    found = [os.stat(p) for p in pair_of(path) if p and os.path.exists(p)]
+    return [(s.st_ino, s.st_size, s.st_mtime_ns) for s in found]
+
+
+seen_by(summarise)

@@ -1,0 +1,120 @@
+"""What is in a file, as a tree in a notebook that can be folded."""
+
+from __future__ import annotations
+
+import base64
+import html
+import importlib.util
+import itertools
+from collections.abc import Iterator, Mapping
+
+from ._items import Item, Summary, size_of
+from ._numbers import Picture
+from ._text import folded, head_of, text_of, totals_of, words_of
+
+_DEEPEST = 60
+_FEW = 40  # so many lines are all unfolded
+_DRAWN = 200  # arrays that are drawn, of those that are listed
+
+
+def html_of(summary: Summary) -> str:
+    """A summary for a notebook; drawn by treescope, where that is installed."""
+    if importlib.util.find_spec("treescope") is not None:
+        from ._treescope import html_by_treescope
+
+        return html_by_treescope(summary)
+    facts = html.escape(text_of(head_of(summary, 100)).strip())
+    pictures = summary.pictures(drawn(summary.root))
+    few = len(list(itertools.islice(_listed(summary.root, 0), _FEW + 1))) <= _FEW
+    return (
+        f'<div style="font-family: monospace; line-height: 1.5"><pre>{facts}</pre>'
+        f"{''.join(_tree(summary.root, pictures, 0, few=few))}"
+        f'<div style="{_STYLES["faint"]}">{", ".join(totals_of(summary.root))}</div>'
+        "</div>"
+    )
+
+
+def drawn(root: Item) -> list[Item]:
+    """The arrays among what is listed, but not too many."""
+    return [i for i in _listed(root, 0) if i.record is not None][:_DRAWN]
+
+
+def _listed(item: Item, level: int) -> Iterator[Item]:
+    yield item
+    for row in folded(item.items) if level < _DEEPEST else ():
+        if not isinstance(row, str):
+            yield from _listed(row, level + 1)
+
+
+def _tree(
+    item: Item, pictures: Mapping[int, Picture], level: int, *, few: bool
+) -> Iterator[str]:
+    line = "".join(
+        f'<span style="{_STYLES.get(style, "")}">{html.escape(text)}</span>'
+        for text, style in [(item.label, "label"), *words_of(item)]
+    )
+    size = f"{size_of(item.nbytes)} " if item.nbytes else ""
+    right = html.escape(f"{size}{'static' if item.static else ''}".strip())
+    line += f' <span style="{_STYLES["faint"]}">&ensp;{right}</span>'
+    if item.record is not None and item.record in pictures:
+        kind, data = thumbnail_of(pictures[item.record])
+        source = f"data:{kind};base64,{base64.b64encode(data).decode()}"
+        line += f'&ensp;<img alt="" src="{source}" style="{_THUMBNAIL}">'
+    if not item.items:
+        yield f'<div style="margin-left: 1.2em">{line}</div>'
+        return
+    yield f'<details style="margin-left: 0.2em"{" open" * (few or level < 2)}>'
+    yield f'<summary>{line}</summary><div style="margin-left: 1em">'
+    for row in folded(item.items) if level < _DEEPEST else ["…"]:
+        if isinstance(row, str):
+            yield f'<div style="margin-left: 1.2em">{html.escape(row)}</div>'
+        else:
+            yield from _tree(row, pictures, level + 1, few=few)
+    yield "</div></details>"
+
+
+_STYLES = {
+    "label": "font-weight: bold",
+    "type": "color: #0969a2",
+    "value": "color: #1a7f37",
+    "faint": "opacity: 0.6",
+    "warning": "color: #b35900",
+}
+
+
+# Pixels stay squares, and a matrix keeps its proportions.
+_THUMBNAIL = (
+    "height: 1.6em; min-width: 0.4em; max-width: 12em; image-rendering: pixelated; "
+    "vertical-align: middle"
+)
+
+
+def thumbnail_of(picture: Picture) -> tuple[str, bytes]:
+    """A picture as a file: an image of a matrix, a curve of a vector."""
+    if picture.image:
+        return "image/png", picture.image
+    curve = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="26" '
+        'viewBox="-0.02 -0.06 1.04 1.12" preserveAspectRatio="none">'
+        f'<path d="{_curve(picture.line)}" fill="none" stroke="#0969a2" '
+        'stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>'
+    )
+    return "image/svg+xml", curve.encode()
+
+
+def _curve(values: tuple[float, ...]) -> str:
+    """The path of a curve in the unit square; it breaks where there is no number."""
+    finite = [value for value in values if abs(value) < float("inf")]
+    if not finite:
+        return ""
+    least, span = min(finite), max(finite) - min(finite)
+    path, joined = [], False
+    for i, value in enumerate(values):
+        if not abs(value) < float("inf"):
+            joined = False
+            continue
+        x = i / max(len(values) - 1, 1)
+        y = 1 - (value - least) / span if 0 < span < float("inf") else 0.5
+        path.append(f"{'L' if joined else 'M'}{x:.3f} {y:.3f}")
+        joined = True
+    return "".join(path)

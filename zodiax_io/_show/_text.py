@@ -1,0 +1,220 @@
+"""What is in a file, as lines of text that fit the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from ._items import Item, Summary, counted, date_of, size_of
+from ._numbers import Statistics
+
+# A piece of a line, and what it is: "label", "type", "value", "faint", "warning".
+Piece = tuple[str, str]
+Line = list[Piece]
+
+_LIKE = 3  # so many more of a sort are not shown one by one
+_MOST = 40  # of what one thing holds
+MAX_LINES = 2000
+
+
+def lines_of(
+    summary: Summary,
+    *,
+    width: int = 80,
+    depth: int | None = None,
+    everything: bool = False,
+    head: bool = True,
+) -> Iterator[Line]:
+    """The lines of a summary: what the file is, the tree, and what it comes to.
+
+    Parameters
+    ----------
+    summary : Summary
+        What to show.
+    width : int, default 80
+        Columns that a line has at most.
+    depth : int, optional
+        How many levels to show.
+    everything : bool, default False
+        Whether to show each of many things that are alike.
+    head : bool, default True
+        Whether to say first what the file is.
+    """
+    if head:
+        yield from head_of(summary, width)
+    lines = _tree(summary.root, width, depth, everything=everything)
+    for number, line in enumerate(lines):
+        if number == MAX_LINES and not everything:
+            yield [("… and more. Give a path, a `--depth`, or `--all`.", "faint")]
+            break
+        yield line
+    root = summary.root
+    yield [(", ".join(totals_of(root)), "faint")]
+
+
+def totals_of(item: Item) -> list[str]:
+    """What an item comes to: arrays, numbers, bytes."""
+    return [
+        counted(item.arrays, "array"),
+        counted(item.numbers, "number"),
+        size_of(item.nbytes),
+    ]
+
+
+def text_of(lines: Iterable[Line]) -> str:
+    """Lines without their colours."""
+    return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
+
+
+def found_lines(items: Sequence[Item], *, width: int = 80) -> Iterator[Line]:
+    """A line for each item, with its whole path."""
+    for item in items:
+        yield fitted([(item.path, "label"), *words_of(item)], _right(item), width)
+
+
+def head_of(summary: Summary, width: int) -> Iterator[Line]:
+    """What the file is, who wrote it, and its notes."""
+    if summary.file:
+        facts = [summary.file]
+        if summary.size is not None:
+            facts.append(size_of(summary.size))
+        if summary.saved is not None:
+            facts.append(f"saved {date_of(summary.saved)}")
+        yield fitted([(", ".join(facts), "label")], [], width)
+    differ = {difference.package: difference for difference in summary.differences}
+    texts = [
+        f"{package} {version}"
+        + ("" if package not in differ else f" ({differ[package].here or 'not'} here)")
+        for package, version in summary.versions.items()
+    ]
+    yield from ([(line, "faint")] for line in _wrapped("with", texts, width))
+    if summary.metadata is not None:
+        yield from _tree(summary.metadata, width, 2, everything=False)
+    if summary.file:
+        yield []
+
+
+def _wrapped(first: str, words: Sequence[str], width: int) -> Iterator[str]:
+    line = first
+    for i, word in enumerate(words):
+        word += "," * (i + 1 < len(words))
+        if len(line) + 1 + len(word) > width and line != first:
+            yield line
+            line = "    "
+        line += " " + word
+    if words:
+        yield line
+
+
+def _tree(
+    root: Item, width: int, depth: int | None, *, everything: bool
+) -> Iterator[Line]:
+    waiting: list[tuple[str, str, Item | str, int]] = [("", "", root, 0)]
+    while waiting:
+        before, below, item, level = waiting.pop()
+        if isinstance(item, str):
+            yield fitted([(before, "faint"), (item, "faint")], [], width)
+            continue
+        left = [(before, "faint"), (item.label, "label"), *words_of(item)]
+        deep = depth is not None and level >= depth and item.items
+        if deep:
+            left.append((f"  … {counted(len(item.items), 'item')}", "faint"))
+        yield fitted(left, _right(item), width)
+        if deep:
+            continue
+        rows: list[Item | str] = [*(item.items if everything else folded(item.items))]
+        for i, row in reversed(list(enumerate(rows))):
+            last = i == len(rows) - 1
+            branch = "└─ " if last else "├─ "
+            under = "   " if last else "│  "
+            waiting.append((below + branch, below + under, row, level + 1))
+
+
+def folded(items: Sequence[Item]) -> Iterator[Item | str]:
+    """Items of which one stands for many that are alike, and the rest is counted."""
+    start = count = 0
+    while start < len(items):
+        end = start + 1
+        like = _sort_of(items[start])
+        while end < len(items) and _sort_of(items[end]) == like:
+            end += 1
+        few = end - start <= _LIKE + 1
+        for item in items[start:end] if few else items[start : start + 1]:
+            if count == _MOST:
+                more = items[items.index(item) :]
+                yield f"… {counted(len(more), 'more item')}{_sizes(more)}"
+                return
+            count += 1
+            yield item
+        if not few:
+            more = items[start + 1 : end]
+            last = more[-1].label
+            yield f"… {len(more)} more like it, to {last}{_sizes(more)}"
+        start = end
+
+
+def _sizes(items: Sequence[Item]) -> str:
+    nbytes = sum(item.nbytes for item in items)
+    return f", {size_of(nbytes)}" if nbytes else ""
+
+
+def _sort_of(item: Item, deep: int = 4) -> tuple[object, ...]:
+    """What items have in common that are shown once."""
+    label = re.sub(r"\d+", "0", item.label)
+    below = tuple(_sort_of(i, deep - 1) for i in item.items[:8]) if deep else ()
+    return label, item.type, item.static, item.arrays, item.nbytes, below
+
+
+def words_of(item: Item) -> Line:
+    """What an item is, behind its name."""
+    line: Line = [(": ", "faint")]
+    if item.value is not None and item.kind in PLAIN:
+        line = [(" = ", "faint"), (item.value, "value")]
+    else:
+        name = item.type.rpartition(":")[2] if ":" in item.type else item.type
+        line.append((name, "type"))
+        if item.value is not None:
+            line.append((f" {item.value}", "value"))
+        module = item.type.rpartition(":")[0]
+        if module:
+            line.append((f"  {module}", "faint"))
+    if isinstance(item.statistics, Statistics):
+        line.append((f"  {_told(item.statistics, item.numbers)}", "value"))
+    elif item.statistics is not None:
+        line.append((f"  {item.statistics}", "warning"))
+    return line
+
+
+def _told(statistics: Statistics, numbers: int) -> str:
+    odd = statistics.nans or statistics.infinities or statistics.least is None
+    if odd or statistics.least != statistics.greatest:
+        return str(statistics)
+    return f"{'' if numbers == 1 else 'all '}{statistics.least:.4g}"
+
+
+PLAIN = ("none", "bool", "int", "float", "complex", "str", "bytes")
+
+
+def _right(item: Item) -> Line:
+    line: Line = []
+    if item.static:
+        line.append(("static", "faint"))
+    if item.nbytes:
+        line.append((f"{'  ' * bool(line)}{size_of(item.nbytes):>8}", "faint"))
+    return line
+
+
+def fitted(left: Line, right: Line, width: int) -> Line:
+    """A line with something at its end, cut where it is too long."""
+    room = width - sum(len(text) for text, _ in right) - bool(right)
+    line: Line = []
+    for text, style in left:
+        if len(text) > room:
+            line.append((text[: max(room - 1, 0)] + "…", style))
+            room = 0
+            break
+        line.append((text, style))
+        room -= len(text)
+    if right:
+        line.append((" " * (room + 1), ""))
+    return line + right
