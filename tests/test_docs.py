@@ -148,6 +148,19 @@ def test_a_notebook_is_stored_with_its_outputs(path):
     assert kinds and "error" not in kinds
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")))
+def test_a_notebook_shows_nothing_of_the_machine_that_ran_it(path):
+    """What is stored of a notebook names no folder of one computer."""
+    notebook = json.loads(path.read_text(encoding="utf8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    outputs = [out for cell in code for out in cell["outputs"]]
+    for output in outputs:
+        output.get("data", {}).pop("image/png", None)
+    shown = json.dumps(outputs)
+    places = re.findall(r"/(?:tmp|home|root|Users|var|opt|usr)/[^\s\"]*", shown)
+    assert places == []
+
+
 def _layers() -> dict[str, int]:
     page = (DOCS / "architecture.md").read_text(encoding="utf8")
     rows = re.findall(r"^\| (\d+) \| (`.*?) \|", page, re.MULTILINE)
