@@ -9,6 +9,7 @@ import functools
 import io
 import pathlib
 import struct
+import subprocess
 import threading
 import types
 import typing
@@ -679,6 +680,59 @@ def test_a_kind_needs_a_name_of_its_own(name):
         zodiax_io.register_kind(
             name, Spline, encode=vars, decode=lambda cls, tree: None
         )
+
+
+@pytest.fixture
+def fresh_kinds(monkeypatch):
+    """What a test registers is forgotten after it."""
+    from zodiax_io import _kinds
+
+    monkeypatch.setattr(_kinds, "_registered", dict(_kinds._registered))
+    monkeypatch.setattr(_kinds, "_by_name", dict(_kinds._by_name))
+    monkeypatch.setattr(_kinds, "_by_class", {})
+    before = list(KINDS)
+    yield
+    KINDS[:] = before
+
+
+@pytest.mark.usefixtures("fresh_kinds")
+def test_a_cell_may_register_its_kind_again(lab):
+    """The class that is defined now takes the place of the old; no other class does."""
+    text = (
+        "import zodiax_io\n"
+        "class Knot:\n"
+        "    def __init__(self, at): self.at = at\n"
+        "zodiax_io.register_kind('rerun.knot', Knot, lambda k: k.at, lambda c, t: c(t))"
+    )
+    for _ in range(2):
+        cell = lab("rerun_cell", text)
+    structure = zodiax_io.build_structure(cell.Knot(3))
+    assert structure["kind"] == "rerun.knot"
+    assert zodiax_io.load_structure(structure, trusted=["rerun_cell"]).at == 3
+    assert len([kind for kind in KINDS if kind.name == "rerun.knot"]) == 1
+    with pytest.raises(
+        zodiax_io.ArgumentError,
+        match=r"The kind 'rerun.knot' is registered already, for `rerun_cell.Knot`\.",
+    ):
+        zodiax_io.register_kind("rerun.knot", Spline, vars, lambda c, t: None)
+
+
+def test_what_is_not_trusted_says_how_it_could_be():
+    """A class that no file may name is refused with what would let it."""
+    assert text_of_refusal({"here": subprocess.Popen}) == (
+        "Cannot serialise a `builtins.type` at `model['here']`. `subprocess:Popen` "
+        "belongs to Python's standard library, which no file may use, so no file could "
+        "be loaded. If it does no harm when a file asks for it, pass it to "
+        "`zodiax_io.register` where you save and where you load."
+    )
+
+
+def test_a_path_of_another_system_is_its_pure_equal():
+    """No Windows path can touch a disk here; what it says is kept."""
+    structure = zodiax_io.build_structure(pathlib.PureWindowsPath("C:\\a"))
+    loaded = zodiax_io.load_structure(structure | {"flavour": "WindowsPath"})
+    assert type(loaded) is pathlib.PureWindowsPath
+    assert loaded == pathlib.PureWindowsPath("C:\\a")
 
 
 def test_the_comparison_of_these_tests_is_strict():

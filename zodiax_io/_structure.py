@@ -330,7 +330,7 @@ class _Encoder:
                     f"`{told[0]}` has another `{told[1]}` now: it was defined again "
                     "since this was made"
                 )
-                advice = "Make the object anew from the new one, give the old a name"
+                advice = "Make the object anew from the new one"
             else:
                 why = f"`{told[0]}` has no `{told[1]}` that is this very object"
                 advice = "Give it a name of its own"
@@ -343,7 +343,13 @@ class _Encoder:
         assert kind.refers_to is not None
         reason = objection(name, kind.refers_to)
         if reason is not None:
-            raise _cannot(obj, path, f"`{name}` {reason}, so no file could be loaded.")
+            raise _cannot(
+                obj,
+                path,
+                f"`{name}` {reason}, so no file could be loaded. If it does no harm "
+                "when a file asks for it, pass it to `zodiax_io.register` where you "
+                "save and where you load.",
+            )
         self.named[key] = name
         self.names[name] = refers
         return name

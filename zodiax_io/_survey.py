@@ -240,8 +240,7 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
                 continue
             raise UnknownFormatError(
                 f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which "
-                "this release of zodiax_io does not know. "
-                + (_UNREGISTERED if of_others else "Upgrade zodiax_io.")
+                + (_UNREGISTERED if of_others else _NEWER)
             )
         if (kind.refers_to is None) != ("type" not in node):
             raise CorruptFileError(
@@ -264,9 +263,10 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
     return found
 
 
+_NEWER = "this release of zodiax_io does not know. Upgrade zodiax_io."
 _UNREGISTERED = (
-    "Import the package that registers the kind, or load the file without it by "
-    '`unknown="opaque"`.'
+    "nothing here has registered. Import the package that registers the kind, or load "
+    'the file without it by `unknown="opaque"`.'
 )
 
 

@@ -119,7 +119,8 @@ def register_kind(
     Raises
     ------
     ArgumentError
-        If the name has no dot or is taken.
+        If the name has no dot, or is taken by a class of another name. A class that is
+        defined again takes the place of the old one.
 
     Examples
     --------
@@ -143,8 +144,10 @@ def register_kind(
             'A kind needs a name with a dot, such as "mypackage.thing", not '
             f"{name!r:.80}."
         )
-    if name in _by_name:
-        raise ArgumentError(f"The kind {name!r} is registered already.")
+    known = _registered.get(name)
+    if known is not None and _own_name(known) != _own_name(cls):
+        told = ".".join(_own_name(known))
+        raise ArgumentError(f"The kind {name!r} is registered already, for `{told}`.")
 
     def take_apart(obj: Any) -> Parts:
         return Parts(children=[encode(obj)], is_node=False, refers=type(obj))
@@ -157,8 +160,18 @@ def register_kind(
     words = f"`{cls.__qualname__}` or a subclass"
     role = Role(words, lambda obj: CLASS.accepts(obj) and issubclass(obj, cls))
     kind = Kind(name, subclass(cls), take_apart, put_together, role, shared=True)
+    if known is not None:  # its class was defined again, as in a notebook
+        KINDS.remove(_by_name[name])
+    _registered[name] = cls
     add_kind(kind)
     _by_name[name] = kind
+
+
+_registered: dict[str, type] = {}
+
+
+def _own_name(cls: type) -> tuple[str, str]:
+    return cls.__module__, cls.__qualname__
 
 
 def add_kind(kind: Kind) -> None:

@@ -346,6 +346,9 @@ _PATHS = {
 }
 
 
+_FOREIGN = pathlib.PosixPath if os.name == "nt" else pathlib.WindowsPath
+
+
 def _encode_path(obj: pathlib.PurePath) -> Parts:
     parts = _encode_str(str(obj))
     parts.extra["flavour"] = type(obj).__name__
@@ -353,7 +356,10 @@ def _encode_path(obj: pathlib.PurePath) -> Parts:
 
 
 def _decode_path(parts: Parts) -> pathlib.PurePath:
-    return _PATHS[_expect(parts.extra["flavour"], str)](_decode_str(parts))
+    cls = _PATHS[_expect(parts.extra["flavour"], str)]
+    if cls is _FOREIGN:  # cannot be made here; its equal, which touches no disk, can
+        cls = _PATHS[f"Pure{cls.__name__}"]
+    return cls(_decode_str(parts))
 
 
 def _encode_namespace(obj: types.SimpleNamespace) -> Parts:
