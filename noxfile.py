@@ -30,6 +30,13 @@ def minimum(session: nox.Session) -> None:
 
 
 @nox.session
+def bare(session: nox.Session) -> None:
+    """zodiax_io needs only its dependencies; tests that need more are skipped."""
+    session.install("-e", ".[bare]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """The code keeps the rules of pyproject.toml and is formatted by ruff."""
     session.install(".[lint]")

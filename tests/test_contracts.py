@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
 import numpy as np
-import optax
 import pytest
+from clients import optax
 from equality import differences
 from strategies import Colour, Level, Node, Registered, Slotted, box
 

@@ -57,6 +57,8 @@ def module(tmp_path, monkeypatch):
 def test_every_block_of_code_runs_and_prints_what_the_page_says(page, module):
     """Each Python block of a page runs after those before it."""
     text = (ROOT / page).read_text(encoding="utf8")
+    if "\nimport optax\n" in text:
+        pytest.importorskip("optax")
     blocks = list(BLOCK.finditer(text))
     assert len(blocks) == text.count("```python")
     for block in blocks:
@@ -174,7 +176,7 @@ def _layers() -> dict[str, int]:
 def test_the_layers_are_those_of_the_architecture_page():
     """A module imports only from the layers below its own."""
     layers, wrong = _layers(), []
-    package = ROOT / "zodiax_io"
+    package = pathlib.Path(zodiax_io.__file__).parent
     for path in sorted(package.rglob("*.py")):
         module = ("zodiax_io", *path.relative_to(package).with_suffix("").parts)
         here = module[1]

@@ -14,8 +14,8 @@ import jax.random as jr
 import jax.scipy as jsp
 import jax.tree_util as jtu
 import numpy as np
-import optax
 import pytest
+from clients import optax
 from equality import survives
 
 import zodiax_io
@@ -54,7 +54,6 @@ PUBLIC: dict[str, Any] = {
     "jax:vmap": jax.vmap,
     "equinox:filter_jit": eqx.filter_jit,
     "equinox:is_inexact_array": eqx.is_inexact_array,
-    "optax:l2_loss": optax.l2_loss,
     "numpy:sin": np.sin,
     "numpy:mean": np.mean,
     "operator:add": operator.add,
@@ -105,6 +104,13 @@ def test_the_default_activations_of_an_mlp_come_back():
     loaded = survives(model)
     assert loaded.final_activation is model.final_activation
     assert loaded.activation is jax.nn.relu
+
+
+def test_a_function_of_a_package_of_the_field_comes_back():
+    """It is kept by its public name, too."""
+    assert name_of(optax.l2_loss) == "optax:l2_loss"
+    loaded = survives(Holder(optax.l2_loss, {"f": [optax.l2_loss]}))
+    assert loaded.leaf is optax.l2_loss
 
 
 # One's own ----------------------------------------------------------------------------

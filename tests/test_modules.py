@@ -16,9 +16,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
 import numpy as np
-import optax
 import pytest
-import zodiax as zdx
+from clients import optax
 from equality import differences, survives
 from jaxtyping import Array, Float
 from strategies import box
@@ -664,31 +663,6 @@ class Guarded:
 
 
 jtu.register_pytree_node(Guarded, lambda g: ((g.child,), None), Guarded.unflatten)
-
-
-# Zodiax -------------------------------------------------------------------------------
-
-
-class Telescope(zdx.Base):
-    optics: dict[str, Any]
-    pixel_scale: Any
-    name: str = eqx.field(static=True)
-
-    def __init__(self) -> None:
-        self.optics = {"aperture": Linear(2), "mask": np.ones((2, 2))}
-        self.pixel_scale, self.name = jnp.asarray(0.1), "T"
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self.optics:
-            return self.optics[name]
-        raise AttributeError(name)
-
-
-def test_a_zodiax_model_comes_back_with_its_paths():
-    """A `zodiax.Base` can be read and set by path after loading."""
-    loaded = survives(Telescope().multiply("aperture.weight", 3.0))
-    assert loaded.get("aperture.weight")[0, 0] == 3.0
-    assert loaded.set("pixel_scale", 1.0).pixel_scale == 1.0
 
 
 # Size and depth -----------------------------------------------------------------------

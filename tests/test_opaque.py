@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
 import numpy as np
-import optax
 import pytest
+from clients import optax
 from documents import Checkpoint, container, leaf, load_node, named
 from equality import differences
 from hypothesis import given
@@ -536,8 +536,7 @@ def test_a_member_that_is_gone(lab, tmp_path):
 
 def test_members_of_an_enumeration_that_is_gone():
     """Equinox would ask the class of the member for its name."""
-    import lineax
-
+    lineax = pytest.importorskip("lineax")
     data = saved([lineax.RESULTS.successful])
     with Nobody():
         found = opened(data)
@@ -547,9 +546,8 @@ def test_members_of_an_enumeration_that_is_gone():
 
 def test_a_local_function_stays_a_leaf():
     """What it holds was never a leaf to JAX."""
-    import flowjax.bijections
-
-    flow = flowjax.bijections.Affine(jnp.ones(2), jnp.ones(2))
+    bijections = pytest.importorskip("flowjax.bijections")
+    flow = bijections.Affine(jnp.ones(2), jnp.ones(2))
     data = saved({"f": flow, "b": jnp.zeros(3)})
     with Nobody():
         assert saved(opened(data)) == data

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
 import numpy as np
-import optax
 import pytest
+from clients import optax
 from documents import Checkpoint, checkpoint_of, container, leaf
 from equality import differences
 from hypothesis import assume, given

@@ -80,6 +80,7 @@ def test_a_function_may_stop_it(tmp_path):
 
 def test_a_bar_shows_what_lasts(tmp_path, capsys, monkeypatch):
     """Nothing for short ones; what it is, and how much, for the others."""
+    pytest.importorskip("tqdm")
     serialise(tmp_path / "model", TREE, progress=True)
     deserialise(tmp_path / "model", progress=True)
     assert capsys.readouterr() == ("", "")

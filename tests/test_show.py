@@ -223,6 +223,7 @@ def test_the_command(tmp_path, capsys):
 
 def test_colours_on_a_terminal(tmp_path, capsys, monkeypatch):
     """With rich, where somebody looks; the text is the same."""
+    pytest.importorskip("rich")
     serialise(tmp_path / "m", tree())
     _, plain = run(capsys, "show", tmp_path / "m")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)

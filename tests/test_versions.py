@@ -11,8 +11,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+from clients import optax
 from documents import Checkpoint
 
 import zodiax_io

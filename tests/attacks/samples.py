@@ -1,6 +1,7 @@
 """A dozen honest files, to be changed into hostile ones."""
 
 import collections
+import contextlib
 import datetime as dt
 import decimal
 import fractions
@@ -12,17 +13,11 @@ import typing
 import uuid
 from typing import Any
 
-import diffrax
-import dLux
 import equinox as eqx
-import flowjax.distributions
-import flowjax.flows
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-import optax
-import zodiax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
@@ -30,38 +25,8 @@ import zodiax_io
 
 from . import lab
 
-
-class Telescope(zodiax.Base):
-    """A model as users of zodiax write them."""
-
-    layers: dict[str, Any]
-    diameter: float
-
-    def __init__(self) -> None:
-        self.layers = {"lens": lab.Lens(1.0), "aperture": jnp.ones((4, 4))}
-        self.diameter = 2.4
-
-
-def _flow() -> Any:
-    base = flowjax.distributions.Normal(jnp.zeros(2))
-    return flowjax.flows.coupling_flow(
-        jax.random.key(0), base_dist=base, flow_layers=1, nn_width=2, nn_depth=1
-    )
-
-
 TREES: dict[str, Any] = {
     "mlp": lambda: eqx.nn.MLP(1, 1, 2, 1, jax.nn.relu, key=jax.random.key(0)),
-    "adam": lambda: optax.adam(1e-3).init({"w": jnp.ones(2), "b": 0.0}),
-    "solver": lambda: (
-        diffrax.Tsit5(),
-        diffrax.PIDController(rtol=1e-3, atol=1e-6),
-        diffrax.SaveAt(ts=jnp.arange(2.0)),
-    ),
-    "flow": _flow,
-    "telescope": lambda: [
-        Telescope(),
-        dLux.PointSource(wavelengths=jnp.ones(1), position=jnp.zeros(2), flux=2.0),
-    ],
     "records": lambda: [
         lab.Settings(1.0),
         lab.Pair(1, jnp.ones(1)),
@@ -149,6 +114,11 @@ TREES: dict[str, Any] = {
     ],
 }
 
+# Attacks need no package of the field; where they are, they are attacked, too.
+with contextlib.suppress(ModuleNotFoundError):
+    from . import field
+
+    TREES |= field.TREES
 
 # What a file of a package outside the table needs.
 TRUST = {"flow": ["flowjax"]}

@@ -27,7 +27,6 @@ import jax.numpy as jnp
 import jax.random as jr
 import ml_dtypes
 import numpy as np
-import optax
 
 import zodiax_io
 from zodiax_io import _format
@@ -44,6 +43,8 @@ def _numbered(tree):
 
 def training():
     """A network, its optimiser's state, the step and the random key."""
+    import optax
+
     # Of classes whose fields have not changed for years.
     one, two = (eqx.nn.Linear(2, 2, key=jr.key(seed)) for seed in (0, 1))
     model = eqx.nn.Sequential([one, eqx.nn.Lambda(jax.nn.gelu), two])
@@ -137,6 +138,8 @@ def values():
 
 def functions():
     """Functions by name, what wraps them, and types."""
+    import optax
+
     return {
         "jax": [jnp.sin, jax.nn.relu, jax.lax.add, jax.scipy.special.erf],
         "others": [np.sin, math.cos, optax.l2_loss, abs],
