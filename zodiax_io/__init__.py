@@ -2,38 +2,38 @@
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from ._api import *  # noqa: F403
-
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    from ._api import *  # noqa: F403
+else:
+    # Type checkers see the names alone: to them, a `__getattr__` would have any name.
 
-def __getattr__(name: str) -> Any:
-    """All that is public, when the first of it is used: an import costs nothing."""
-    if name.startswith("_") and name != "__all__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import gc
-    import importlib
+    def __getattr__(name: str) -> Any:
+        """All that is public, when the first of it is used: an import costs nothing."""
+        if name.startswith("_") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import gc
+        import importlib
 
-    # What is made here stays: a collection in the middle, which looks at all that JAX
-    # has made, would take longer than all the rest and find nothing.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        # As a statement, this would ask the package for `_api` first.
-        _api = importlib.import_module(f"{__name__}._api")
-    finally:
-        if collecting:
-            gc.enable()
-    here = globals()
-    here["__all__"] = _api.__all__
-    for public in _api.__all__:
-        here.setdefault(public, getattr(_api, public))
-    if name not in here:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return here[name]
+        # What is made here stays: a collection in the middle, which looks at all that
+        # JAX has made, would take longer than all the rest and find nothing.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            # As a statement, this would ask the package for `_api` first.
+            _api = importlib.import_module(f"{__name__}._api")
+        finally:
+            if collecting:
+                gc.enable()
+        here = globals()
+        here["__all__"] = _api.__all__
+        for public in _api.__all__:
+            here.setdefault(public, getattr(_api, public))
+        if name not in here:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return here[name]
 
-
-def __dir__() -> list[str]:
-    """What there is, also of what has not been used yet."""
-    return sorted({*globals(), *__getattr__("__all__")})
+    def __dir__() -> list[str]:
+        """What there is, also of what has not been used yet."""
+        return sorted({*globals(), *__getattr__("__all__")})
