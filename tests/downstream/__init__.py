@@ -33,10 +33,14 @@ FURTHER = tuple(
 
 
 def table(package: str) -> ModuleType:
-    """The table of a package, `OBJECTS`, and which of them are refused, `REFUSED`."""
+    """The table of a package, `OBJECTS`.
+
+    `REFUSED` are those that cannot be kept, and that a save refuses; `UNLOADABLE` those
+    that a save takes for what can be kept, and another process refuses to load.
+    """
     module = importlib.import_module(f"{__name__}.of_{package}")
-    if not hasattr(module, "REFUSED"):
-        module.REFUSED = frozenset()
+    for name in ("REFUSED", "UNLOADABLE"):
+        vars(module).setdefault(name, frozenset())
     return module
 
 

@@ -37,12 +37,20 @@ def results(package: str) -> Rows:
             json.loads((Path(folder) / file).read_text(encoding="utf8"))
             for file in ("saved.json", "loaded.json")
         )
-    rows = {name: tuple(loaded.get(name, row)) for name, row in saved.items()}
-    for name, (result, reason) in rows.items():
-        if result == "refused" and name not in table(package).REFUSED:
-            rows[name] = "failed", f"refused: {reason}"
-        elif result == "kept" and name in table(package).REFUSED:
-            rows[name] = "failed", "its table says that it is refused"
+    return judged(package, {name: loaded.get(name, row) for name, row in saved.items()})
+
+
+def judged(package: str, found: Rows) -> Rows:
+    """What was found, failed where it is not what the table of the package says."""
+    module = table(package)
+    expected = dict.fromkeys(module.OBJECTS, "kept")
+    expected |= dict.fromkeys(module.REFUSED, "refused")
+    expected |= dict.fromkeys(module.UNLOADABLE, "refused when loaded")
+    rows: Rows = {}
+    for name, (result, reason) in found.items():
+        if result not in ("failed", expected[name]):
+            result, reason = "failed", f"{result}, not {expected[name]}: {reason}"
+        rows[name] = result, reason
     return rows
 
 
@@ -56,7 +64,10 @@ def main() -> int:
             version = "absent"
         for name, (result, reason) in results(package).items():
             counts[result] += 1
-            shown = f"{result}: {reason}" if reason else result
+            lines = reason.splitlines()  # those of a file name each of its classes
+            if result != "failed":
+                lines = lines[:2]
+            shown = " ".join([f"{result}:" if lines else result, *lines])
             print(f"{package:12} {version:8} {name:40} {shown}", flush=True)
     print(", ".join(f"{count} {result}" for result, count in sorted(counts.items())))
     return int(counts["failed"] > 0)

@@ -3,8 +3,10 @@
 What became of each object is written to `saved.json` and `loaded.json` in the folder.
 """
 
+import importlib
 import importlib.metadata
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,35 @@ def save(package: str, folder: Path) -> Rows:
     return rows
 
 
+def _follow(path: Path) -> tuple[Any, str]:
+    """A tree, and what had to be done for it: what the errors say, and no more."""
+    trusted: set[str] = set()
+    imports: set[str] = set()
+    while True:
+        try:
+            tree = zodiax_io.deserialise(path, trusted=[OURS, *sorted(trusted)])
+            break
+        except zodiax_io.UntrustedError as error:
+            told = {v.trust for v in error.refusals if v.trust} - {OURS}
+            modules = {
+                module
+                for verdict in error.refusals
+                for module in re.findall("write `import ([^`]+)`", verdict.reason)
+            }
+            if told <= trusted and modules <= imports:
+                raise
+            trusted |= told
+            imports |= modules
+            for module in sorted(modules):
+                importlib.import_module(module)
+    needs = [
+        f"import {module}"
+        for module in sorted(imports)
+        if module.partition(".")[0] != OURS
+    ]
+    return tree, ", ".join(needs + ([f"trusted={sorted(trusted)}"] if trusted else []))
+
+
 def load(package: str, folder: Path) -> Rows:
     """Load every object, before anything else imports the package, and compare."""
     rows: Rows = {}
@@ -41,15 +72,13 @@ def load(package: str, folder: Path) -> Rows:
     for number, (name, (result, _)) in enumerate(saved.items()):
         if result != "saved":
             continue
-        path = folder / f"{number}.zdx"
         try:
-            wanted = {v.name for v in zodiax_io.untrusted(path, trusted=[OURS])}
-            trusted = sorted({name.partition(":")[0].split(".")[0] for name in wanted})
-            trees[name] = zodiax_io.deserialise(path, trusted=[OURS, *trusted])
+            trees[name], needs = _follow(folder / f"{number}.zdx")
+            rows[name] = "kept", needs
+        except zodiax_io.UntrustedError as error:
+            rows[name] = "refused when loaded", str(error)
         except Exception as error:
             rows[name] = "failed", f"{type(error).__name__} when loaded: {error}"
-        else:
-            rows[name] = "kept", f"trusted={trusted}" if trusted else ""
 
     from equality import differences
 
