@@ -1,7 +1,9 @@
 """One session for each promise: `nox -s tests`, or `nox -l` for the list."""
 
+import os
 import pathlib
 import shutil
+import zipfile
 
 import nox
 
@@ -34,6 +36,54 @@ def bare(session: nox.Session) -> None:
     """zodiax_io needs only its dependencies; tests that need more are skipped."""
     session.install("-e", ".[bare]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """What would be published is whole: installed by pip, it passes its own tests."""
+    session.install(".[dist]")
+    folder = pathlib.Path(session.create_tmp()).resolve()
+    shutil.rmtree(folder)
+    session.run("python", "-m", "build", "--outdir", str(folder / "dist"))
+    (wheel,) = (folder / "dist").glob("*.whl")
+    (sdist,) = (folder / "dist").glob("*.tar.gz")
+    session.run("python", "-m", "twine", "check", "--strict", str(wheel), str(sdist))
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    if {name.partition("/")[0].partition("-")[0] for name in names} != {"zodiax_io"}:
+        session.error("The wheel holds more than zodiax_io.")
+    for name in ("zodiax_io/py.typed", f"{_info(wheel)}/licenses/LICENSE"):
+        if name not in names:
+            session.error(f"The wheel lacks {name}.")
+
+    shutil.unpack_archive(sdist, folder, filter="data")
+    tests = folder / sdist.name.removesuffix(".tar.gz")
+    shutil.rmtree(tests / "zodiax_io")  # so that the wheel's is tested
+    session.run("python", "-m", "venv", str(folder / "venv"))
+    scripts = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
+
+    def run(program: str, *arguments: str) -> None:
+        session.run(str(scripts / program), *arguments, external=True)
+
+    with session.chdir(tests):
+        run("python", "-m", "pip", "install", "--quiet", str(wheel))
+        run("python", "-m", "zodiax_io", "--version")
+        run("zodiax-io", "--version")
+        run("python", "-m", "pip", "install", "--quiet", f"{wheel}[progress,show]")
+        run("python", "-c", "import rich, tqdm")
+        run("python", "-m", "pip", "install", "--quiet", f"{wheel}[test]")
+        run("python", "-m", "pytest", *session.posargs)
+
+
+def _info(wheel: pathlib.Path) -> str:
+    return "-".join(wheel.name.split("-")[:2]) + ".dist-info"
+
+
+@nox.session
+def downstream(session: nox.Session) -> None:
+    """Objects of real packages come back in another process (`-- optax` for one)."""
+    session.install("-e", ".[downstream]")
+    session.run("python", "-m", "tests.downstream", *session.posargs)
 
 
 @nox.session

@@ -11,6 +11,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
+import importlib.util
 import types
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
-PACKAGE = Path(__file__).parent.parent / "zodiax_io"
+# What is tested is what is installed, wherever these files lie.
+PACKAGE = Path(importlib.util.find_spec("zodiax_io").origin).parent
 
 # Checks every annotation of zodiax_io, shapes and dtypes included, at each call.
 # ZODIAX_IO_TYPECHECK=0 leaves it out: for fuzzing and timing, where it costs most.
