@@ -62,6 +62,10 @@ def main() -> int:
             version = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             version = "absent"
+            if package in FURTHER and package not in sys.argv:
+                counts[version] += 1
+                print(f"{package:12} {version}", flush=True)
+                continue
         for name, (result, reason) in results(package).items():
             counts[result] += 1
             lines = reason.splitlines()  # those of a file name each of its classes
