@@ -24,7 +24,7 @@ def results(package: str) -> Rows:
             command = [sys.executable, "-m", f"{__package__}.process", what]
             done = subprocess.run(
                 [*command, package, folder],
-                cwd=TESTS.parent if __package__ != TESTS.name else TESTS,
+                cwd=TESTS.parent,
                 env={"JAX_PLATFORMS": "cpu", **os.environ},
                 stderr=subprocess.PIPE,
                 text=True,
