@@ -49,5 +49,5 @@ def test_an_object_that_came_back_otherwise_has_failed(tmp_path, packages):
 )
 def test_what_is_not_expected_has_failed(packages, found, refused, result):
     """What a table says of an object must hold, whether it is kept or refused."""
-    packages("jax", OBJECTS={"a": None}, REFUSED=refused, UNLOADABLE=())
+    packages("jax", OBJECTS={"a": None}, REFUSED=refused)
     assert runner.judged("jax", {"a": (found, "")})["a"][0] == result

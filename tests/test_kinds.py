@@ -721,6 +721,22 @@ def test_a_cell_may_register_its_kind_again(lab):
         zodiax_io.register_kind("rerun.knot", Spline, vars, lambda c, t: None)
 
 
+def test_a_class_may_become_a_pytree_late(lab):
+    """Distrax registers a class when the first of it is made; a load comes before."""
+    base = "class Jittable: pass"
+    lab("distrax._src.utils.jittable", base)
+    lab("elsewhere_jittable", base)
+    text = "from {} import Jittable\nclass Law(Jittable):\n" + (
+        "    def tree_flatten(self): return (self.x,), None\n"
+        "    @classmethod\n"
+        "    def tree_unflatten(cls, aux, children): return cls()\n"
+    )
+    late = lab("late_laws", text.format("distrax._src.utils.jittable")).Law
+    never = lab("other_laws", text.format("elsewhere_jittable")).Law
+    assert _compat.is_registered_node(late)
+    assert not _compat.is_registered_node(never)
+
+
 def test_what_is_not_trusted_says_how_it_could_be():
     """A class that no file may name is refused with what would let it."""
     assert text_of_refusal({"here": subprocess.Popen}) == (

@@ -85,6 +85,24 @@ except ImportError:
 
 def is_registered_node(cls: type) -> bool:
     """Whether instances of a class are pytree nodes to JAX."""
+    if not _is_in_registry(cls) and _registers_late(cls):
+        jtu.register_pytree_node_class(cls)
+    return _is_in_registry(cls)
+
+
+# Those of distrax make their class a pytree when the first of them is made, and pass
+# over a class that is one already.
+_LATE = ("distrax._src.utils.jittable", "Jittable")
+
+
+def _registers_late(cls: type) -> bool:
+    module, name, mro = (  # past any metaclass
+        type.__dict__[f"__{what}__"].__get__ for what in ("module", "qualname", "mro")
+    )
+    return any((module(base), name(base)) == _LATE for base in mro(cls))
+
+
+def _is_in_registry(cls: type) -> bool:
     is_node = getattr(jtu.default_registry, "is_node", None)
     if is_node is not None:
         return bool(is_node(cls))

@@ -167,7 +167,14 @@ def _told(obj: object, name: str) -> Any:
     held = instance_dict(obj)
     if held is not None and name in held:
         return held[name]
-    return on_class if type(on_class) is str else None
+    if type(on_class) is not str:
+        return None
+    # Text is no descriptor, so no code runs. From Python 3.12 on, a TypeVar has values
+    # of its own without a `__dict__` to see them in.
+    try:
+        return object.__getattribute__(obj, name)
+    except AttributeError:
+        return on_class
 
 
 def instance_dict(obj: object) -> dict[str, Any] | None:

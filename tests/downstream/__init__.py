@@ -33,14 +33,9 @@ FURTHER = tuple(
 
 
 def table(package: str) -> ModuleType:
-    """The table of a package, `OBJECTS`.
-
-    `REFUSED` are those that cannot be kept, and that a save refuses; `UNLOADABLE` those
-    that a save takes for what can be kept, and another process refuses to load.
-    """
+    """The table of a package, `OBJECTS`; a save refuses those that are `REFUSED`."""
     module = importlib.import_module(f"{__name__}.of_{package}")
-    for name in ("REFUSED", "UNLOADABLE"):
-        vars(module).setdefault(name, frozenset())
+    vars(module).setdefault("REFUSED", frozenset())
     return module
 
 

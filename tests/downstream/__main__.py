@@ -45,7 +45,6 @@ def judged(package: str, found: Rows) -> Rows:
     module = table(package)
     expected = dict.fromkeys(module.OBJECTS, "kept")
     expected |= dict.fromkeys(module.REFUSED, "refused")
-    expected |= dict.fromkeys(module.UNLOADABLE, "refused when loaded")
     rows: Rows = {}
     for name, (result, reason) in found.items():
         if result not in ("failed", expected[name]):

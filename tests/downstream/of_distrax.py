@@ -26,6 +26,3 @@ OBJECTS: Objects = {
     ),
     "from a function": lambda: distrax.Lambda(jnp.exp),
 }
-# distrax makes a class a pytree when its first instance is made: a process that has
-# made none takes the names in a file for those of other classes.
-UNLOADABLE = frozenset(OBJECTS)
