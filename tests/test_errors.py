@@ -317,31 +317,41 @@ def test_every_wide_dtype_needs_wide_settings(dtype):
 def test_refused_names():
     """Refused names come together, with path, reason and what to pass."""
     with pytest.raises(zodiax_io.UntrustedError) as caught:
-        load_node(
-            container("list", [named("os:system"), named("no_such_lab.optics:f")])
-        )
+        load_node(container("list", [named("os:system"), named("hypothesis:given")]))
     assert str(caught.value) == (
         "The file names what it may not use:\n"
         "  `os:system` at `model[0]` belongs to Python's standard library, which no "
         "file may use.\n"
-        "  `no_such_lab.optics:f` at `model[1]` needs `no_such_lab`, which is neither "
-        "imported nor installed.\n"
-        'For those that trust would help, pass `trusted=["no_such_lab"]`.\n'
+        "  `hypothesis:given` at `model[1]` is not trusted.\n"
+        'For those that trust would help, pass `trusted=["hypothesis"]`.\n'
         'To look at the file without them, pass `unknown="opaque"`.'
     )
     assert [refusal.path for refusal in caught.value.refusals] == [
         "model[0]",
         "model[1]",
     ]
-    assert caught.value.trusted == ("no_such_lab",)
+    assert caught.value.trusted == ("hypothesis",)
+
+
+def test_a_package_that_is_missing():
+    """No trust helps: it may be installed, or be called otherwise now."""
+    with pytest.raises(zodiax_io.UntrustedError) as caught:
+        load_node(named("no_such_lab.optics:f"))
+    assert str(caught.value) == (
+        "The file names what it may not use:\n"
+        "  `no_such_lab.optics:f` at `model` needs `no_such_lab`, which is neither "
+        "imported nor installed; `renames=` says if it is called otherwise now.\n"
+        'To look at the file without them, pass `unknown="opaque"`.'
+    )
+    assert caught.value.trusted == ()
 
 
 def test_refused_names_that_trust_would_help():
     """Where trust is enough, the message says what to pass."""
     with pytest.raises(zodiax_io.UntrustedError) as caught:
-        load_node(named("no_such_lab:f"))
+        load_node(named("hypothesis:given"))
     assert str(caught.value).endswith(
-        '\nIf you trust this file, pass `trusted=["no_such_lab"]`.'
+        '\nIf you trust this file, pass `trusted=["hypothesis"]`.'
         '\nTo look at the file without them, pass `unknown="opaque"`.'
     )
 

@@ -69,7 +69,7 @@ STATUS = {
     "os:system": ("refused", "standard library", None),
     "numpy:load": ("refused", "not among the functions", None),
     "zodiax_io:serialise": ("refused", "zodiax_io itself", None),
-    "not_there.layers:f": ("missing", "neither imported nor installed", "not_there"),
+    "not_there.layers:f": ("missing", "neither imported nor installed", None),
     "seen_lab.x:f": ("missing", "write `import seen_lab.x`", "seen_lab"),
     "jax.nn:not_there": ("missing", "has no `not_there`", None),
     "hypothesis:given": ("refused", "is not trusted", "hypothesis"),

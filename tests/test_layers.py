@@ -16,7 +16,7 @@ PACKAGE = Path(zodiax_io.__file__).parent
 LAYERS = [
     {"_errors", "_compat"},
     {"_curated", "_dtypes", "_commit", "_progress"},
-    {"_names"},
+    {"_names", "_distance"},
     {"_trust", "_environment"},
     {"_kinds", "_backends", "_format", "_show"},
     {"_survey"},

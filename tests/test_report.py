@@ -150,6 +150,31 @@ def test_a_vector_is_a_curve():
     assert drawn(np.array([-1.7e308, 1.7e308])).counts == ()
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1.0, np.nextafter(1, 2)]),
+        np.array([5e-324, 1e-323]),
+        np.array([1e16, 1e16 + 2, 1e16 + 4]),
+        np.full(2, 1.7e308),
+        np.array([-1e200, 1e200]),
+        np.array([-1.7e308, 1.7e308]),
+    ],
+)
+def test_numbers_at_the_ends_of_their_range(array, tmp_path):
+    """Nothing overflows, and a page of them is made."""
+    found = statistics_of(array)
+    assert found.least <= found.mean <= found.greatest
+    assert np.isfinite(found.deviation)
+    serialise(tmp_path / "m", array)
+    show(tmp_path / "m", html=tmp_path / "m.html")
+
+
+def test_what_has_no_numbers():
+    """Bytes without a meaning are not drawn."""
+    assert statistics_of(np.zeros(3, "V8")) == "no numbers"
+
+
 # Notebooks ----------------------------------------------------------------------------
 
 
@@ -292,6 +317,15 @@ def test_a_page_never_replaces_a_checkpoint(tmp_path, capsys):
     assert _cli.main(["show", str(tmp_path / "m"), "--html", str(tmp_path / "m")]) == 2
     assert "ends in `.html`" in capsys.readouterr().err
     assert (tmp_path / "m.zdx").read_bytes() == before
+
+
+def test_a_page_never_replaces_a_checkpoint_of_another_name(tmp_path):
+    """Whatever that is called."""
+    serialise(tmp_path / "m.html", tree())
+    with pytest.raises(ArgumentError, match="is a checkpoint: give another name"):
+        show(tmp_path / "m.html", html=tmp_path / "m.html")
+    with pytest.raises(ArgumentError, match="`html` is the path of a file, not 3"):
+        show(tmp_path / "m.html", html=3)
 
 
 def test_show_prints_the_tree(tmp_path, capsys):
@@ -439,6 +473,17 @@ def test_the_page_opens_at_a_link(opened):
     assert opened(tree(), "#find=weight").locator("#found .row").count() == 3
     page = opened(tree(), "#at=model%5B'layers'%5D%5B2%5D%5B'weight'%5D")
     assert "[2]['weight']" in page.locator(".details .path").inner_text()
+
+
+@pytest.mark.parametrize(
+    "hash",
+    ["#find=%", "#at=%E0%A4%A", "#find=*****!", "#find=*a*a*a*a*a*b", "#x", "#="],
+)
+def test_any_link_is_harmless(opened, hash):
+    """One that is no link, or a glob that could take for ever."""
+    page = opened({"a" * 110: {"a" * 110: {"a" * 110: np.ones(2)}}}, hash)
+    page.locator("#find").fill("")
+    row(page, "model").wait_for(timeout=10_000)
 
 
 def test_the_page_is_used_by_keyboard(opened):

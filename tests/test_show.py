@@ -16,7 +16,7 @@ from strategies import trees
 
 import zodiax_io
 from zodiax_io import ArgumentError, Statistics, _cli, serialise, summarise
-from zodiax_io._show import lines_of, size_of, text_of
+from zodiax_io._show import columns, lines_of, size_of, text_of
 
 
 class Lens(eqx.Module):
@@ -297,3 +297,94 @@ def test_find(tmp_path, capsys):
     assert run(capsys, "find", tmp_path / "runs" / "deep" / "none")[0] == 2
     (tmp_path / "empty").mkdir()
     assert run(capsys, "find", tmp_path / "empty") == (1, "")
+
+
+@pytest.mark.parametrize(
+    "shape", [["x"], [[1]], b"x", ["a", 2**63], [2**63] * 20, [float("nan")], [-3], 7]
+)
+def test_a_shape_may_be_anything(shape):
+    """What is no shape is said to be an array, and costs nothing."""
+    checkpoint = Checkpoint.of([np.ones(3)])
+    checkpoint.tree["node"][0]["shape"] = shape
+    summary = summarise(io.BytesIO(checkpoint.companion()), values=True)
+    assert summary.root.items[0].type.startswith("an array")
+    json.dumps(summary.as_dict(), allow_nan=False)
+    str(summary)
+
+
+def test_nothing_of_a_file_steers_a_terminal(tmp_path, capsys):
+    """Versions, names and files are escaped, wherever they are printed."""
+    checkpoint = Checkpoint.of({"\x1b[31m": 1})
+    checkpoint.document["versions"]["jax"] = "\x1b[31m1\nline\u202e"
+    evil = tmp_path / "e\x1b[31m\nvil.eqx"
+    evil.write_bytes(checkpoint.companion())
+    for command in (["show", evil], ["find", tmp_path], ["diff", evil, evil]):
+        _cli.main([*map(str, command)])
+    _cli.main(["show", str(evil) + "none"])
+    shown = capsys.readouterr()
+    for text in (shown.out, shown.err):
+        assert not {"\x1b", "\u202e"} & set(text)
+    assert "\\x1b[31m1\\nline" in shown.out
+
+
+def test_wide_characters_take_two_columns():
+    """Lines fit a terminal, whatever is written in them."""
+    summary = of({"望遠鏡" * 20: {"🔭" * 30: jnp.ones(2)}, "e\u0301" * 30: "é"})
+    for line in text_of(lines_of(summary, width=80)).splitlines():
+        assert columns(line) <= 80
+    assert columns("鏡a\u0301") == 3
+
+
+def test_short_tuples_are_one_line():
+    """Also where they are shared, as Python shares them."""
+    pair = (1, 1)
+    summary = of({"a": pair, "b": pair, "c": [1, None, "x"], "d": [[1]], "e": ()})
+    lines = text_of(lines_of(summary, head=False)).splitlines()
+    assert lines[1:6] == [
+        "├─ ['a'] = (1, 1)",
+        "├─ ['b'] = (1, 1)",
+        "├─ ['c'] = [1, None, 'x']",
+        "├─ ['d']: list",
+        "│  └─ [0] = [1]",
+    ]
+    assert [item.path for item in summary.found("a.1")] == ["model['a'][1]"]
+
+
+def test_keys_that_are_tuples():
+    """They are shown as Python writes them, and lead there."""
+    summary = of({(1, "x"): 1, ((1,), 2): 2})
+    assert [item.label for item in summary.root.items] == ["[(1, 'x')]", "[key 1]"]
+    file = io.BytesIO()
+    serialise(file, {(1, "x"): 1, (1, "y"): 2})
+    file.seek(0)
+    assert zodiax_io.deserialise(file, only="[(1, 'y')]") == 2
+
+
+def test_the_command_line_is_forgiving(tmp_path, capsys):
+    """A path behind options; and what cannot be is one line on stderr."""
+    serialise(tmp_path / "m", tree())
+    status, text = run(capsys, "show", tmp_path / "m", "--values", "lens.radius")
+    assert status == 0
+    assert "radius: f32[3,4]  all 1" in text
+    with pytest.raises(SystemExit):
+        _cli.main(["show", str(tmp_path / "m"), "lens", "--no-such"])
+    assert _cli.main(["show", str(tmp_path / "m"), "--larger", "9" * 400]) == 2
+    assert _cli.main(["show", str(tmp_path / "m"), "--find", "nothing"]) == 1
+    assert capsys.readouterr().err.endswith("zodiax-io: nothing fits.\n")
+
+
+def test_a_key_that_is_called_as_the_root():
+    """The key is meant, for the root needs no path."""
+    assert of({"model": {"x": 1}, "": 2}, at="model").root.path == "model['model']"
+    assert of({"model": {"x": 1}, "": 2}, at="model.model.x").root.value == "1"
+    assert of({"model": {"x": 1}, "": 2}, at="['']").root.value == "2"
+    assert of([1], at="model").root.path == "model"
+
+
+def test_find_survives_any_metadata(tmp_path, capsys):
+    """Deep notes are cut, not followed."""
+    deep = [1]
+    for _ in range(400):
+        deep = [deep]
+    serialise(tmp_path / "m", 1, metadata=deep)
+    assert run(capsys, "find", tmp_path)[0] == 0

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from ._migrate import files_below, migration, rewritten
 from ._show import (
     Item,
     Line,
+    columns,
     fitted,
     found_lines,
     lines_of,
@@ -41,17 +43,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # whatever the terminal can show
             stream.reconfigure(errors="backslashreplace")
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given, rest = parser.parse_known_args(arguments)
+    # argparse takes a path that stands behind options for something it does not know.
+    late = len(rest) == 1 and not rest[0].startswith("-")
+    if late and getattr(given, "at", "") is None:
+        given.at = rest[0]
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    before, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         status = given.run(given)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ZodiaxIOError as error:
-        print(f"zodiax-io: {error}", file=sys.stderr)
+        _complain(str(error))
         return 2
     except BrokenPipeError:  # as `| head` leaves it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
+    except OSError as error:
+        _complain(f"{error.strerror or error}.")
+        return 2
+    finally:
+        warnings.formatwarning = before
     return status
+
+
+def _complain(text: str) -> None:
+    """Say what went wrong; a name in it cannot steer the terminal."""
+    lines = (shown(line, 10_000) for line in text.splitlines())
+    print("zodiax-io:", "\n".join(lines), file=sys.stderr)
+
+
+def _warning(message: Warning | str, *_: object) -> str:
+    return f"zodiax-io: {message}\n"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,6 +161,8 @@ def _show(given: argparse.Namespace) -> int:
             _print_json([item.as_dict() for item in items])
         else:
             print_lines(found_lines(items, width=width))
+            if not items:
+                _complain("nothing fits.")
         return 0 if items else 1
     if given.json:
         _print_json(summary.as_dict())
@@ -218,29 +245,33 @@ def _find(given: argparse.Namespace) -> int:
     return 0 if rows else 1
 
 
-def _briefly(item: Item | None) -> str:
+def _briefly(item: Item | None, depth: int = 3) -> str:
     """Notes in a line."""
     if item is None:
         return ""
-    if not item.items:
+    if not item.items or not depth:
         return item.value or item.type
-    parts = [f"{part.label.strip('[]')}: {_briefly(part)}" for part in item.items[:8]]
+    parts = [
+        f"{part.label.strip('[]')}: {_briefly(part, depth - 1)}"
+        for part in item.items[:8]
+    ]
     return ", ".join(parts) + ", …" * (len(item.items) > 8)
 
 
 def _table(rows: Sequence[dict[str, Any]], width: int) -> Iterable[Line]:
     """A line for each checkpoint: file, class, size, date, who wrote it, notes."""
-    longest = max((len(shown(row["file"], 400)) for row in rows), default=0)
+    longest = max((columns(shown(row["file"], 400)) for row in rows), default=0)
     room = min(longest, max(width // 3, 20))
     for row in rows:
-        line: Line = [(f"{shown(row['file'], room):<{room}}", "label")]
+        file = shown(row["file"], room)
+        line: Line = [(file + " " * (room - columns(file)), "label")]
         if "error" in row:
             line.append((f"  {shown(row['error'], 400)}", "warning"))
         else:
             name = row["class"].rpartition(":")[2]
             writers = ("zodiax_io", "jax")
             versions = [
-                f"{w} {row['versions'][w].partition(' ')[0]}"
+                f"{w} {shown(row['versions'][w].partition(' ')[0], 20)}"
                 for w in writers
                 if w in row["versions"]
             ]
@@ -256,7 +287,10 @@ def _table(rows: Sequence[dict[str, Any]], width: int) -> Iterable[Line]:
 
 def _print_json(data: Any) -> None:
     with deep_recursion(4 * MAX_DEPTH):
-        print(json.dumps(data, indent=1))
+        # Deep and large at once, most of the text would be its indentation.
+        text = json.dumps(data, allow_nan=False)
+        short = len(text) < 1_000_000
+        print(json.dumps(data, indent=1) if short else text)
 
 
 def _bytes(text: str) -> int:
@@ -264,6 +298,8 @@ def _bytes(text: str) -> int:
     if match is None:
         raise ArgumentError(f'A size is text such as "10MB", not {shown(text)!r}.')
     factor = 1024 if "i" in text else 1000
+    if len(match[1]) > 30:
+        raise ArgumentError("No array has so many bytes.")
     return int(float(match[1]) * factor ** " kMGT".index(match[2] or " "))
 
 
@@ -308,7 +344,7 @@ def _verify(given: argparse.Namespace) -> int:
         try:
             damage = verify(file)
         except ZodiaxIOError as error:  # the other files are looked at all the same
-            print(f"zodiax-io: {error}", file=sys.stderr)
+            _complain(str(error))
             status = 2
             continue
         for found in damage:
@@ -368,7 +404,7 @@ def _convert(given: argparse.Namespace) -> int:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             convert(file, target, trusted=given.trusted)
         except (ZodiaxIOError, OSError) as error:  # the others are written all the same
-            print(f"zodiax-io: {error}", file=sys.stderr)
+            _complain(str(error))
             status = 2
         else:
             print(f"{shown(file, 400)} -> {shown(target, 400)}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _dtypes
+from ._distance import difference, same_bytes
 from ._environment import Difference, changes_between
-from ._errors import ArgumentError, shown
-from ._pair import opened
+from ._errors import ArgumentError, CorruptFileError, shown
+from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure import locate, logical
-from ._survey import Node, children_of, label_of, resolved, said, short_path, walk
+from ._survey import Node, children_of, label_of, resolved, said, walk
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Change:
             return f"{sign} {self.path}: {told}"
         if self.before != self.after:
             return f"~ {self.path}: {self.before} -> {self.after}"
-        if self.largest is None:
+        if not self.largest:
             return f"~ {self.path}: {self.before}, other bytes"
         return (
             f"~ {self.path}: {self.before}, by {self.largest:.3g} at most"
@@ -91,7 +92,7 @@ class Diff:
     def __str__(self) -> str:
         """A line for each change, and for each package."""
         versions = [
-            f"  {d.package}: {d.file} -> {d.here or 'not recorded'}"
+            f"  {d.package}: {shown(d.file)} -> {shown(d.here or 'not recorded')}"
             for d in self.versions
         ]
         return "\n".join([*map(str, self.changes), *versions])
@@ -99,9 +100,15 @@ class Diff:
     def as_dict(self) -> dict[str, Any]:
         """The same as plain data, for JSON."""
         return {
-            "changes": [vars(change) for change in self.changes],
+            "changes": [_finite(vars(change)) for change in self.changes],
             "versions": [vars(difference) for difference in self.versions],
         }
+
+
+def _finite(told: dict[str, Any]) -> dict[str, Any]:
+    """For JSON, which knows no infinity."""
+    odd = [name for name, value in told.items() if value in (math.inf, -math.inf)]
+    return told | {name: str(told[name]) for name in odd}
 
 
 def diff(
@@ -116,10 +123,10 @@ def diff(
     a, b : str, path, binary file or pytree
         Two checkpoints, two trees that are alive, or one of each. Text is a path.
     ignore : sequence of str, optional
-        Globs of paths that may differ: ``"*.count"``.
+        Globs of paths that may differ, with all below them: ``"*.count"``.
     atol, rtol : float, default 0
-        Numbers `x` and `y` are the same if ``|x - y| <= atol + rtol * |y|``; else
-        arrays are the same only bit for bit.
+        Numbers `x` and `y` are the same if ``|x - y| <= atol + rtol * |y|``, in arrays
+        and alone. Without, they are the same only bit for bit.
 
     Returns
     -------
@@ -128,8 +135,15 @@ def diff(
 
     Raises
     ------
+    ArgumentError
+        If a tolerance is none.
     ZodiaxIOError
         If a file cannot be understood, or an array of it is damaged.
+
+    Notes
+    -----
+    What no file can hold (a lambda, a closure, an object of a plain class, a tracer) is
+    the same only if it is the very same object.
 
     Examples
     --------
@@ -144,15 +158,14 @@ def diff(
     """
     if isinstance(ignore, str):
         raise ArgumentError(f"`ignore` is a list of globs, such as [{ignore!r}].")
+    for name, value in (("atol", atol), ("rtol", rtol)):
+        if not value >= 0:
+            raise ArgumentError(f"`{name}` is a number from 0 on, not {value!r:.80}.")
     with ExitStack() as stack:
         ours, theirs = (_side(tree, stack) for tree in (a, b))
-        changes = [
-            change
-            for change in _changes(ours, theirs, atol, rtol)
-            if not any(matches(change.path, glob) for glob in ignore)
-        ]
-        versions = changes_between(ours.versions, theirs.versions)
-    return Diff(tuple(changes), tuple(versions))
+        changes = tuple(_Walk(ours, theirs, ignore, float(atol), float(rtol)))
+        versions = tuple(changes_between(ours.versions, theirs.versions))
+    return Diff(changes, versions)
 
 
 def assert_same(
@@ -180,8 +193,9 @@ def assert_same(
         lines = str(found).splitlines()
         more = len(lines) - _MOST
         told = "\n".join(lines[:_MOST] + [f"… and {more} more"] * (more > 0))
+        places = "place" if len(found.changes) == 1 else "places"
         raise AssertionError(
-            f"the trees differ at {len(found.changes)} places:\n{told}"
+            f"the trees differ at {len(found.changes)} {places}:\n{told}"
         )
 
 
@@ -193,49 +207,51 @@ _MOST = 40
 
 @dataclass(eq=False, repr=False)
 class _Side:
-    """One of the two trees: its nodes by path, and how to come by an array."""
+    """One of two trees, how to come by an array of it, and what no file can hold."""
 
-    nodes: dict[str, Node]
-    static: set[int]
+    structure: Node
     by_id: Mapping[int, Node]
-    paths: Mapping[int, str]
     array: Callable[[Node], NDArray[Any]]
     versions: Mapping[str, str]
+    odd: Mapping[int, Any]
+    paths: dict[int, str] = field(default_factory=dict[int, str])  # as they are met
+
+    def meant(self, node: Node) -> Node | None:
+        """The node itself, or what it shares; None if that is not there."""
+        found = resolved(node, self.by_id)
+        return None if found is None or found["kind"] == "same" else found
 
 
 def _side(tree: Any, stack: ExitStack) -> _Side:
-    if isinstance(tree, (str, os.PathLike)) or hasattr(tree, "read"):
-        document, reader, name = stack.enter_context(opened(tree))
-        entries = reader.entries(document.records)
-        by_id: dict[int, Node] = {}
-
-        def read(node: Node) -> NDArray[Any]:
-            number = node.get("record")
-            if type(number) is not int or not 0 <= number < len(entries):
-                raise ArgumentError(f"{name} has an array without a record.")
-            arrays, faults = reader.read(entries, [number], verify=True)
-            if number in faults:
-                raise ArgumentError(f"{name} is damaged: {faults[number]}.")
-            return logical(arrays[number], node)
-
-        structure, versions = document.tree, document.versions
-        array: Callable[[Node], NDArray[Any]] = read
-    else:
+    if not is_file(tree):
         found = locate(tree, {})
-        structure, versions = found.structure, dict[str, str]()
-        array = lambda node: _on_host(found.sources[id(node)])  # noqa: E731
-    nodes: dict[str, Node] = {}
-    static: set[int] = set()
-    by_id = {}
-    for path, node in walk(structure):
-        nodes[short_path(path)] = node
+        return _Side(
+            found.structure,
+            found.by_id,
+            lambda node: _on_host(found.sources[id(node)]),
+            {},
+            found.odd,
+        )
+    document, reader, name = stack.enter_context(opened(tree))
+    entries = reader.entries(document.records)
+    by_id: dict[int, Node] = {}
+    for _, node in walk(document.tree):
         if type(node.get("id")) is int:
             by_id[node["id"]] = node
-        names, children = node.get("static"), node.get("node")
-        if isinstance(names, list) and isinstance(children, dict):
-            static.update(id(children[n]) for n in names if n in children)
-    paths = {id(node): path for path, node in nodes.items()}
-    return _Side(nodes, static, by_id, paths, array, versions)
+
+    def read(node: Node) -> NDArray[Any]:
+        number = node.get("record")
+        if type(number) is not int or not 0 <= number < len(entries):
+            raise CorruptFileError(f"{name} has an array without a record.")
+        arrays, faults = reader.read(entries, [number], verify=True)
+        if number in faults:
+            raise CorruptFileError(f"{name} is damaged: {faults[number]}.")
+        try:
+            return logical(arrays[number], node)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CorruptFileError(f"{name} is damaged: {shown(error)}.") from error
+
+    return _Side(document.tree, by_id, read, document.versions, {})
 
 
 def _on_host(array: Any) -> NDArray[Any]:
@@ -243,56 +259,190 @@ def _on_host(array: Any) -> NDArray[Any]:
         array.dtype, jax.dtypes.prng_key
     ):
         array = jr.key_data(array)
-    return np.asarray(array)
+    return _dtypes.without_padding(np.asarray(array))
 
 
-def _changes(a: _Side, b: _Side, atol: float, rtol: float) -> Iterator[Change]:
-    gone: set[int] = set()
-    for path, ours in a.nodes.items():
-        if id(ours) in gone:  # within something that is said to be gone
-            gone.update(id(child) for _, child in children_of(ours))
-            continue
-        theirs = b.nodes.get(path)
-        if theirs is None:
-            yield Change(path, "removed", _told(ours, a))
-            gone.update(id(child) for _, child in children_of(ours))
-            continue
-        yield from _change(path, ours, theirs, a, b, atol, rtol)
-    new: set[int] = set()
-    for path, theirs in b.nodes.items():
-        if path not in a.nodes:
-            if id(theirs) not in new:
-                yield Change(path, "added", None, _told(theirs, b))
-            new.update(id(child) for _, child in children_of(theirs))
+# A path of text, which is cut where it is told: all of a deep tree would grow large.
+_LONGEST = 2048
 
 
-def _change(
-    path: str, ours: Node, theirs: Node, a: _Side, b: _Side, atol: float, rtol: float
-) -> Iterator[Change]:
-    before, after = _told(ours, a), _told(theirs, b)
-    if (id(ours) in a.static) != (id(theirs) in b.static):
-        mark = " (static)"
-        before += mark * (id(ours) in a.static)
-        after += mark * (id(theirs) in b.static)
-        yield Change(path, "changed", before, after)
-        return
-    left, right = resolved(ours, a.by_id), resolved(theirs, b.by_id)
-    if ours["kind"] == theirs["kind"] == "same":
-        first = a.paths.get(id(left))
-        if first is not None and first == b.paths.get(id(right)):
-            return  # told there, if it has changed
-    if left is None or right is None or _said(left) != _said(right):
-        yield Change(path, "changed", before, after)
-    elif left["kind"] in _dtypes.ARRAY_NODES:
-        yield from _difference(path, before, a.array(left), b.array(right), atol, rtol)
-    elif (ours["kind"] == "same") != (theirs["kind"] == "same") and "node" in left:
-        yield Change(path, "changed", before, after)
-    elif _names(ours) != _names(theirs) and set(_names(ours)) == set(_names(theirs)):
-        yield Change(path, "changed", before, f"{after} in another order")
+class _Walk:
+    """The changes between two trees, found by walking both side by side."""
+
+    def __init__(
+        self, a: _Side, b: _Side, ignore: Sequence[str], atol: float, rtol: float
+    ) -> None:
+        self.a, self.b = a, b
+        self.ignore = ignore
+        self.atol, self.rtol = atol, rtol
+
+    def __iter__(self) -> Iterator[Change]:
+        """In the order of the first tree, and what only the second has behind."""
+        waiting: list[Any] = [
+            ("model", self.a.structure, self.b.structure, (False, False))
+        ]
+        while waiting:
+            path, ours, theirs, static = waiting.pop()
+            if any(matches(path, glob) for glob in self.ignore):
+                continue
+            told = shown(path, 512)
+            if theirs is None:
+                yield Change(told, "removed", self._told(ours, self.a))
+            elif ours is None:
+                yield Change(told, "added", None, self._told(theirs, self.b))
+            else:
+                change, deeper = self._compared(path, told, ours, theirs, static)
+                if change is not None:
+                    yield change
+                if deeper:
+                    waiting += reversed(_paired(path, ours, theirs))
+
+    def _compared(
+        self,
+        path: str,
+        told: str,
+        ours: Node,
+        theirs: Node,
+        static: tuple[bool, bool],
+    ) -> tuple[Change | None, bool]:
+        """What differs between two nodes, and whether to look at what they hold."""
+        before, after = self._told(ours, self.a), self._told(theirs, self.b)
+        if static[0] != static[1]:
+            before += " (static)" * static[0]
+            after += " (static)" * static[1]
+            return Change(told, "changed", before, after), False
+        left, right = self.a.meant(ours), self.b.meant(theirs)
+        if left is None or right is None:  # refers to nothing
+            alike = left is right and _said(ours) == _said(theirs)
+            return None if alike else Change(told, "changed", before, after), False
+        shares = ours is not left, theirs is not right
+        if ours is left:
+            self.a.paths[id(left)] = path
+        if theirs is right:
+            self.b.paths[id(right)] = path
+        change = Change(told, "changed", before, after)
+        if left["kind"] != right["kind"]:
+            return change, False
+        odd = self.a.odd.get(id(left), self), self.b.odd.get(id(right), self)
+        if self not in odd:  # two objects that can only be told apart by identity
+            return (None if odd[0] is odd[1] else change), False
+        if _said(left) != _said(right):
+            if self._are_near(left, right):
+                return None, False
+            return change, not any(shares)
+        if left["kind"] in _dtypes.ARRAY_NODES:
+            return self._of_arrays(told, before, left, right), False
+        if "node" not in left:
+            return None, False
+        if any(shares):
+            # What is shared is compared where it is met first.
+            if not all(shares):
+                return change, False
+            first, second = self.a.paths.get(id(left)), self.b.paths.get(id(right))
+            if first == second:
+                return None, False
+            first, second = (f"the same as {shown(p, 512)}" for p in (first, second))
+            return replace(change, before=first, after=second), False
+        if _names(left) != _names(right) and set(_names(left)) == set(_names(right)):
+            return replace(change, after=f"{after} in another order"), True
+        return None, True
+
+    def _told(self, node: Node, side: _Side) -> str:
+        target = side.meant(node)
+        if target is None:
+            return "nothing"
+        shared = ", shared" * (target is not node)
+        if target["kind"] in _dtypes.ARRAY_NODES:
+            weak = " weak" * (target.get("weak_type") is True)
+            return f"{notation(target)[0]}{weak}{shared}"
+        value = value_of(target)
+        name = shown(target["type"], 400) if type(target.get("type")) is str else None
+        text = " ".join(part for part in (name, value) if part)
+        return (text or shown(target["kind"])) + shared
+
+    def _of_arrays(
+        self, path: str, told: str, left: Node, right: Node
+    ) -> Change | None:
+        x, y = self.a.array(left), self.b.array(right)
+        if left["kind"] == "key":
+            return None if same_bytes(x, y) else Change(path, "changed", told, told)
+        found = difference(x, y, self.atol, self.rtol)
+        if found is None:
+            return None
+        largest, relative = found
+        before, after = told, told
+        if x.size == 1 and largest is not None:
+            before, after = (f"{told} {shown(array.item(), 40)}" for array in (x, y))
+        return Change(path, "changed", before, after, largest, relative)
+
+    def _are_near(self, left: Node, right: Node) -> bool:
+        """Whether two plain numbers are within the tolerances, as two arrays may be."""
+        x, y = _number(left), _number(right)
+        if not (self.atol or self.rtol) or x is None or y is None:
+            return False
+        return x.dtype == y.dtype and difference(x, y, self.atol, self.rtol) is None
 
 
-def _names(node: Node) -> list[str]:
-    return [label_of(node, key) for key, _ in children_of(node)]
+def _number(node: Node) -> NDArray[Any] | None:
+    value = node.get("value")
+    try:
+        if node["kind"] in ("int", "float") and type(value) in (int, float):
+            return np.asarray(value)
+        if node["kind"] == "complex" and isinstance(value, list):
+            return np.asarray(complex(*value))
+        if node["kind"] == "scalar" and isinstance(value, bytes):
+            return np.frombuffer(value, _dtypes.parse(node.get("dtype")))
+    except (ValueError, TypeError, OverflowError):
+        pass
+    return None
+
+
+def _paired(path: str, ours: Node, theirs: Node) -> list[Any]:
+    """The children of two nodes, each with the one of the same name or key."""
+    here, there = _keyed(ours), _keyed(theirs)
+    ordered = list(here)
+    ordered += [key for key in there if key not in here]
+    result: list[Any] = []
+    for key in ordered:
+        (label, mine, ours_static) = here.get(key, (None, None, False))
+        (other, yours, theirs_static) = there.get(key, (None, None, False))
+        text = f"{path}{label if label is not None else other}"[:_LONGEST]
+        result.append((text, mine, yours, (ours_static, theirs_static)))
+    return result
+
+
+def _keyed(node: Node) -> dict[Any, tuple[str, Node, bool]]:
+    """Children by what tells them apart, however long: with label, and if static."""
+    keys, names = node.get("keys"), node.get("static")
+    static = {n for n in names if type(n) is str} if isinstance(names, list) else ()
+    result: dict[Any, tuple[str, Node, bool]] = {}
+    for name, child in children_of(node):
+        key: Any = name
+        if type(name) is int and isinstance(keys, list) and name < len(keys):
+            key = _bare(keys[name])
+            while key in result:  # such as two keys that are nan
+                key = (key,)
+        result[key] = label_of(node, name), child, name in static
+    return result
+
+
+def _bare(key: Any) -> bytes:
+    """A key as bytes, without the number that it has in its file."""
+    waiting, parts = [key], list[Any]()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            parts.append(_said(node))
+            below = [child for _, child in children_of(node)]
+            waiting += [*below, *node.get("keys", ()), len(below)]
+        else:
+            parts.append(node)
+    packed: Any = msgpack.packb(parts)
+    return packed
+
+
+def _names(node: Node) -> list[Any]:
+    return list(_keyed(node))
 
 
 def _said(node: Node) -> bytes:
@@ -300,43 +450,3 @@ def _said(node: Node) -> bytes:
     told = {name: value for name, value in said(node).items() if name != "order"}
     packed: Any = msgpack.packb(told)
     return packed
-
-
-def _told(node: Node, side: _Side) -> str:
-    if node["kind"] == "same":
-        target = resolved(node, side.by_id)
-        return "nothing" if target is None else f"{_told(target, side)}, shared"
-    if node["kind"] in _dtypes.ARRAY_NODES:
-        return notation(node)[0] + " weak" * (node.get("weak_type") is True)
-    value = value_of(node)
-    name = shown(node["type"], 400) if type(node.get("type")) is str else None
-    return " ".join(part for part in (name, value) if part) or shown(node["kind"])
-
-
-def _difference(
-    path: str,
-    told: str,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    atol: float,
-    rtol: float,
-) -> Iterator[Change]:
-    if x.tobytes() == y.tobytes():
-        return
-    largest = relative = None
-    try:
-        wide = np.complex128 if x.dtype.kind == "c" else np.float64
-        with np.errstate(all="ignore"):
-            x, y = x.astype(wide), y.astype(wide)
-            if (atol or rtol) and np.allclose(x, y, rtol, atol, equal_nan=True):
-                return
-            apart = np.abs(x - y)
-            apart = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, apart)
-            apart = np.where(np.isnan(apart), np.inf, apart)
-            scale = np.maximum(np.abs(x), np.abs(y))
-            largest = float(apart.max(initial=0.0))
-            parts = np.where(apart > 0, apart / scale, 0.0)
-            relative = float(np.nan_to_num(parts, nan=np.inf).max(initial=0.0))
-    except (TypeError, ValueError):  # text, or a struct
-        pass
-    yield Change(path, "changed", told, told, largest, relative)

@@ -345,3 +345,14 @@ def _copy_fields(to: NDArray[Any], source: NDArray[Any]) -> None:
     else:
         for name in source.dtype.names:
             _copy_fields(to[name], source[name])
+
+
+def plain_shape(plain: Any) -> tuple[int, ...]:
+    """The shape of a node, if it is one."""
+    if (
+        type(plain) is not list
+        or len(plain) > MAX_DIMENSIONS
+        or not all(type(n) is int and 0 <= n < 2**63 for n in plain)
+    ):
+        raise ValueError("a shape is not a list of lengths")
+    return tuple(plain)

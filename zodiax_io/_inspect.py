@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._environment import script_of
+from ._errors import shown
+from ._kinds import kind_named
 from ._pair import PathOrFile, opened
-from ._survey import survey
+from ._survey import short_path, survey, walk
 from ._trust import Judge, Verdict
 
 
@@ -51,11 +53,29 @@ def names(
     """
     judge = Judge(trusted, renames)
     with opened(path_or_file) as (document, _, _):
-        uses = survey(document.tree, "model").uses
+        trees = {"model": document.tree}
         if document.metadata is not None:
-            uses = uses + survey(document.metadata, "metadata").uses
+            trees["metadata"] = document.metadata
+        uses = [
+            use
+            for root, tree in trees.items()
+            for use in survey(tree, root, opaque=True).uses
+        ]
         judge.script = script_of(document.settings)
-    return judge.verdicts(uses)
+        kinds = [kind for root, tree in trees.items() for kind in _missing(tree, root)]
+    return judge.verdicts(uses) + kinds
+
+
+def _missing(tree: Any, root: str) -> list[Verdict]:
+    """The kinds that nothing here has registered, each where it is met first."""
+    found: dict[str, Verdict] = {}
+    for path, node in walk(tree, root):
+        kind = shown(node["kind"])
+        if node["kind"] != "same" and kind_named(node["kind"]) is None:
+            reason = "nothing here has registered it: import the package that does"
+            place = short_path(path)
+            found.setdefault(kind, Verdict(kind, place, "a kind", "missing", reason))
+    return list(found.values())
 
 
 def untrusted(

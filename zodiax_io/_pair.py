@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
+import jax.tree_util as jtu
+
 from . import _commit, _format
 from ._backends import backend_of
 from ._backends.eqx import EqxBackend, has_trailer
@@ -54,6 +56,14 @@ def is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
     if "\0" in text or Path(text).name in ("", ".."):
         raise ArgumentError(f"{shown(repr(text))} is not the path of a file.")
     return True
+
+
+def is_file(obj: Any) -> bool:
+    """Whether this is a path or an open file, and no tree that is alive."""
+    if isinstance(obj, (str, os.PathLike)):
+        return is_path(obj)
+    # A model may have a field or a method that is called `read`.
+    return jtu.all_leaves([obj]) and _commit.is_readable(obj)
 
 
 STRUCTURE_SUFFIX, COMPANION_SUFFIX = ".zdx", ".eqx"
@@ -371,6 +381,11 @@ def _is_companion(path: Path) -> bool:
             return has_trailer(source)
     except ZodiaxIOError:
         return False
+
+
+def holds_checkpoint(path: Path) -> bool:
+    """Whether a file is one of the two of a checkpoint, whatever it is called."""
+    return path.is_file() and (begins_with_magic(path) or _is_companion(path))
 
 
 def begins_with_magic(path: Path) -> bool:

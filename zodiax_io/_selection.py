@@ -274,7 +274,12 @@ def _nothing(structure: Node, found: Survey, text: str, root: str, file: str) ->
     labels = [shown(label_of(node, key), 40) for key, _ in children_of(node)]
     there = ", ".join(f"`{label}`" for label in labels[:20]) or "nothing"
     more = f" and {len(labels) - 20} more" if len(labels) > 20 else ""
+    deeper = ""
+    if text.startswith("*."):
+        deeper = (
+            f" A `*` stands for one step: `{shown('*' + text)}` looks at any depth."
+        )
     return (
         f"{file} has nothing at `{shown(text)}`. At `{shown(path_text(path))}` there "
-        f"is {there}{more}."
+        f"is {there}{more}.{deeper}"
     )

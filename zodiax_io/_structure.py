@@ -36,7 +36,6 @@ from ._kinds import (
     kinds_of,
     outline,
     placeholder_for,
-    plain_shape,
 )
 from ._opaque import UNKNOWN, Opaque, missing_function, opaque_of
 from ._placement import HOST, Target, place
@@ -467,6 +466,7 @@ class _Locator(_Encoder):
     def __init__(self, wanted: Mapping[int, int]) -> None:
         super().__init__("warn")
         self.wanted = wanted
+        self.odd: dict[int, Any] = {}
 
     def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
         index = obj.index if type(obj) is Probe else self.wanted.get(id(obj))
@@ -474,10 +474,13 @@ class _Locator(_Encoder):
             return {"node_type": "leaf", "kind": "probe", "value": index}
         before = self._mark()
         try:
-            return super().node_of(obj, path, depth, dynamic)
+            node = super().node_of(obj, path, depth, dynamic)
         except SerialisationError:
             self._rewind(before)
-            return {"node_type": "leaf", "kind": "unknown"}
+            node = {"node_type": "leaf", "kind": "unknown"}
+        if node["kind"] in ("unknown", "placeholder") and type(obj) is not Placeholder:
+            self.odd[id(node)] = obj
+        return node
 
     def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
         """Nothing is written, so nothing need be in order."""
@@ -501,11 +504,14 @@ class Located(NamedTuple):
         Its nodes that are referred to.
     sources : dict
         By the identity of a node, the array that it describes.
+    odd : dict
+        By the identity of a node, what no file can hold.
     """
 
     structure: Node
     by_id: dict[int, Node]
     sources: dict[int, Any]
+    odd: dict[int, Any]
 
 
 def locate(tree: Any, wanted: Mapping[int, int]) -> Located:
@@ -521,6 +527,7 @@ def locate(tree: Any, wanted: Mapping[int, int]) -> Located:
         structure,
         {node["id"]: node for node in nodes if "id" in node},
         {id(leaf.node): leaf.source for leaf in (*encoder.leaves, *encoder.extras)},
+        encoder.odd,
     )
 
 
@@ -812,7 +819,10 @@ def checked(
             if type(index) is not int or index in result:
                 raise ValueError("it has no record of its own")
             if index in faults:
-                dtype, shape = _dtypes.parse(node["dtype"]), plain_shape(node["shape"])
+                dtype, shape = (
+                    _dtypes.parse(node["dtype"]),
+                    _dtypes.plain_shape(node["shape"]),
+                )
                 reason = shown(faults[index])
                 result[index] = Damaged(short_path(path), reason, shape, dtype)
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import warnings
@@ -15,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _commit, _dtypes, _format
+from ._backends.base import Entry
 from ._compat import without_collection
 from ._environment import compare
 from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
 from ._opaque import seen_by
-from ._pair import is_path, opened, pair_of, read_structure
+from ._pair import holds_checkpoint, is_file, is_path, opened, pair_of, read_structure
 from ._show import (
     Item,
     Picture,
@@ -35,7 +37,7 @@ from ._show import (
     value_of,
 )
 from ._structure import locate, logical
-from ._survey import Node, Path as TreePath, children_of, label_of, short_path, walk
+from ._survey import Node, children_of, label_of, walk
 
 
 @without_collection()
@@ -81,7 +83,7 @@ def summarise(
     >>> print(zodiax_io.summarise("lens.zdx").root.items[1].type)
     f32[3,4]
     """
-    if is_path(path_or_tree) or _commit.is_readable(path_or_tree):
+    if is_file(path_or_tree):
         return _of_file(path_or_tree, at, values)
     return _of_tree(path_or_tree, at, values)
 
@@ -184,10 +186,14 @@ def show(
     └─ ['mask']: f32[3,4]                                                       48 B
     1 array, 12 numbers, 48 B
     """
+    if html is not None and not is_path(html):
+        raise ArgumentError(f"`html` is the path of a file, not {shown(repr(html))}.")
     if html is not None and Path(html).suffix.lower() not in (".html", ".htm"):
         raise ArgumentError(
             f"A page is written to a file that ends in `.html`, not to {shown(html)}."
         )
+    if html is not None and holds_checkpoint(Path(html)):
+        raise ArgumentError(f"{shown(html, 400)} is a checkpoint: give another name.")
     summary = summarise(path_or_tree, at, values=values or html is not None)
     if html is None:
         width = shutil.get_terminal_size().columns
@@ -207,14 +213,16 @@ def _alone(path_or_file: Any) -> tuple[_format.Document, str]:
     """
     structure, companion = pair_of(path_or_file)
     if structure is None or not structure.exists():
-        raise MissingFileError(f"There is no {structure or companion}.")
+        raise MissingFileError(f"There is no {shown(structure or companion, 400)}.")
     return _format.unpack(read_structure(structure), structure.name), structure.name
 
 
 def _called(path_or_file: Any, companion: str) -> str:
     """What a file is called by who gave its name."""
     structure = pair_of(path_or_file)[0] if is_path(path_or_file) else None
-    return companion if structure is None or not structure.exists() else structure.name
+    if structure is not None and structure.exists():
+        return shown(structure.name, 400)
+    return shown(companion, 400)
 
 
 def _on_disk(path_or_file: Any) -> tuple[int | None, float | None]:
@@ -225,11 +233,15 @@ def _on_disk(path_or_file: Any) -> tuple[int | None, float | None]:
 
 
 def _at(root: Item, at: str, name: str) -> Item:
-    wanted = dotted(at).removeprefix(".")
+    # What is below the root comes first: a key may be called as the root is.
+    wanted = dotted(at) if at.startswith("[") else f".{dotted(at)}"
+    whole = f".{root.path}"
     for item in root.walk():
-        path = dotted(item.path)
-        if wanted in (path, path.partition(".")[2]):
+        below = dotted(item.path)[len(root.path) :]
+        if item is not root and wanted in (below, f"{whole}{below}"):
             return item
+    if wanted == whole:
+        return root
     held = ", ".join(f"`{shown(item.label)}`" for item in root.items[:20])
     raise ArgumentError(f"{name} has nothing at `{shown(at)}`. `model` holds {held}.")
 
@@ -243,7 +255,6 @@ _LONGEST = 2048
 def _item_of(structure: Node, root: str) -> Item:
     """The items of a structure; children first, without recursion."""
     nodes = list(walk(structure, root))
-    by_id = {node["id"]: path for path, node in nodes if type(node.get("id")) is int}
     static = {id(child) for _, node in nodes for child in _static_of(node)}
     # The text of each path is made once: of its parent's, and a label. It is cut, for
     # in a deep tree with long keys all of them would take far more than the file.
@@ -255,6 +266,11 @@ def _item_of(structure: Node, root: str) -> Item:
         above, node, key = path
         label = f".keys[{key}]" if node is None else label_of(node, key)
         texts[id(path)] = f"{texts[id(above)][0]}{label}"[:_LONGEST], label
+    by_id = {
+        node["id"]: (texts[id(path)][0], node)
+        for path, node in nodes
+        if type(node.get("id")) is int
+    }
     made: dict[int, list[Item]] = {}  # of one node; of a step of ours, what is below
     for path, node in reversed(nodes):
         items = [item for _, child in children_of(node) for item in made.pop(id(child))]
@@ -280,7 +296,7 @@ def _item(
     label: str,
     node: Node,
     items: tuple[Item, ...],
-    by_id: dict[int, TreePath | str],
+    by_id: dict[int, tuple[str, Node]],
     static: bool,
 ) -> Item:
     kind, value, record = str(node["kind"]), None, None
@@ -292,10 +308,15 @@ def _item(
     elif kind == "same":
         number = node.get("value")
         seen = by_id.get(number) if type(number) is int else None
-        words, value = "the same as", "" if seen is None else short_path(seen)
+        plain = None if seen is None else _inline(seen[1])
+        if seen is not None and plain is not None:  # that it is shared means nothing
+            kind = words = str(seen[1]["kind"])
+            value = plain
+        else:
+            words, value = "the same as", "" if seen is None else shown(seen[0], 512)
     else:
         words = shown(node["type"], 400) if type(node.get("type")) is str else kind
-        value = None if "node" in node else value_of(node)
+        value = _inline(node) if "node" in node else value_of(node)
     for item in items:
         arrays += item.arrays
         numbers += item.numbers
@@ -313,6 +334,29 @@ def _item(
         items,
         record if type(record) is int else None,
     )
+
+
+_BRACKETS = {"tuple": "()", "list": "[]"}
+
+
+def _inline(node: Node) -> str | None:
+    """A short tuple or list of plain values, as Python writes it."""
+    children = node.get("node")
+    brackets = _BRACKETS.get(str(node["kind"]))
+    if brackets is None or not isinstance(children, list) or len(children) > 8:
+        return None
+    parts: list[str] = []
+    for child in children:
+        text = value_of(child) if child["kind"] in _SHORT else None
+        if text is None:
+            return None
+        parts.append(text)
+    comma = "," * (len(parts) == 1 and node["kind"] == "tuple")
+    text = f"{brackets[0]}{', '.join(parts)}{comma}{brackets[1]}"
+    return text if len(text) <= 40 else None
+
+
+_SHORT = ("none", "bool", "int", "float", "complex", "str")
 
 
 # Numbers and pictures -----------------------------------------------------------------
@@ -333,12 +377,15 @@ def _from_file(document: _format.Document, reader: Any) -> Fetch:
         if type(node.get("record")) is int and node["kind"] in _dtypes.ARRAY_NODES
     }
 
+    @functools.cache
+    def entries() -> list[Entry]:
+        return reader.entries(document.records)
+
     def fetch(items: Sequence[Item]) -> Arrays:
         wanted = [item.record for item in items if item.record is not None]
         try:
-            entries = reader.entries(document.records)
-            known = [n for n in wanted if n in nodes and 0 <= n < len(entries)]
-            arrays, faults = reader.read(entries, known, verify=True)
+            known = [n for n in wanted if n in nodes and 0 <= n < len(entries())]
+            arrays, faults = reader.read(entries(), known, verify=True)
         except (ZodiaxIOError, ValueError, TypeError) as error:
             return dict.fromkeys(wanted, f"cannot be read: {error}")
         found: Arrays = {number: f"damaged: {faults[number]}" for number in faults}

@@ -55,7 +55,17 @@ def label_of(node: Node, key: str | int) -> str:
     keys = node.get("keys")
     if isinstance(keys, list) and key < len(keys):
         return _key_label(keys[key], key)
+    if "." in node["kind"] and _is_wrapped(node):
+        return ""
     return f"[{key}]"
+
+
+def _is_wrapped(node: Node) -> bool:
+    """Whether all that somebody's own kind holds is in one container, made by us."""
+    children = node.get("node")
+    if not isinstance(children, list) or len(children) != 1:
+        return False
+    return isinstance(children[0], dict) and "node" in children[0]
 
 
 def cut(key: str) -> str:
@@ -64,7 +74,18 @@ def cut(key: str) -> str:
 
 
 def _key_label(key: Any, index: int) -> str:
-    if isinstance(key, dict) and key.get("kind") in ("str", "int", "float", "bool"):
+    if not isinstance(key, dict):
+        return f"[key {index}]"
+    parts = key.get("node")
+    if key.get("kind") == "tuple" and isinstance(parts, list) and len(parts) < 8:
+        flat = [p for p in parts if isinstance(p, dict) and "node" not in p]
+        labels = [_key_label(part, -1) for part in flat]
+        text = ", ".join(label[1:-1] for label in labels)
+        text = f"({text}{',' * (len(parts) == 1)})"
+        known = len(labels) == len(parts) and "[key -1]" not in labels
+        if known and len(text) <= 60 and not set("[]*?") & set(text):
+            return f"[{text}]"  # as `only=` can read it
+    if key.get("kind") in ("str", "int", "float", "bool"):
         value = key.get("value")
         if type(value) is str:
             return f"[{cut(value)!r}]"
@@ -105,6 +126,10 @@ def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node
         if isinstance(keys, list):
             below += [((path, None, i), key, depth + 1) for i, key in enumerate(keys)]
         if isinstance(children, dict):
+            if not all(type(name) is str for name in children):
+                raise CorruptFileError(
+                    f"`{shown(path_text(path))}` holds a child whose name is no text."
+                )
             below += [((path, node, k), c, depth + 1) for k, c in children.items()]
         elif isinstance(children, list):
             below += [((path, node, i), c, depth + 1) for i, c in enumerate(children)]
@@ -119,9 +144,9 @@ def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node
 _PLACE = {"id", "record", "repeats", "node", "keys", "static"}
 
 
-def said(node: Node) -> dict[str, Any]:
+def said(node: Node) -> dict[Any, Any]:
     """What a node says of itself, without its children and its place in the file."""
-    return {name: node[name] for name in sorted(node.keys() - _PLACE)}
+    return {name: node[name] for name in sorted(node.keys() - _PLACE, key=str)}
 
 
 def children_of(node: Node) -> list[tuple[str | int, Any]]:

@@ -497,10 +497,10 @@ class Judge:
         trusted = self._trusts(module) and package not in FRAMEWORKS
         if not trusted and not (package in PACKAGES or curated):
             if not _is_present(package):
+                near = self._near(module, qualname)
                 return _Refused(
                     f"needs `{package}`, which is neither imported nor installed"
-                    f"{self._near(module, qualname)}",
-                    trust=package,
+                    f"{near or '; `renames=` says if it is called otherwise now'}",
                     missing=True,
                 )
             return _Refused(
@@ -552,6 +552,11 @@ class Judge:
         if _is_module_class(cls) and handwritten is not None:
             raise _Refused(f"writes its own `{handwritten}`", trust=package)
         reason = _harmless(cls, package, role, handwritten)
+        if reason is None and package in FRAMEWORKS and role not in _PLAIN:
+            raise _Refused(
+                f"belongs to `{package}`, whose classes are trusted one by one, by "
+                "`zodiax_io.register`"
+            )
         if reason is None:
             raise _Refused("is not trusted", trust=package)
         return reason

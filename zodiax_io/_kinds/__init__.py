@@ -11,12 +11,12 @@ from ._arrays import (
     ARRAY_KINDS,
     Damaged as Damaged,
     outline as outline,
-    plain_shape as plain_shape,
 )
 from ._base import (
     CannotKeep as CannotKeep,
     Kind as Kind,
     Parts as Parts,
+    exactly as exactly,
     subclass as subclass,
 )
 from ._closures import CLOSURE_KINDS
@@ -100,6 +100,8 @@ def register_kind(
     cls: type,
     encode: Callable[[Any], Parts | Any],
     decode: Callable[..., Any],
+    *,
+    subclasses: bool = False,
 ) -> None:
     """Teach zodiax_io to keep the instances of a class.
 
@@ -109,12 +111,15 @@ def register_kind(
         What files call the kind: ``"mypackage.thing"``. With a dot, so that it never
         meets one of ours.
     cls : type
-        The class; its subclasses are included.
+        The class.
     encode : callable
         From an instance to what it is made of: any tree that can be kept, for example
         a dict of arrays and numbers. It must not change the instance.
     decode : callable
         From ``(cls, tree)`` to the instance, where `cls` is the instance's own class.
+    subclasses : bool, default False
+        Whether the two functions keep all of an instance of a subclass, too. What it
+        adds would be lost otherwise without a word, so it is refused unless you say so.
 
     Raises
     ------
@@ -157,9 +162,16 @@ def register_kind(
             raise ValueError("a registered kind holds one tree")
         return decode(parts.refers, parts.children[0])
 
-    words = f"`{cls.__qualname__}` or a subclass"
-    role = Role(words, lambda obj: CLASS.accepts(obj) and issubclass(obj, cls))
-    kind = Kind(name, subclass(cls), take_apart, put_together, role, shared=True)
+    def accepts(obj: Any) -> bool:
+        return CLASS.accepts(obj) and (
+            (subclasses and issubclass(obj, cls)) or obj is cls
+        )
+
+    words = f"`{cls.__qualname__}`" + " or a subclass" * subclasses
+    matches = subclass(cls) if subclasses else exactly(cls)
+    kind = Kind(
+        name, matches, take_apart, put_together, Role(words, accepts), shared=True
+    )
     if known is not None:  # its class was defined again, as in a notebook
         KINDS.remove(_by_name[name])
     _registered[name] = cls

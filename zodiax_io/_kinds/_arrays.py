@@ -30,17 +30,6 @@ def _described(dtype: Any) -> Any:
         ) from None
 
 
-def plain_shape(plain: Any) -> tuple[int, ...]:
-    """The shape of a node, if it is one."""
-    if (
-        type(plain) is not list
-        or len(plain) > _dtypes.MAX_DIMENSIONS
-        or not all(type(n) is int and n >= 0 for n in plain)
-    ):
-        raise ValueError("a shape is not a list of lengths")
-    return tuple(plain)
-
-
 # JAX arrays -------------------------------------------------------------------------
 
 
@@ -78,7 +67,7 @@ def _decode_jax(parts: Parts) -> Any:
     weak = parts.extra.get("weak_type") is True
     if parts.array is None:
         shape, dtype = (
-            plain_shape(parts.extra["shape"]),
+            _dtypes.plain_shape(parts.extra["shape"]),
             _dtypes.parse(parts.extra["dtype"]),
         )
         return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)
@@ -97,7 +86,7 @@ def _encode_key(obj: jax.Array) -> Parts:
 
 def _decode_key(parts: Parts) -> Any:
     impl = _impl(parts.extra["impl"])
-    shape = plain_shape(parts.extra["shape"])
+    shape = _dtypes.plain_shape(parts.extra["shape"])
     width = jr.key_data(jr.key(0, impl=impl)).ndim
     if parts.array is None:
         return jax.ShapeDtypeStruct(shape[: len(shape) - width], _key_dtype(impl))
@@ -140,7 +129,7 @@ def _decode_numpy(parts: Parts) -> NDArray[Any]:
     array = parts.array
     if array is None:
         shape, dtype = (
-            plain_shape(parts.extra["shape"]),
+            _dtypes.plain_shape(parts.extra["shape"]),
             _dtypes.parse(parts.extra["dtype"]),
         )
         # As many bytes as one element has: the `like` of a large array costs nothing.
@@ -152,7 +141,7 @@ def _decode_numpy(parts: Parts) -> NDArray[Any]:
 
 def outline(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
     """What stands for the NumPy array of a node that is not loaded."""
-    shape, dtype = plain_shape(node["shape"]), _dtypes.parse(node["dtype"])
+    shape, dtype = _dtypes.plain_shape(node["shape"]), _dtypes.parse(node["dtype"])
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
@@ -300,7 +289,7 @@ def _encode_struct(obj: jax.ShapeDtypeStruct) -> Parts:
 def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
     weak = parts.extra.get("weak_type") is True
     return jax.ShapeDtypeStruct(
-        plain_shape(parts.extra["shape"]), _decode_dtype(parts), weak_type=weak
+        _dtypes.plain_shape(parts.extra["shape"]), _decode_dtype(parts), weak_type=weak
     )
 
 

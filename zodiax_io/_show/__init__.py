@@ -23,6 +23,7 @@ from ._page import page_of as page_of
 from ._terminal import print_lines as print_lines
 from ._text import (
     Line as Line,
+    columns as columns,
     fitted as fitted,
     found_lines as found_lines,
     lines_of as lines_of,

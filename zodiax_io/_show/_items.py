@@ -279,7 +279,7 @@ def value_of(node: dict[str, Any]) -> str | None:
         try:
             dtype = _dtypes.parse(node.get("dtype"))
             return shown(repr(np.frombuffer(value, dtype)[0]))
-        except (ValueError, TypeError, IndexError):
+        except Exception:  # NumPy knows more ways than can be listed
             return None
     return f"{len(value)} bytes"
 
@@ -291,12 +291,14 @@ def _is_real(value: Any) -> bool:
 def notation(node: dict[str, Any]) -> tuple[str, int, int]:
     """An array as JAX shows its type, how many numbers it has, and how many bytes."""
     dtype, shape = node.get("dtype"), node.get("shape")
-    lengths = shape if isinstance(shape, list) else []
     try:
+        lengths = _dtypes.plain_shape(shape)
         numbers = math.prod(lengths)
         nbytes = numbers * _dtypes.parse(dtype).itemsize
     except (ValueError, TypeError):
         return "an array", 0, 0
+    if nbytes >= 2**63:
+        return "an array that no machine can hold", 0, 0
     if node["kind"] == "key":
         text = f"key<{shown(node.get('impl'))}>[{_listed(lengths[:-1])}]"
     else:

@@ -41,7 +41,7 @@ def drawn(root: Item) -> list[Item]:
 
 def _listed(item: Item, level: int) -> Iterator[Item]:
     yield item
-    for row in folded(item.items) if level < _DEEPEST else ():
+    for row in folded(item.items) if level < _DEEPEST and not item.value else ():
         if not isinstance(row, str):
             yield from _listed(row, level + 1)
 
@@ -60,7 +60,7 @@ def _tree(
         kind, data = thumbnail_of(pictures[item.record])
         source = f"data:{kind};base64,{base64.b64encode(data).decode()}"
         line += f'&ensp;<img alt="" src="{source}" style="{_THUMBNAIL}">'
-    if not item.items:
+    if not item.items or item.value is not None:
         yield f'<div style="margin-left: 1.2em">{line}</div>'
         return
     yield f'<details style="margin-left: 0.2em"{" open" * (few or level < 2)}>'
@@ -73,12 +73,14 @@ def _tree(
     yield "</div></details>"
 
 
+# Colours that stand out on white and on black.
 _STYLES = {
     "label": "font-weight: bold",
-    "type": "color: #0969a2",
-    "value": "color: #1a7f37",
+    "type": "color: #2f8fd6",
+    "value": "color: #2e9e52",
     "faint": "opacity: 0.6",
-    "warning": "color: #b35900",
+    "module": "opacity: 0.6",
+    "warning": "color: #d9822b",
 }
 
 
@@ -96,7 +98,7 @@ def thumbnail_of(picture: Picture) -> tuple[str, bytes]:
     curve = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="26" '
         'viewBox="-0.02 -0.06 1.04 1.12" preserveAspectRatio="none">'
-        f'<path d="{_curve(picture.line)}" fill="none" stroke="#0969a2" '
+        f'<path d="{_curve(picture.line)}" fill="none" stroke="#2f8fd6" '
         'stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>'
     )
     return "image/svg+xml", curve.encode()

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._distance import is_numeric
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -70,8 +72,9 @@ _CHUNK = 1 << 20  # numbers that are looked at together
 
 def statistics_of(array: NDArray[Any]) -> Statistics | str:
     """What the numbers of an array are like, or why it has none."""
-    if array.dtype.fields is not None or array.dtype.kind in "SUOMm":
+    if not is_numeric(array.dtype):
         return "durations" if array.dtype.kind == "m" else "no numbers"
+    scale = _scale_of(array)
     count = nans = infinities = zeros = 0
     least, greatest, mean, squares = np.inf, -np.inf, 0.0, 0.0
     with np.errstate(all="ignore"):
@@ -86,6 +89,7 @@ def statistics_of(array: NDArray[Any]) -> Statistics | str:
             zeros += values.size - int(np.count_nonzero(values))
             least = min(least, float(values.min()))
             greatest = max(greatest, float(values.max()))
+            values = values * scale
             # Chan's way to put the moments of two parts together.
             here = float(values.mean())
             apart, total = here - mean, count + values.size
@@ -95,8 +99,21 @@ def statistics_of(array: NDArray[Any]) -> Statistics | str:
             count = total
     if not count:
         return Statistics(None, None, None, None, nans, infinities)
-    deviation = float(np.sqrt(squares / count))
+    deviation = float(np.sqrt(squares / count)) / scale
+    # A sum of rounded numbers may leave their range by a hair.
+    mean = min(max(mean / scale, least), greatest)
     return Statistics(least, greatest, mean, deviation, nans, infinities, zeros)
+
+
+def _scale_of(array: NDArray[Any]) -> float:
+    """What numbers are multiplied by, lest their squares leave the range of floats."""
+    if array.dtype.kind not in "fc" or array.dtype.itemsize < 8:
+        return 1.0
+    for values in _chunks(array):
+        values = values[np.isfinite(values)]
+        if values.size and np.abs(values).max() > 1e140:
+            return 2.0**-600
+    return 1.0
 
 
 def _chunks(array: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
@@ -128,8 +145,10 @@ def picture_of(array: NDArray[Any], statistics: Statistics) -> Picture | None:
         sample = sample[np.isfinite(sample)]
         counts, line, image, part = (), (), b"", ""
         if least < greatest and np.isfinite(greatest - least):
-            found, _ = np.histogram(sample, _BINS, (least, greatest))
-            counts = tuple(map(int, found))
+            # `np.histogram` refuses a range of fewer floats than bins.
+            parts = (sample - least) / (greatest - least) * _BINS
+            bins = np.clip(np.nan_to_num(parts), 0, _BINS - 1).astype(np.int64)
+            counts = tuple(map(int, np.bincount(bins, minlength=_BINS)))
         squeezed = array.reshape([n for n in array.shape if n != 1])
         if squeezed.ndim == 1:
             line = tuple(map(float, _fewer(_floats(_strided(squeezed)), 0)))

@@ -62,8 +62,7 @@ def _data_of(summary: Summary) -> dict[str, Any]:
         parent = parents.get(id(item))
         if parent is not None:
             row["p"] = numbers[id(parent)]
-        step = item.label if item.label.startswith("[") else f".{item.label}"
-        if parent is None or item.path != parent.path + step:
+        if parent is None or item.path != _path_below(parent.path, item.label):
             row["u"] = item.path
         rows.append(row)
     facts = [summary.root.type.replace(":", ".")]
@@ -79,6 +78,13 @@ def _data_of(summary: Summary) -> dict[str, Any]:
         "notes": _notes_of(summary.metadata),
         "packages": [[n, v, here.get(n)] for n, v in summary.versions.items()],
     }
+
+
+def _path_below(path: str, label: str) -> str:
+    """The path of a child, as the page makes it of its parent's."""
+    if path.endswith("…"):
+        return path
+    return path + (label if label.startswith("[") else f".{label}")
 
 
 # The names are short because there may be a hundred thousand of them: parent, label,

@@ -13,6 +13,7 @@ _STYLES = {
     "type": "cyan",
     "value": "green",
     "faint": "dim",
+    "module": "dim",
     "warning": "yellow",
 }
 

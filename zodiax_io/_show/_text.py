@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
+from .._errors import shown
 from ._items import Item, Summary, counted, date_of, size_of
 from ._numbers import Statistics
 
@@ -83,7 +86,7 @@ def head_of(summary: Summary, width: int) -> Iterator[Line]:
         yield fitted([(", ".join(facts), "label")], [], width)
     differ = {difference.package: difference for difference in summary.differences}
     texts = [
-        f"{package} {version}"
+        f"{shown(package, 60)} {shown(version, 60)}"
         + ("" if package not in differ else f" ({differ[package].here or 'not'} here)")
         for package, version in summary.versions.items()
     ]
@@ -116,11 +119,13 @@ def _tree(
             yield fitted([(before, "faint"), (item, "faint")], [], width)
             continue
         left = [(before, "faint"), (item.label, "label"), *words_of(item)]
-        deep = depth is not None and level >= depth and item.items
+        deep = (
+            depth is not None and level >= depth and item.items and item.value is None
+        )
         if deep:
             left.append((f"  … {counted(len(item.items), 'item')}", "faint"))
         yield fitted(left, _right(item), width)
-        if deep:
+        if deep or (item.value is not None and not everything):
             continue
         rows: list[Item | str] = [*(item.items if everything else folded(item.items))]
         for i, row in reversed(list(enumerate(rows))):
@@ -177,22 +182,26 @@ def words_of(item: Item) -> Line:
             line.append((f" {item.value}", "value"))
         module = item.type.rpartition(":")[0]
         if module:
-            line.append((f"  {module}", "faint"))
-    if isinstance(item.statistics, Statistics):
-        line.append((f"  {_told(item.statistics, item.numbers)}", "value"))
-    elif item.statistics is not None:
-        line.append((f"  {item.statistics}", "warning"))
+            line.append((f"  {module}", "module"))
+    if item.statistics is not None:
+        fine = isinstance(item.statistics, Statistics)
+        line.append((f"  {told_of(item)}", "value" if fine else "warning"))
     return line
 
 
-def _told(statistics: Statistics, numbers: int) -> str:
-    odd = statistics.nans or statistics.infinities or statistics.least is None
-    if odd or statistics.least != statistics.greatest:
-        return str(statistics)
-    return f"{'' if numbers == 1 else 'all '}{statistics.least:.4g}"
+def told_of(item: Item) -> str:
+    """What the numbers of an array are like, or why that is not known."""
+    found = item.statistics
+    if not isinstance(found, Statistics):
+        return str(found)
+    odd = found.nans or found.infinities or found.least is None
+    if odd or found.least != found.greatest:
+        return str(found)
+    return f"{'' if item.numbers == 1 else 'all '}{found.least:.4g}"
 
 
-PLAIN = ("none", "bool", "int", "float", "complex", "str", "bytes")
+# Kinds whose values say all; of tuples and lists, those that have one.
+PLAIN = "none bool int float complex str bytes tuple list".split()
 
 
 def _right(item: Item) -> Line:
@@ -205,16 +214,37 @@ def _right(item: Item) -> Line:
 
 
 def fitted(left: Line, right: Line, width: int) -> Line:
-    """A line with something at its end, cut where it is too long."""
-    room = width - sum(len(text) for text, _ in right) - bool(right)
+    """A line with something at its end; if too long, without modules, or its rest."""
+    room = width - sum(columns(text) for text, _ in right) - bool(right)
+    if sum(columns(text) for text, _ in left) > room:
+        left = [piece for piece in left if piece[1] != "module"]
     line: Line = []
     for text, style in left:
-        if len(text) > room:
-            line.append((text[: max(room - 1, 0)] + "…", style))
+        if columns(text) > room:
+            line.append((f"{_first(text, max(room - 1, 0))}…", style))
             room = 0
             break
         line.append((text, style))
-        room -= len(text)
+        room -= columns(text)
     if right:
         line.append((" " * (room + 1), ""))
     return line + right
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _first(text: str, room: int) -> str:
+    """As much of a text as fits."""
+    for i, taken in enumerate(itertools.accumulate(map(_columns, text))):
+        if taken > room:
+            return text[:i]
+    return text

@@ -6,10 +6,10 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from ._items import Item, Summary
+from ._items import Item, Summary, size_of
 from ._notebook import drawn, thumbnail_of
 from ._numbers import Picture
-from ._text import PLAIN, folded, head_of, text_of, totals_of
+from ._text import PLAIN, folded, head_of, text_of, told_of, totals_of
 
 # treescope calls a dozen functions for each level of what it draws.
 _DEEPEST = 30
@@ -54,7 +54,7 @@ def _node(parts: Any, item: Item, pictures: Mapping[int, Picture], level: int) -
         parts.text(f"{name}{'=' if name else ''}"),
         *([parts.comment_color(parts.text("static "))] if item.static else []),
     )
-    if item.items:
+    if item.items and item.value is None:
         rows = list(folded(item.items)) if level < _DEEPEST else ["…"]
         return parts.build_foldable_tree_node_from_children(
             prefix=parts.siblings(before, _type(parts, item), parts.text("(")),
@@ -68,14 +68,22 @@ def _node(parts: Any, item: Item, pictures: Mapping[int, Picture], level: int) -
             comma_separated=True,
             path=item.path,
             expand_state=_expanded(parts, level),
+            first_line_annotation=(
+                parts.comment_color(parts.text(f"  # {size_of(item.nbytes)}"))
+                if item.nbytes
+                else None
+            ),
         )
     if item.value is not None and item.kind in PLAIN:
         line = [before, parts.text(item.value)]
     else:
         words = "" if item.value is None else f" {item.value}"
         line = [before, parts.text("<"), _type(parts, item), parts.text(f"{words}>")]
-    if item.statistics is not None:
-        line.append(parts.comment_color(parts.text(f"  # {item.statistics}")))
+    notes = [] if item.statistics is None else [told_of(item)]
+    if item.nbytes:
+        notes.append(size_of(item.nbytes))
+    if notes:
+        line.append(parts.comment_color(parts.text(f"  # {', '.join(notes)}")))
     if item.record is not None and item.record in pictures:
         line.append(_picture(parts, pictures[item.record]))
     return parts.build_one_line_tree_node(parts.siblings(*line), item.path)
@@ -99,7 +107,7 @@ def _picture(parts: Any, picture: Picture) -> Any:
     kind, data = thumbnail_of(picture)
     url = f"url(data:{kind};base64,{base64.b64encode(data).decode()})"
     style = (
-        f"background: {url} center / contain no-repeat; image-rendering: pixelated; "
+        f"background: {url} left / contain no-repeat; image-rendering: pixelated; "
         "padding: 0.3em 0; margin-left: 1ch"
     )
     return parts.custom_style(parts.text(" " * 10), style)

@@ -20,8 +20,9 @@
     const item = items[number];
     item.parent = items[told.p];
     item.parent.below.push(item);
+    const above = item.parent.path; // which is cut where it would grow too long
     const step = item.label.startsWith("[") ? item.label : "." + item.label;
-    if (item.path === undefined) item.path = item.parent.path + step;
+    if (item.path === undefined) item.path = above.endsWith("…") ? above : above + step;
   });
   const root = items[0];
   const arrays = items.filter((item) => item.arrays === 1 && !item.below.length && item.bytes);
@@ -190,7 +191,7 @@
       figure(curve(picture.c), "first", "in order", "last");
     }
     if (picture && picture.h)
-      figure(histogram(picture.h), number(told.least), "how many", number(told.greatest));
+      figure(histogram(picture.h), number(told.least), "histogram", number(told.greatest));
     return box;
   }
 
@@ -296,13 +297,26 @@
     /\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]|\[([^[\]]*)\]/g,
     (whole, one, two, three) => "." + (one || two || three || ""));
 
+  // By two pointers: a regular expression with many stars could take for ever.
+  function globFits(glob, text) {
+    let at = 0, here = 0, star = -1, from = 0;
+    while (here < text.length) {
+      if (glob[at] === "*") { star = at++; from = here; }
+      else if (glob[at] === "?" || (at < glob.length && glob[at] === text[here])) {
+        at++; here++;
+      } else if (star >= 0) { at = star + 1; here = ++from; }
+      else return false;
+    }
+    while (glob[at] === "*") at++;
+    return at === glob.length;
+  }
+
   function fits(query) {
     if (/[*?]/.test(query)) {
-      const text = dotted(query).replace(/[.+^${}()|[\]\\]/g, "\\$&");
-      const glob = new RegExp("^" + text.replace(/\*/g, "[^]*").replace(/\?/g, "[^]") + "$");
+      const glob = dotted(query);
       return (item) => {
         const path = dotted(item.path);
-        return glob.test(path) || glob.test(path.slice(path.indexOf(".") + 1));
+        return globFits(glob, path) || globFits(glob, path.slice(path.indexOf(".") + 1));
       };
     }
     const wanted = query.toLowerCase();
@@ -319,13 +333,20 @@
     at("tree").hidden = searching;
     at("found").hidden = at("count").hidden = !searching;
     at("found").replaceChildren();
-    const address = query ? "#find=" + encodeURIComponent(query) : location.pathname;
-    try { history.replaceState(null, "", address); } catch { /* where pages have none */ }
+    try { // some pages have no history, and half a character has no code
+      const address = query ? "#find=" + encodeURIComponent(query) : location.pathname;
+      history.replaceState(null, "", address);
+    } catch { /* the link is a convenience */ }
     if (!searching) return;
     const fitting = fits(query);
     const among = dtype ? arrays.filter((item) => dtypeOf(item) === dtype) : items;
     const found = query ? among.filter(fitting) : among;
-    const bytes = found.reduce((sum, item) => sum + (item.below.length ? 0 : item.bytes), 0);
+    const inFound = new Set(found);
+    const outermost = found.filter((item) => {
+      for (let up = item.parent; up; up = up.parent) if (inFound.has(up)) return false;
+      return true;
+    });
+    const bytes = outermost.reduce((sum, item) => sum + item.bytes, 0);
     at("count").textContent = found.length
       ? `${count(found.length, "result")}, arrays of ${size(bytes)}`
         + (found.length > MOST ? `; the first ${MOST} are listed` : "")
@@ -419,7 +440,7 @@
   root.row.tabIndex = 0;
   let listed = 1;
   for (const item of items) { // in order, as far as a screen goes
-    if (!item.place || !item.below.length || listed + item.below.length > 40) continue;
+    if (!item.place || item.plain || !item.below.length || listed + item.below.length > 40) continue;
     if (item !== root && item.below.length > 12) continue;
     open(item);
     listed += item.below.length;
@@ -436,7 +457,10 @@
   at("dtype").onchange = search;
 
   function follow() {
-    const [what, text] = location.hash.slice(1).split("=", 2).map(decodeURIComponent);
+    const hash = location.hash.slice(1), equals = hash.indexOf("=");
+    const what = hash.slice(0, equals);
+    let text = hash.slice(equals + 1);
+    try { text = decodeURIComponent(text); } catch { /* as it stands */ }
     if (what === "find" && text) { at("find").value = text; search(); }
     const item = what === "at" && items.find((other) => other.path === text);
     if (item) reveal(item);
