@@ -15,13 +15,13 @@ from zodiax_io import _cli, deserialise, migration, serialise
 NONE = leaf("none")
 HEAD = "import equinox as eqx\nfrom typing import Any\n"
 OLD = HEAD + (
-    "class Refractor(eqx.Module):\n    radius: Any\n    colour: str\n"
+    "class Refractor(eqx.Module):\n    bend_radius: Any\n    colour: str\n"
     "class Pupil(eqx.Module):\n    mask: Any\n    edge: Any\n"
     "class Sensor(eqx.Module):\n    noise: Any\n"
     "def bend(x): return x\n"
 )
 NEW = HEAD + (
-    "class ThickRefractor(eqx.Module):\n    radii: Any\n    gain: float = 1.0\n"
+    "class ThickRefractor(eqx.Module):\n    bend_radii: Any\n    gain: float = 1.0\n"
     "class Pupil(eqx.Module):\n    size: Any\n    weights: Any\n"
     "class Sensor(eqx.Module):\n    noise: Any\n"
     "def bend(x): return x\n"
@@ -74,7 +74,7 @@ def test_without_a_model(left_behind):
     """What cannot be known is left to say, and the class stays without it."""
     folder, _, _ = left_behind
     found = migration([folder / "a.zdx", folder / "one"])
-    assert 'fields["radii"] = fields.pop("radius")' in found.lines
+    assert 'fields["bend_radii"] = fields.pop("bend_radius")' in found.lines
     assert "`size` is new: say what it was then" in found.lines
     exec(found.lines)  # noqa: S102
     with pytest.raises(zodiax_io.ClassChangedError, match="the class has `size`"):
@@ -173,11 +173,13 @@ def test_names_of_a_file_are_no_code(lab, tmp_path):
     """Whatever is in a name stays within quotes."""
     lab(
         "ownlab",
-        HEAD + "class Refractor(eqx.Module):\n    radius: Any\n    order: Any\n",
+        HEAD + "class Refractor(eqx.Module):\n    bend_radius: Any\n    order: Any\n",
     )
     field = 'r"+str(open("planted","w"))+"\n'
     one = container("module", {field: NONE, "order": NONE}, type="ownlab:Refractor")
-    two = container("module", {"radius": NONE}, type='ownlab:Refractor2", "a"); x("')
+    two = container(
+        "module", {"bend_radius": NONE}, type='ownlab:Refractor2", "a"); x("'
+    )
     for number, node in enumerate((one, two)):
         checkpoint = Checkpoint.of(1)
         checkpoint.tree = node
@@ -196,7 +198,7 @@ def test_names_of_a_file_are_no_code(lab, tmp_path):
 @pytest.mark.parametrize("value", [[[1]], [{}], 3])
 def test_hostile_files(lab, tmp_path, key, value):
     """They are reported like any other."""
-    lab("ownlab", HEAD + "class Refractor(eqx.Module):\n    radius: Any\n")
+    lab("ownlab", HEAD + "class Refractor(eqx.Module):\n    bend_radius: Any\n")
     checkpoint = Checkpoint.of(1)
     checkpoint.tree = container("module", {"x": NONE}, type="ownlab:Refractor") | {
         key: value
@@ -224,7 +226,7 @@ def test_files_of_several_ages(lab, tmp_path):
 
 def test_nothing_is_saved_over_what_would_be_lost(lab, tmp_path, capsys):
     """A field that nobody has spoken of stays in its file."""
-    text = HEAD + "class Refractor(eqx.Module):\n    radius: Any\n"
+    text = HEAD + "class Refractor(eqx.Module):\n    bend_radius: Any\n"
     old = lab("lab", text + "    colour: str\n")
     serialise(tmp_path / "m", old.Refractor(1.0, "red"))
     lab("lab", text)
@@ -238,11 +240,11 @@ def test_nothing_is_saved_over_what_would_be_lost(lab, tmp_path, capsys):
 
 def test_values_that_an_upgrade_changes(lab, tmp_path, capsys):
     """The structure is the same, and the file is saved again."""
-    text = HEAD + "class Refractor(eqx.Module):\n    radius: Any\n"
+    text = HEAD + "class Refractor(eqx.Module):\n    bend_radius: Any\n"
     serialise(tmp_path / "m", lab("lab", text).Refractor(jnp.ones(2)))
     lines = (
         "import lab, zodiax_io\nzodiax_io.upgraded(lab.Refractor, "
-        "lambda f: {'radius': f['radius'] * 2}, fields=['radius'])\n"
+        "lambda f: {'bend_radius': f['bend_radius'] * 2}, fields=['bend_radius'])\n"
     )
     new = lab("lab", text + "    gain: float = 1.0\n")
     (tmp_path / "lines.py").write_text(lines)
@@ -261,13 +263,13 @@ def test_modules_of_a_trusted_package_are_searched(tmp_path, monkeypatch):
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "elements.py").write_text(
-        HEAD + "class Refractor(eqx.Module):\n    radius: Any\n"
+        HEAD + "class Refractor(eqx.Module):\n    bend_radius: Any\n"
     )
     (package / "broken.py").write_text("raise RuntimeError\n")
     monkeypatch.syspath_prepend(tmp_path)
     checkpoint = Checkpoint.of(1)
     checkpoint.tree = container(
-        "module", {"radius": NONE}, type="movedlab.old:Refractor"
+        "module", {"bend_radius": NONE}, type="movedlab.old:Refractor"
     )
     (tmp_path / "m.eqx").write_bytes(checkpoint.companion())
     found = migration(tmp_path / "m.eqx", trusted=["movedlab"])

@@ -271,6 +271,15 @@ def test_text_for_git(tmp_path, capsys):
     _, two = run(capsys, "show", "--textconv", tmp_path / "b.eqx")
     assert one == two
     assert "[8]: f32[2]  all 8" in one
+    kept = {"a": "x" * 300, "b": np.arange(6.0), "key": jr.key(0), "t": np.array(["a"])}
+    changes = {"a": "x" * 299 + "y", "b": np.arange(6.0)[::-1], "key": jr.key(1)}
+    changes["t"] = np.array(["b"])
+    serialise(tmp_path / "a.eqx", kept)
+    _, one = run(capsys, "show", "--textconv", tmp_path / "a.eqx")
+    for name, value in changes.items():
+        serialise(tmp_path / "b.eqx", kept | {name: value})
+        _, two = run(capsys, "show", "--textconv", tmp_path / "b.eqx")
+        assert one != two
     assert "zodiax_io" not in one
 
 

@@ -36,4 +36,6 @@ else:
 
     def __dir__() -> list[str]:
         """What there is, also of what has not been used yet."""
-        return sorted({*globals(), *__getattr__("__all__")})
+        return sorted(
+            {n for n in globals() if n.startswith("__")} | set(__getattr__("__all__"))
+        )

@@ -147,7 +147,7 @@ def _show(given: argparse.Namespace) -> int:
     values = given.values or given.textconv
     summary = summarise(given.file, given.at, values=values)
     if given.textconv:
-        lines = lines_of(summary, width=200, everything=True, head=False)
+        lines = lines_of(summary, width=400, everything=True, head=False, digests=True)
         print_lines(line for line in lines)
         return 0
     searched = (given.find, given.dtype, given.type, given.larger)

@@ -480,9 +480,11 @@ def proposal(
         else:
             lines.append(f"    # `{shown(gained)}` is new: say what it was then, as")
             lines.append(f"    # fields[{literal(gained)}] = ...")
+    unknown = [g for g in changed.missing if g not in pairs and g not in defaults]
+    maybe = f"; or is it `{shown(unknown[0])}` now?" if unknown else ""
     for lost in changed.surplus:
         if lost not in pairs.values():
-            lines.append(f"    fields.pop({literal(lost)})  # it is gone")
+            lines.append(f"    fields.pop({literal(lost)})  # it is gone{maybe}")
     told = ", ".join(map(literal, changed.surplus))
     key = f", fields=[{told}]" if told else ""
     lines += ["    return fields", "", f"zodiax_io.upgraded({cls}, upgrade{key})"]

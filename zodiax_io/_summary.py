@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from . import _commit, _dtypes, _format
@@ -96,7 +97,7 @@ def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
             )
         except MissingFileError:
             (document, name), reader = _alone(path_or_file), None
-        root = _item_of(document.tree, "model")
+        root = _item_of(document.tree, "model", document.records)
         metadata = None
         if document.metadata is not None:
             metadata = _item_of(document.metadata, "metadata")
@@ -252,7 +253,7 @@ def _at(root: Item, at: str, name: str) -> Item:
 _LONGEST = 2048
 
 
-def _item_of(structure: Node, root: str) -> Item:
+def _item_of(structure: Node, root: str, records: Sequence[Any] = ()) -> Item:
     """The items of a structure; children first, without recursion."""
     nodes = list(walk(structure, root))
     static = {id(child) for _, node in nodes for child in _static_of(node)}
@@ -278,10 +279,21 @@ def _item_of(structure: Node, root: str) -> Item:
         if label:
             label = f"key {path[2]}" if path[1] is None else label.removeprefix(".")
             item = _item(text, label, node, tuple(items), by_id, id(node) in static)
-            made[id(node)] = [item]
+            digest = _digest_of(item, node, records)
+            made[id(node)] = [item if digest is None else replace(item, digest=digest)]
         else:
             made[id(node)] = items
     return made[id(structure)][0]
+
+
+def _digest_of(item: Item, node: Node, records: Sequence[Any]) -> str | None:
+    if item.record is not None and 0 <= item.record < len(records):
+        record = records[item.record]
+        check = record[2] if isinstance(record, list) and len(record) > 2 else None
+        return f"{check:016x}" if type(check) is int and 0 <= check < 2**64 else None
+    if item.value is not None and item.value.endswith("…"):
+        return xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
+    return None
 
 
 def _static_of(node: Node) -> list[Any]:

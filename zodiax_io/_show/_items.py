@@ -48,6 +48,8 @@ class Item:
         What the numbers of the array are like, if asked for; or why that is not known.
     picture : Picture or None
         The array as notebooks and reports draw it.
+    digest : str or None
+        What tells an array of a file, or a value that is cut, from another one.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Item:
     record: int | None = None
     statistics: Statistics | str | None = None
     picture: Picture | None = None
+    digest: str | None = None
 
     def walk(self) -> Iterator[Item]:
         """The item itself, and all in it."""

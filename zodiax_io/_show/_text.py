@@ -27,6 +27,7 @@ def lines_of(
     depth: int | None = None,
     everything: bool = False,
     head: bool = True,
+    digests: bool = False,
 ) -> Iterator[Line]:
     """The lines of a summary: what the file is, the tree, and what it comes to.
 
@@ -42,10 +43,12 @@ def lines_of(
         Whether to show each of many things that are alike.
     head : bool, default True
         Whether to say first what the file is.
+    digests : bool, default False
+        Whether to tell arrays apart that look the same, and values that are cut.
     """
     if head:
         yield from head_of(summary, width)
-    lines = _tree(summary.root, width, depth, everything=everything)
+    lines = _tree(summary.root, width, depth, everything=everything, digests=digests)
     for number, line in enumerate(lines):
         if number == MAX_LINES and not everything:
             yield [("… and more. Give a path, a `--depth`, or `--all`.", "faint")]
@@ -110,7 +113,12 @@ def _wrapped(first: str, words: Sequence[str], width: int) -> Iterator[str]:
 
 
 def _tree(
-    root: Item, width: int, depth: int | None, *, everything: bool
+    root: Item,
+    width: int,
+    depth: int | None,
+    *,
+    everything: bool,
+    digests: bool = False,
 ) -> Iterator[Line]:
     waiting: list[tuple[str, str, Item | str, int]] = [("", "", root, 0)]
     while waiting:
@@ -124,6 +132,8 @@ def _tree(
         )
         if deep:
             left.append((f"  … {counted(len(item.items), 'item')}", "faint"))
+        if digests and item.digest is not None:
+            left.append((f"  #{item.digest}", "faint"))
         yield fitted(left, _right(item), width)
         if deep or (item.value is not None and not everything):
             continue
