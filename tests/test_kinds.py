@@ -798,7 +798,7 @@ def test_the_comparison_of_these_tests_is_strict():
         ((1,), [1]),
         (Point(1, 2), (1, 2)),
         (Box(1, "a"), Box(1, "b")),
-        (lambda: 1, lambda: 1),
+        (lambda: 1, lambda: 2),
         (jr.key(0), jr.key(0, impl="rbg")),
         ({1, 2}, {1, 3}),
         (Colour.RED, Colour.BLUE),
