@@ -306,45 +306,50 @@ class _Walk:
         static: tuple[bool, bool],
     ) -> tuple[Change | None, bool]:
         """What differs between two nodes, and whether to look at what they hold."""
-        before, after = self._told(ours, self.a), self._told(theirs, self.b)
+
+        def change() -> Change:
+            before, after = self._told(ours, self.a), self._told(theirs, self.b)
+            return Change(told, "changed", before, after)
+
         if static[0] != static[1]:
-            before += " (static)" * static[0]
-            after += " (static)" * static[1]
-            return Change(told, "changed", before, after), False
+            found = change()
+            before = f"{found.before}{' (static)' * static[0]}"
+            after = f"{found.after}{' (static)' * static[1]}"
+            return replace(found, before=before, after=after), False
         left, right = self.a.meant(ours), self.b.meant(theirs)
         if left is None or right is None:  # refers to nothing
             alike = left is right and _said(ours) == _said(theirs)
-            return None if alike else Change(told, "changed", before, after), False
+            return (None if alike else change()), False
         shares = ours is not left, theirs is not right
         if ours is left:
             self.a.paths[id(left)] = path
         if theirs is right:
             self.b.paths[id(right)] = path
-        change = Change(told, "changed", before, after)
         if left["kind"] != right["kind"]:
-            return change, False
+            return change(), False
         odd = self.a.odd.get(id(left), self), self.b.odd.get(id(right), self)
         if self not in odd:  # two objects that can only be told apart by identity
-            return (None if odd[0] is odd[1] else change), False
+            return (None if odd[0] is odd[1] else change()), False
         if _said(left) != _said(right):
             if self._are_near(left, right):
                 return None, False
-            return change, not any(shares)
+            return change(), not any(shares)
         if left["kind"] in _dtypes.ARRAY_NODES:
-            return self._of_arrays(told, before, left, right), False
+            return self._of_arrays(told, left, right), False
         if "node" not in left:
             return None, False
         if any(shares):
             # What is shared is compared where it is met first.
             if not all(shares):
-                return change, False
+                return change(), False
             first, second = self.a.paths.get(id(left)), self.b.paths.get(id(right))
             if first == second:
                 return None, False
             first, second = (f"the same as {shown(p, 512)}" for p in (first, second))
-            return replace(change, before=first, after=second), False
+            return Change(told, "changed", first, second), False
         if _names(left) != _names(right) and set(_names(left)) == set(_names(right)):
-            return replace(change, after=f"{after} in another order"), True
+            found = change()
+            return replace(found, after=f"{found.after} in another order"), True
         return None, True
 
     def _told(self, node: Node, side: _Side) -> str:
@@ -360,10 +365,9 @@ class _Walk:
         text = " ".join(part for part in (name, value) if part)
         return (text or shown(target["kind"])) + shared
 
-    def _of_arrays(
-        self, path: str, told: str, left: Node, right: Node
-    ) -> Change | None:
+    def _of_arrays(self, path: str, left: Node, right: Node) -> Change | None:
         x, y = self.a.array(left), self.b.array(right)
+        told = self._told(left, self.a)
         if left["kind"] == "key":
             return None if same_bytes(x, y) else Change(path, "changed", told, told)
         found = difference(x, y, self.atol, self.rtol)
