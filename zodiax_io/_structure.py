@@ -466,7 +466,9 @@ class _Locator(_Encoder):
     def __init__(self, wanted: Mapping[int, int]) -> None:
         super().__init__("warn")
         self.wanted = wanted
-        self.odd: dict[int, Any] = {}
+        # With their nodes, which stay so: another would get the identity of one that
+        # was given up.
+        self.odd: list[tuple[Node, Any]] = []
 
     def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
         index = obj.index if type(obj) is Probe else self.wanted.get(id(obj))
@@ -479,7 +481,7 @@ class _Locator(_Encoder):
             self._rewind(before)
             node = {"node_type": "leaf", "kind": "unknown"}
         if node["kind"] in ("unknown", "placeholder") and type(obj) is not Placeholder:
-            self.odd[id(node)] = obj
+            self.odd.append((node, obj))
         return node
 
     def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
@@ -527,7 +529,7 @@ def locate(tree: Any, wanted: Mapping[int, int]) -> Located:
         structure,
         {node["id"]: node for node in nodes if "id" in node},
         {id(leaf.node): leaf.source for leaf in (*encoder.leaves, *encoder.extras)},
-        encoder.odd,
+        {id(node): obj for node, obj in encoder.odd},
     )
 
 

@@ -229,8 +229,13 @@ def _called(path_or_file: Any, companion: str) -> str:
 def _on_disk(path_or_file: Any) -> tuple[int | None, float | None]:
     if not isinstance(path_or_file, (str, os.PathLike)):
         return None, None
-    found = [os.stat(p) for p in pair_of(path_or_file) if p and os.path.exists(p)]
+    found = _stats_of(path_or_file)
     return sum(s.st_size for s in found), max((s.st_mtime for s in found), default=None)
+
+
+def _stats_of(path: str | os.PathLike[str]) -> list[os.stat_result]:
+    """What the system says of those files of a pair that are there."""
+    return [os.stat(p) for p in pair_of(path) if p and os.path.exists(p)]
 
 
 def _at(root: Item, at: str, name: str) -> Item:
@@ -278,22 +283,20 @@ def _item_of(structure: Node, root: str, records: Sequence[Any] = ()) -> Item:
         text, label = texts[id(path)]
         if label:
             label = f"key {path[2]}" if path[1] is None else label.removeprefix(".")
-            item = _item(text, label, node, tuple(items), by_id, id(node) in static)
-            digest = _digest_of(item, node, records)
-            made[id(node)] = [item if digest is None else replace(item, digest=digest)]
+            made[id(node)] = [
+                _item(text, label, node, items, by_id, records, id(node) in static)
+            ]
         else:
             made[id(node)] = items
     return made[id(structure)][0]
 
 
-def _digest_of(item: Item, node: Node, records: Sequence[Any]) -> str | None:
-    if item.record is not None and 0 <= item.record < len(records):
-        record = records[item.record]
-        check = record[2] if isinstance(record, list) and len(record) > 2 else None
-        return f"{check:016x}" if type(check) is int and 0 <= check < 2**64 else None
-    if item.value is not None and item.value.endswith("…"):
-        return xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
-    return None
+def _digest_of(record: int | None, records: Sequence[Any]) -> str | None:
+    if record is None or not 0 <= record < len(records):
+        return None
+    entry = records[record]
+    check = entry[2] if isinstance(entry, list) and len(entry) > 2 else None
+    return f"{check:016x}" if type(check) is int and 0 <= check < 2**64 else None
 
 
 def _static_of(node: Node) -> list[Any]:
@@ -307,16 +310,18 @@ def _item(
     path: str,
     label: str,
     node: Node,
-    items: tuple[Item, ...],
+    items: Sequence[Item],
     by_id: dict[int, tuple[str, Node]],
+    records: Sequence[Any],
     static: bool,
 ) -> Item:
-    kind, value, record = str(node["kind"]), None, None
+    kind, value, record, digest = str(node["kind"]), None, None, None
     arrays = numbers = nbytes = 0
     if kind in _dtypes.ARRAY_NODES:
         arrays = 1
         words, numbers, nbytes = notation(node)
-        record = node.get("record")
+        record = node["record"] if type(node.get("record")) is int else None
+        digest = _digest_of(record, records)
     elif kind == "same":
         number = node.get("value")
         seen = by_id.get(number) if type(number) is int else None
@@ -329,6 +334,8 @@ def _item(
     else:
         words = shown(node["type"], 400) if type(node.get("type")) is str else kind
         value = _inline(node) if "node" in node else value_of(node)
+        if value is not None and value.endswith("…"):
+            digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
     for item in items:
         arrays += item.arrays
         numbers += item.numbers
@@ -343,8 +350,9 @@ def _item(
         arrays,
         numbers,
         nbytes,
-        items,
-        record if type(record) is int else None,
+        tuple(items),
+        record,
+        digest=digest,
     )
 
 
@@ -487,8 +495,7 @@ def _later(path: str | os.PathLike[str]) -> Callable[[Sequence[Item]], Any]:
 
 
 def _stamp(path: str | os.PathLike[str]) -> list[tuple[int, ...]]:
-    found = [os.stat(p) for p in pair_of(path) if p and os.path.exists(p)]
-    return [(s.st_ino, s.st_size, s.st_mtime_ns) for s in found]
+    return [(s.st_ino, s.st_size, s.st_mtime_ns) for s in _stats_of(path)]
 
 
 seen_by(summarise)

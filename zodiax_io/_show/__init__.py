@@ -7,7 +7,6 @@ from ._items import (
     Item as Item,
     Summary as Summary,
     dotted as dotted,
-    long_dtype as long_dtype,
     matches as matches,
     notation as notation,
     size_of as size_of,

@@ -263,11 +263,6 @@ def short_dtype(dtype: Any) -> str:
     return _SHORT.get(dtype, shown(dtype, 40))
 
 
-def long_dtype(short: str) -> str:
-    """The name of a dtype that was shortened."""
-    return next((long for long, known in _SHORT.items() if known == short), short)
-
-
 def value_of(node: dict[str, Any]) -> str | None:
     """The value of a leaf, in Python's words."""
     kind = node["kind"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import importlib.util
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ._items import Item, Summary, size_of
 from ._numbers import Picture
@@ -24,8 +23,9 @@ def html_of(summary: Summary) -> str:
 
         return html_by_treescope(summary)
     facts = html.escape(text_of(head_of(summary, 100)).strip())
-    pictures = summary.pictures(drawn(summary.root))
-    few = len(list(itertools.islice(_listed(summary.root, 0), _FEW + 1))) <= _FEW
+    listed = list(listed_of(summary.root))
+    pictures = summary.pictures(drawn(listed))
+    few = len(listed) <= _FEW
     return (
         f'<div style="font-family: monospace; line-height: 1.5"><pre>{facts}</pre>'
         f"{''.join(_tree(summary.root, pictures, 0, few=few))}"
@@ -34,16 +34,17 @@ def html_of(summary: Summary) -> str:
     )
 
 
-def drawn(root: Item) -> list[Item]:
+def drawn(listed: Iterable[Item]) -> list[Item]:
     """The arrays among what is listed, but not too many."""
-    return [i for i in _listed(root, 0) if i.record is not None][:_DRAWN]
+    return [item for item in listed if item.record is not None][:_DRAWN]
 
 
-def _listed(item: Item, level: int) -> Iterator[Item]:
+def listed_of(item: Item, level: int = 0) -> Iterator[Item]:
+    """An item and all below it that gets a line of its own."""
     yield item
     for row in folded(item.items) if level < _DEEPEST and not item.value else ():
         if not isinstance(row, str):
-            yield from _listed(row, level + 1)
+            yield from listed_of(row, level + 1)
 
 
 def _tree(

@@ -105,13 +105,16 @@ def statistics_of(array: NDArray[Any]) -> Statistics | str:
     return Statistics(least, greatest, mean, deviation, nans, infinities, zeros)
 
 
+_HUGE = 1e140
+
+
 def _scale_of(array: NDArray[Any]) -> float:
     """What numbers are multiplied by, lest their squares leave the range of floats."""
-    if array.dtype.kind not in "fc" or array.dtype.itemsize < 8:
+    if array.dtype.kind not in "fc" or np.finfo(array.dtype).max < _HUGE:
         return 1.0
     for values in _chunks(array):
         values = values[np.isfinite(values)]
-        if values.size and np.abs(values).max() > 1e140:
+        if values.size and np.abs(values).max() > _HUGE:
             return 2.0**-600
     return 1.0
 

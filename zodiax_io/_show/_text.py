@@ -11,7 +11,8 @@ from .._errors import shown
 from ._items import Item, Summary, counted, date_of, size_of
 from ._numbers import Statistics
 
-# A piece of a line, and what it is: "label", "type", "value", "faint", "warning".
+# A piece of a line, and what it is: "label", "type", "value", "module", "faint",
+# "warning".
 Piece = tuple[str, str]
 Line = list[Piece]
 

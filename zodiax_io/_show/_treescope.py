@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._items import Item, Summary, size_of
-from ._notebook import drawn, thumbnail_of
+from ._notebook import drawn, listed_of, thumbnail_of
 from ._numbers import Picture
 from ._text import PLAIN, folded, head_of, text_of, told_of, totals_of
 
@@ -40,7 +40,7 @@ def rendering_of(summary: Summary, path: str | None) -> Any:
     facts = text_of(head_of(summary, 100)).strip().splitlines()
     lines = [parts.comment_color(parts.text(f"# {fact}")) for fact in facts]
     totals = parts.text(f"# {', '.join(totals_of(summary.root))}")
-    pictures = summary.pictures(drawn(summary.root))
+    pictures = summary.pictures(drawn(listed_of(summary.root)))
     tree = _node(parts, summary.root, pictures, 0)
     whole = parts.on_separate_lines(
         [*lines, tree.renderable, parts.comment_color(totals)]
