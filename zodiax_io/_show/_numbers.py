@@ -110,7 +110,7 @@ _HUGE = 1e140
 
 def _scale_of(array: NDArray[Any]) -> float:
     """What numbers are multiplied by, lest their squares leave the range of floats."""
-    if array.dtype.kind not in "fc" or np.finfo(array.dtype).max < _HUGE:
+    if array.dtype.kind not in "fc" or float(np.finfo(array.dtype).max) < _HUGE:
         return 1.0
     for values in _chunks(array):
         values = values[np.isfinite(values)]
