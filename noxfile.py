@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import random
 import shutil
 import zipfile
 
@@ -112,14 +113,28 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def alone(session: nox.Session) -> None:
+    """Each test file passes by itself, and all tests pass in a random order."""
+    session.install("-e", ".[test]", "pytest-random-order>=1.1")
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        session.run("python", "-m", "pytest", "-n=0", "-q", str(path))
+    seed = session.posargs[0] if session.posargs else str(random.randrange(10**6))
+    order = ("--random-order-bucket=global", f"--random-order-seed={seed}")
+    session.run("python", "-m", "pytest", "-q", *order)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
-    """No hostile or damaged file does harm, for as long as one likes to try."""
+    """No hostile file does harm, and no random example breaks a property.
+
+    For 300 seconds each, or as many as `-- --seconds N` says.
+    """
     session.install("-e", ".[test]")
     env = {"ZODIAX_IO_TYPECHECK": "0"}
     session.run("python", "-m", "tests.attacks", env=env)
     options = session.posargs or ["--seconds", "300"]
-    for what in ("mutate", "fuzz"):
-        session.run("python", "-m", f"tests.attacks.{what}", *options, env=env)
+    for what in ("attacks.mutate", "attacks.fuzz", "roam"):
+        session.run("python", "-m", f"tests.{what}", *options, env=env)
 
 
 @nox.session

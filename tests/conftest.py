@@ -43,14 +43,18 @@ if os.environ.get("ZODIAX_IO_TYPECHECK", "1") != "0":
     checked = {path.stem for path in PACKAGE.glob("_*")} - unchecked
     install_import_hook([f"zodiax_io.{name}" for name in checked], "beartype.beartype")
 
-# No deadlines anywhere: the first example compiles, the next takes microseconds.
-hypothesis.settings.register_profile("default", deadline=None)
-# The same examples in every run, few enough for a machine with two cores, and
-# nothing written beside the checkout.
+# The same examples in every run, few enough for a machine with two cores, and nothing
+# written beside the checkout: a test says the same twice. No deadlines: the first
+# example compiles, the next takes microseconds.
 hypothesis.settings.register_profile(
-    "ci", deadline=None, derandomize=True, max_examples=30, database=None
+    "fixed", deadline=None, derandomize=True, max_examples=30, database=None
 )
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+# New examples in every run, for `python -m tests.roam`. What they find becomes an
+# `@example` of its test, so that the fixed run has it too.
+hypothesis.settings.register_profile(
+    "roam", deadline=None, max_examples=200, database=None, print_blob=True
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 @pytest.fixture

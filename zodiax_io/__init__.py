@@ -1,15 +1,15 @@
 """Keep whole JAX models: save a pytree with one call, load it back with another."""
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._api import *  # noqa: F403
 else:
     # Type checkers see the names alone: to them, a `__getattr__` would have any name.
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> _typing.Any:
         """All that is public, when the first of it is used: an import costs nothing."""
         if name.startswith("_") and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
