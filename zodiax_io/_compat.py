@@ -61,6 +61,40 @@ def without_collection() -> Generator[None, None, None]:
         gc.enable()
 
 
+@contextlib.contextmanager
+def detached() -> Generator[None, None, None]:
+    """Evaluate what JAX is asked for at once, and count its transfers as explicit.
+
+    A caller inside of `jax.jit`, `jax.lax.scan` or `jax.shard_map` would get tracers
+    instead of arrays, also from code that a load imports or calls; one under
+    `jax.transfer_guard("disallow")` forbids the transfers that nobody asked for, while
+    a save or a load asks for each of its own.
+    """
+    with _eval_context(), _device_put_scope(), _device_get_scope(), _unmapped():
+        yield
+
+
+try:
+    from jax._src.core import eval_context as _eval_context
+except ImportError:  # without effect inside of an eager `jax.shard_map`
+    _eval_context = jax.ensure_compile_time_eval
+
+try:
+    from jax._src.config import (
+        explicit_device_get_scope as _device_get_scope,
+        explicit_device_put_scope as _device_put_scope,
+    )
+except ImportError:  # then `put` is left with `jax.device_put`, which is explicit
+    _device_get_scope = _device_put_scope = contextlib.nullcontext
+
+
+def _unmapped() -> contextlib.AbstractContextManager[Any]:
+    """No mesh of a surrounding `jax.shard_map`, in which new arrays would lie."""
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return contextlib.nullcontext()
+    return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
+
+
 def flatten_once(obj: object) -> tuple[list[Any], Any] | None:
     """Children and auxiliary data of one pytree node, or None for a leaf."""
     flat = jtu.default_registry.flatten_one_level(obj)
@@ -181,6 +215,8 @@ def _find_batched_put() -> Any:
             xla_client,  # pyright: ignore[reportPrivateImportUsage]
         )
     except ImportError:
+        return None
+    if _device_put_scope is contextlib.nullcontext:
         return None
     return getattr(xla_client, "batched_device_put", None)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _dtypes
+from ._compat import detached
 from ._distance import difference, same_bytes
 from ._environment import Difference, changes_between
 from ._errors import ArgumentError, CorruptFileError, shown
@@ -111,6 +112,7 @@ def _finite(told: dict[str, Any]) -> dict[str, Any]:
     return told | {name: str(told[name]) for name in odd}
 
 
+@detached()
 def diff(
     a: Any, b: Any, *, ignore: Sequence[str] = (), atol: float = 0.0, rtol: float = 0.0
 ) -> Diff:

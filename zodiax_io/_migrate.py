@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _names
+from ._compat import detached
 from ._diff import diff
 from ._environment import script_of
 from ._errors import (
@@ -61,6 +62,7 @@ class Migration:
         return "\n".join([*text, *(["", self.lines] if self.lines else [])])
 
 
+@detached()
 def migration(
     paths: PathOrFile | Sequence[PathOrFile],
     *,

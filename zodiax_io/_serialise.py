@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import _commit, _environment, _format
 from ._alongside import Likeness, targets
 from ._backends import ArrayReader, Faults, Sink, backend_named, no_tick
-from ._compat import release, without_collection
+from ._compat import detached, release, without_collection
 from ._errors import (
     ArgumentError,
     CorruptFileError,
@@ -45,6 +45,7 @@ from ._survey import Node, Path, Survey, path_text, survey
 from ._trust import Judge
 
 
+@detached()
 @without_collection()
 def serialise(
     path_or_file: PathOrFile,
@@ -184,6 +185,7 @@ def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
         warn(PlaceholderWarning(text))
 
 
+@detached()
 @without_collection()
 def deserialise(
     path_or_file: PathOrFile,
@@ -381,6 +383,7 @@ def _warn_of_damage(places: Sequence[tuple[str, str]], name: str) -> None:
     warn(DamagedWarning(f"{name} is damaged. This was left out:\n{lines}"))
 
 
+@detached()
 def read_metadata(
     path_or_file: PathOrFile,
     *,

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.tree_util as jtu
 from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
 from . import _dtypes, _environment, _names
-from ._compat import deep_recursion, enumeration_item_type
+from ._compat import deep_recursion, detached, enumeration_item_type
 from ._errors import (
     ArgumentError,
     ClassChangedError,
@@ -255,6 +256,13 @@ class _Encoder:
                 raise _cannot(obj, path, str(error)) from None
             except ZodiaxIOError:
                 raise
+            except jax.errors.UnexpectedTracerError as error:
+                raise _cannot(
+                    obj,
+                    path,
+                    "Taking it apart computes with a tracer, whose values do not exist "
+                    "yet. Save outside of `jax.jit`, `jax.grad` and `jax.vmap`.",
+                ) from error
             except Exception as error:
                 raise _cannot(
                     obj,
@@ -418,6 +426,7 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
     return result
 
 
+@detached()
 def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
     """Turn a pytree, static fields included, into a structure of plain data.
 
@@ -898,6 +907,7 @@ def _key_outline(node: Node) -> Any:
     return kind.decode(Parts(extra=node))
 
 
+@detached()
 def load_structure(
     structure: Any,
     *,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import _commit, _dtypes, _format
 from ._backends.base import Entry
-from ._compat import without_collection
+from ._compat import detached, without_collection
 from ._environment import compare
 from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
 from ._opaque import seen_by
@@ -41,6 +41,7 @@ from ._structure import locate, logical
 from ._survey import Node, children_of, label_of, walk
 
 
+@detached()
 @without_collection()
 def summarise(
     path_or_tree: Any, at: str | None = None, *, values: bool = False

@@ -87,7 +87,7 @@ def _encode_key(obj: jax.Array) -> Parts:
 def _decode_key(parts: Parts) -> Any:
     impl = _impl(parts.extra["impl"])
     shape = _dtypes.plain_shape(parts.extra["shape"])
-    width = jr.key_data(jr.key(0, impl=impl)).ndim
+    width = _key_width(impl)
     if parts.array is None:
         return jax.ShapeDtypeStruct(shape[: len(shape) - width], _key_dtype(impl))
     return jr.wrap_key_data(parts.array, impl=impl)
@@ -248,7 +248,14 @@ def _impl_of(dtype: Any) -> str:
 
 @functools.cache
 def _key_dtype(impl: str) -> Any:
-    return jr.key(0, impl=impl).dtype
+    # By its shape alone: a key of its own would be a transfer, and a computation.
+    return jax.eval_shape(lambda: jr.key(0, impl=impl)).dtype
+
+
+@functools.cache
+def _key_width(impl: str) -> int:
+    """How many dimensions the data of one random key has."""
+    return len(jax.eval_shape(lambda: jr.key_data(jr.key(0, impl=impl))).shape)
 
 
 def _decode_dtype(parts: Parts) -> Any:
