@@ -118,6 +118,8 @@ def test_kill_at_any_operation(path, tmp_path, durable):
 @pytest.mark.parametrize("name", ["model.zdx", "model.eqx"])
 def test_power_loss_at_any_operation(path, tmp_path, name):
     """Whatever the disk had not yet got, a durable save leaves old or new."""
+    if name == "model.eqx":  # a checkpoint of one file
+        path.unlink(missing_ok=True)
     before, operations = saved(path.with_name(name))
     states = list(replay.after_power_loss(before, operations))
     assert len(states) > 4
@@ -224,6 +226,76 @@ def test_interruption_at_any_operation(path):
         assert [n for n in listing(path.parent) if n.startswith(".")] == [], failed
         if before or listing(path.parent):
             assert is_whole(path, OLD if before else NEW, NEW), str(failed[0])
+
+
+def test_saving_goes_on_after_any_crash(path, tmp_path):
+    """No state that a crash leaves is taken for another checkpoint."""
+    before, operations = saved(path)
+    states = [*replay.after_kill(before, operations)]
+    states += replay.after_power_loss(before, operations)
+    there = tmp_path / "state"
+    there.mkdir()
+    for state in states:
+        replay.write(state, there)
+        serialise(there / "model.zdx", OLD, durable=False)
+        assert_clean(there / "model.zdx", OLD)
+
+
+def test_saving_goes_on_after_two_crashes(tmp_path):
+    """A saver that is killed leaves what the one before it left to be understood."""
+    folder, there = tmp_path / "folder", tmp_path / "state"
+    folder.mkdir()
+    there.mkdir()
+    before, operations = saved(folder / "model.zdx")
+    alone = [
+        state
+        for state in replay.after_kill(before, operations)
+        if "model.eqx" in state and "model.zdx" not in state
+    ]
+    assert alone
+    replay.write(alone[0], folder)
+    for state in replay.after_kill(*saved(folder / "model.zdx")):
+        replay.write(state, there)
+        serialise(there / "model.zdx", OLD, durable=False)
+        assert_clean(there / "model.zdx", OLD)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "EIO"), KeyboardInterrupt()])
+def test_saving_goes_on_after_a_renaming_that_fails(path, monkeypatch, error):
+    """A structure that is never renamed does not make its companion another's."""
+    replacing = os.replace
+
+    def refuse(source, target):
+        if str(target).endswith(".zdx"):
+            raise error
+        replacing(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    for _ in range(2):
+        with pytest.raises((SaveError, KeyboardInterrupt)):
+            serialise(path, NEW)
+        assert is_whole(path, NEW)
+    monkeypatch.undo()
+    serialise(path, OLD)
+    assert_clean(path, OLD)
+
+
+def test_temporary_of_another_save_is_no_evidence(tmp_path):
+    """A leftover whose companion is not there gives nobody's checkpoint away."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    before, operations = saved(folder / "model.zdx")
+    states = [
+        state
+        for state in replay.after_kill(before, operations)
+        if "model.eqx" not in state
+        and any(name.startswith(".model.zdx") for name in state)
+    ]
+    replay.write(states[-1], folder)
+    serialise(folder / "model.eqx", OLD)
+    with pytest.raises(SaveError, match="a checkpoint by itself"):
+        serialise(folder / "model.zdx", NEW)
+    assert is_whole(folder / "model.eqx", OLD)
 
 
 @pytest.mark.parametrize("length", [1, 7, 1000])

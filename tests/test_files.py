@@ -135,6 +135,85 @@ def test_single_file_loads_under_any_name(tmp_path):
     assert same(deserialise(tmp_path / "best.checkpoint"), TREE)
 
 
+LONG = {
+    "ascii": "lr=0.001,wd=0.0001,bs=256_" * 10,
+    "two bytes": "ü" * 200,
+    "three bytes": "望" * 200,
+    "four bytes": "🔭" * 200,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
+@pytest.mark.parametrize("suffix", [".zdx", ".eqx", ".run", ""])
+def test_names_up_to_the_limit(tmp_path, text, suffix):
+    """Each name that the file system takes can be saved, and saved again."""
+    added = {".run": 4, "": 4}.get(suffix, 0)  # bytes of the suffix that we add
+    limit = os.pathconf(tmp_path, "PC_NAME_MAX") - len(suffix) - added
+    for size in (limit, limit - 5, limit - 26, limit - 30, limit - 40):
+        name = text.encode()[:size].decode(errors="ignore") + suffix
+        serialise(tmp_path / name, TREE)
+        serialise(tmp_path / name, OTHER)
+        assert same(deserialise(tmp_path / name), OTHER)
+        assert len(listing(tmp_path)) == (1 if suffix == ".eqx" else 2)
+        for file in tmp_path.iterdir():
+            file.unlink()
+
+
+def test_limit_of_the_file_system_is_asked_for(tmp_path, monkeypatch):
+    """A file system with shorter names gets shorter temporaries."""
+    monkeypatch.setattr(os, "pathconf", lambda folder, name: 143)
+    seen, opening = [], os.open
+
+    def spy(path, flags, *args, **options):
+        if flags & os.O_CREAT:
+            seen.append(len(os.path.basename(path)))
+        return opening(path, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", spy)
+    serialise(tmp_path / ("x" * 139 + ".zdx"), TREE)
+    assert len(seen) == 2
+    assert max(seen) <= 143
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / ("x" * 140 + ".zdx"), TREE)
+    assert caught.value.errno == errno.ENAMETOOLONG
+    assert str(caught.value).endswith(
+        "takes 144 bytes, and the file system allows 143."
+    )
+
+
+def test_leftovers_of_long_names_are_removed(tmp_path):
+    """What a killed saver left goes, though names that differ begin alike."""
+    long = ["x" * 240 + end for end in ("1.zdx", "2.zdx")]
+    left = []
+    for name in long:
+        start = _commit._start_of_temporaries(tmp_path / name)
+        left.append(f"{start}1234-00aabbcc")
+        (tmp_path / left[-1]).write_bytes(b"half")
+    serialise(tmp_path / long[0], TREE)
+    assert left[0] not in listing(tmp_path)
+    assert left[1] in listing(tmp_path)
+
+
+def test_message_of_a_name_that_is_too_long(tmp_path):
+    """The message says which name it is, and what the limit is."""
+    limit = os.pathconf(tmp_path, "PC_NAME_MAX")
+    name = "x" * limit
+    shown = "x" * 119 + "…"
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / name, TREE)
+    companion = tmp_path / f"{name}.eqx"
+    assert str(caught.value) == (
+        f"[Errno {errno.ENAMETOOLONG}] Cannot save to {companion}: the name {shown} "
+        f"takes {limit + 4} bytes, and the file system allows {limit}."
+    )
+    with pytest.raises(zodiax_io.ReadError) as caught:
+        deserialise(tmp_path / f"{name}.zdx")
+    assert str(caught.value) == (
+        f"[Errno {errno.ENAMETOOLONG}] Cannot open {tmp_path / name}.zdx: the name "
+        f"{shown} takes {limit + 4} bytes, and the file system allows {limit}."
+    )
+
+
 # File objects -------------------------------------------------------------------------
 
 
@@ -277,7 +356,8 @@ def test_interrupted_save_leaves_something_to_load(tmp_path, monkeypatch):
 def test_saving_again_mends_a_mixed_pair(tmp_path):
     """After another save the pair is whole, and nothing warns."""
     serialise(tmp_path / "model", TREE)
-    serialise(tmp_path / "model.eqx", OTHER)
+    serialise(tmp_path / "other.eqx", OTHER)
+    shutil.copy(tmp_path / "other.eqx", tmp_path / "model.eqx")
     with pytest.warns(MixedPairWarning):
         deserialise(tmp_path / "model")
     serialise(tmp_path / "model", OTHER)
@@ -320,8 +400,9 @@ def test_durable_syncs_files_and_folder(tmp_path, monkeypatch, durable):
         "fsync",
         lambda fd: (synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)), fsync(fd)),
     )
-    # The first time the folder twice: a structure alone would be neither old nor new.
-    for expected in ([False, False, True, True], [False, False, True]):
+    # The first time the folder again: a companion alone is another checkpoint's unless
+    # a temporary lies beside it, and a structure alone would be neither old nor new.
+    for expected in ([False, False, True, True, True], [False, False, True]):
         serialise(tmp_path / "model", TREE, durable=durable)
         assert synced == (expected if durable else [])
         synced.clear()
@@ -681,6 +762,152 @@ def test_companion_that_a_crash_left_is_overwritten(tmp_path, content):
     assert same(deserialise(tmp_path / "model.zdx"), OTHER)
 
 
+# Each is saved or written first, and then the other is saved.
+ALONE = "a checkpoint by itself"
+REFUSED = [
+    ("fit.eqx", "fit.zdx", ALONE),
+    ("fit.eqx", "fit", ALONE),
+    ("fit.tar.eqx", "fit.tar.zdx", ALONE),
+    ("fit.tar.eqx", "fit.tar", ALONE),
+    ("step_0.5.eqx", "step_0.5", ALONE),
+    ("fit.zdx", "fit.eqx", "it holds the arrays of fit.zdx"),
+    ("fit", "fit.eqx", "it holds the arrays of fit.zdx"),
+    ("step_0.5", "step_0.5.eqx", "it holds the arrays of step_0.5,"),
+    ("fit.tar.zdx", "fit.tar.eqx", "it holds the arrays of fit.tar.zdx"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "reason"), REFUSED)
+def test_another_checkpoint_is_not_replaced(tmp_path, first, second, reason):
+    """Of two names that would share a file, the second is refused; saving over does."""
+    serialise(tmp_path / first, TREE)
+    before = contents(tmp_path)
+    with pytest.raises(SaveError, match=reason) as caught:
+        serialise(tmp_path / second, OTHER)
+    assert caught.value.errno == errno.EEXIST
+    assert contents(tmp_path) == before
+    serialise(tmp_path / first, OTHER)
+    assert same(deserialise(tmp_path / first), OTHER)
+    assert listing(tmp_path) == sorted(before)
+
+
+def test_message_of_a_companion_that_stands_alone(tmp_path):
+    """The message says what would be lost, and the ways out."""
+    serialise(tmp_path / "fit.eqx", TREE)
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / "fit.zdx", OTHER)
+    assert str(caught.value) == (
+        f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.zdx'}: its arrays "
+        "belong into fit.eqx, which is a checkpoint by itself and would be lost. "
+        "Choose another name, or remove fit.eqx first. If only fit.zdx is gone, "
+        "`zodiax_io.repair` writes it again."
+    )
+    zodiax_io.repair(tmp_path / "fit.zdx")
+    serialise(tmp_path / "fit.zdx", OTHER)
+    assert same(deserialise(tmp_path / "fit.zdx"), OTHER)
+
+
+def test_message_of_a_companion_that_a_pair_needs(tmp_path):
+    """The message says whose it is, and the ways out."""
+    serialise(tmp_path / "run.zdx", TREE)
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / "run.eqx", OTHER)
+    assert str(caught.value) == (
+        f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'run.eqx'}: it holds the "
+        "arrays of run.zdx, which would be lost. Save to run.zdx, choose another name, "
+        "or remove run.zdx first."
+    )
+    (tmp_path / "run.zdx").unlink()
+    serialise(tmp_path / "run.eqx", OTHER)
+    assert same(deserialise(tmp_path / "run.eqx"), OTHER)
+
+
+def test_companion_of_any_origin_is_not_replaced(tmp_path):
+    """A whole checkpoint counts, even if a file object or a download brought it."""
+    with open(tmp_path / "fit.eqx", "wb") as file:
+        serialise(file, TREE)
+    with pytest.raises(SaveError, match=ALONE):
+        serialise(tmp_path / "fit", OTHER)
+    serialise(tmp_path / "one", TREE)
+    (tmp_path / "two").mkdir()
+    shutil.copy(tmp_path / "one.eqx", tmp_path / "two")
+    with pytest.raises(SaveError, match=ALONE):
+        serialise(tmp_path / "two" / "one", OTHER)
+    assert same(deserialise(tmp_path / "two" / "one"), TREE)
+
+
+def test_checkpoint_under_the_name_of_a_structure_shares_nothing(tmp_path):
+    """A single file called `.zdx` may be saved over, but not the one beside it."""
+    serialise(tmp_path / "a.eqx", TREE)
+    (tmp_path / "a.eqx").rename(tmp_path / "fit.zdx")
+    serialise(tmp_path / "fit.eqx", OTHER)
+    assert same(deserialise(tmp_path / "fit.zdx"), TREE)
+    with pytest.raises(SaveError, match=ALONE):
+        serialise(tmp_path / "fit.zdx", OTHER)
+    (tmp_path / "fit.eqx").unlink()
+    serialise(tmp_path / "fit.zdx", OTHER)
+    assert same(deserialise(tmp_path / "fit.zdx"), OTHER)
+
+
+def test_old_file_is_not_hidden_by_a_companion(tmp_path):
+    """An old file is saved over under its own name, and no other way."""
+    (tmp_path / "fit.zdx").write_bytes(pickle.dumps({}))
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / "fit.eqx", TREE)
+    assert str(caught.value) == (
+        f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.eqx'}: it would be "
+        "loaded in the place of fit.zdx, an old file. Save to fit.zdx, choose another "
+        "name, or move fit.zdx away."
+    )
+    serialise(tmp_path / "fit.zdx", TREE)
+    assert same(deserialise(tmp_path / "fit"), TREE)
+
+
+@pytest.mark.parametrize("write", ["equinox", "npz", "pickle"])
+def test_arrays_written_over_a_companion_are_not_replaced(tmp_path, write):
+    """A file of another program stays, even where a structure file claims its name."""
+    serialise(tmp_path / "fit.zdx", TREE)
+    theirs = tmp_path / "fit.eqx"
+    theirs.unlink()
+    FOREIGN[write](theirs)
+    before = contents(tmp_path)
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / "fit.zdx", OTHER)
+    assert str(caught.value) == (
+        f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.zdx'}: its arrays "
+        "belong into fit.eqx, which another program has written since. Choose another "
+        "name, or move that file away."
+    )
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("length", [1, 100, 200, 400, -1])
+def test_companion_that_was_cut_short_is_overwritten(tmp_path, length):
+    """What is left of a companion is told apart from a file of plain Equinox."""
+    serialise(tmp_path / "fit.zdx", TREE)
+    whole = (tmp_path / "fit.eqx").read_bytes()
+    (tmp_path / "fit.eqx").write_bytes(whole[:length])
+    serialise(tmp_path / "fit.zdx", OTHER)
+    assert same(deserialise(tmp_path / "fit.zdx"), OTHER)
+
+
+def test_case_of_a_suffix_on_a_file_system_that_ignores_it(tmp_path, monkeypatch):
+    """`fit.ZDX` is refused where it is the file `fit.zdx` with another companion."""
+    serialise(tmp_path / "fit.zdx", TREE)
+    os.link(tmp_path / "fit.zdx", tmp_path / "fit.ZDX")  # as such a system sees it
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / "fit.ZDX", OTHER)
+    assert str(caught.value) == (
+        f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.ZDX'}: this file "
+        "system takes it for fit.zdx, which is there already. Write the suffix as "
+        "`.zdx`."
+    )
+    (tmp_path / "fit.ZDX").unlink()
+    serialise(tmp_path / "fit.ZDX", OTHER)
+    assert same(deserialise(tmp_path / "fit.zdx"), TREE)
+    assert same(deserialise(tmp_path / "fit.ZDX"), OTHER)
+
+
 def test_companion_that_links_elsewhere_is_not_saved_to(tmp_path):
     """What could not be loaded again is not saved."""
     (tmp_path / "elsewhere").mkdir()
@@ -829,7 +1056,7 @@ def test_path_without_a_name(tmp_path, monkeypatch, path):
 
 
 @pytest.mark.parametrize(
-    "name", ["a\0b", "x" * 300, "x" * 250], ids=["null", "long", "long with suffix"]
+    "name", ["a\0b", "x" * 300, "x" * 252], ids=["null", "long", "long with suffix"]
 )
 def test_name_that_the_system_refuses(tmp_path, name):
     """A name that no file can have is an error of ours."""

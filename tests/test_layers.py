@@ -15,14 +15,14 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # other. A package counts as one module.
 LAYERS = [
     {"_errors", "_compat"},
-    {"_curated", "_dtypes", "_commit", "_progress"},
+    {"_curated", "_dtypes", "_commit", "_paths", "_progress"},
     {"_names", "_distance"},
     {"_trust", "_environment"},
     {"_kinds", "_backends", "_format", "_show"},
     {"_survey"},
     {"_placement", "_selection", "_evolution", "_legacy"},
     {"_opaque", "_pair"},
-    {"_structure"},
+    {"_structure", "_saving"},
     {"_alongside"},
     {"_serialise", "_inspect", "_integrity", "_summary", "_diff"},
     {"_migrate", "_convert"},

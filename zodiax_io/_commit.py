@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import mmap
 import os
@@ -39,6 +40,9 @@ else:  # pragma: no cover
     fcntl: Any = None
 
 _MARK = ".zdxtmp-"
+_TAIL = 20  # bytes of a process number, a hyphen and 8 hexadecimal digits, at most
+_DIGITS = 16  # of the hash that a shortened name ends with
+_PATH_MAX = 4095  # bytes; the system's figure of 4096 counts the zero at the end
 _OLD = 86_400  # seconds after which a temporary without a lock belongs to nobody
 _TRIES = 100
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -90,11 +94,11 @@ def commit(
     """
     targets = [path for path in (companion, structure) if path is not None]
     temporaries: list[Path] = []
-    committed = False
+    committed = first = False
     try:
         for target in targets:
             _check_target(target)
-            _sweep(target)
+        _sweep(companion)  # first of all: it may need the room
         with contextlib.ExitStack() as stack:
             first = not companion.exists()
             files: list[Any] = []
@@ -109,6 +113,12 @@ def commit(
                 else:
                     _Whole(file).write(content)
                 _finish(file, durable)
+            if structure is not None:
+                # Not before there is another: a leftover may be the only sign that
+                # the companion without a structure is this pair's.
+                _sweep(structure)
+                if durable and first:
+                    _sync_folder(companion.parent)
             ours = os.fstat(files[0].fileno())
             if check is not None:
                 check()
@@ -135,9 +145,33 @@ def commit(
             f"Cannot save to {companion.parent}: {error.strerror or error}. {outcome}",
         ) from error
     finally:
-        for temporary in temporaries:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        try:
+            if committed and structure is not None:
+                replaced = structure.is_file() and not structure.is_symlink()
+                _complete(temporaries, structure, keep=first or not replaced)
+        finally:
+            for temporary in temporaries:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+
+
+def _complete(temporaries: list[Path], structure: Path, *, keep: bool) -> None:
+    """Rename a structure that was stopped after its companion had been renamed.
+
+    If that cannot be done, a structure that would be the first of its path is kept as
+    it is: the next save sees by it that the companion belongs to this path.
+    """
+    for temporary in list(temporaries):
+        try:
+            os.replace(temporary, structure)
+        except OSError:
+            if not keep:
+                continue
+        except BaseException:  # a second Ctrl-C
+            if keep:
+                temporaries.remove(temporary)
+            raise
+        temporaries.remove(temporary)
 
 
 def follow(
@@ -201,6 +235,11 @@ def _check_target(target: Path) -> None:
             f"Cannot save {target.name}: the folder {folder} does not exist. Create it "
             "first."
         )
+    long = too_long(target)
+    if long is not None:
+        raise SaveError(
+            errno.ENAMETOOLONG, f"Cannot save to {shown(target, MAX_PATH)}: {long}."
+        )
     with contextlib.suppress(FileNotFoundError):
         mode = target.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -212,8 +251,9 @@ def _check_target(target: Path) -> None:
 def _temporary(target: Path) -> Generator[tuple[Any, Path], None, None]:
     """A new file beside the target, with the rights that it has or would get."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    start = _start_of_temporaries(target)
     for _ in range(_TRIES):
-        name = f".{target.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{start}{os.getpid()}-{secrets.token_hex(4)}"
         path = target.with_name(name)
         # 0666 under the umask, as `open` gives; `mkstemp` would give 0600.
         descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
@@ -238,8 +278,10 @@ def _temporary(target: Path) -> Generator[tuple[Any, Path], None, None]:
 
 def _copy_rights(target: Path, descriptor: int) -> None:
     try:
-        then = target.stat()
+        then = target.lstat()
     except FileNotFoundError:
+        return
+    if stat.S_ISLNK(then.st_mode):  # the file it leads to stays, with its rights
         return
     for owner in (then.st_uid, -1):
         with contextlib.suppress(OSError, AttributeError):
@@ -330,13 +372,55 @@ def _lock(descriptor: int) -> bool | None:
     return True
 
 
+def temporaries_of(target: Path) -> list[str]:
+    """The temporaries of a target: of savers at work, and of those that were killed."""
+    ours = re.compile(re.escape(_start_of_temporaries(target)) + r"\d+-\w+")
+    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
+        return [entry.path for entry in entries if ours.fullmatch(entry.name)]
+    return []
+
+
+def _start_of_temporaries(target: Path) -> str:
+    """How the names of a target's temporaries begin, so that the longest fits.
+
+    Where the name of the target does not fit, its beginning and a hash stand for it.
+    """
+    name = os.fsencode(target.name)
+    room = _name_max(target.parent) - 1 - len(_MARK) - _TAIL
+    folder = os.fsencode(target.parent)
+    room = min(room, _PATH_MAX - len(folder) - 2 - len(_MARK) - _TAIL)
+    if len(name) <= room:
+        return f".{target.name}{_MARK}"
+    start = name[: max(room - 1 - _DIGITS, 0)].decode(errors="ignore")
+    return f".{start}~{hashlib.sha256(name).hexdigest()[:_DIGITS]}{_MARK}"
+
+
+def _name_max(folder: Path) -> int:
+    """How many bytes the name of a file may take in a folder."""
+    try:
+        limit = os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):  # there is none on Windows
+        limit = -1
+    return limit if limit > 0 else 255
+
+
+def too_long(path: Path) -> str | None:
+    """By how much the name of a file, or its path, is too long; None if it is not."""
+    size, limit = len(os.fsencode(path.name)), _name_max(path.parent)
+    if size > limit:
+        return (
+            f"the name {shown(path.name)} takes {size} bytes, and the file system "
+            f"allows {limit}"
+        )
+    size = len(os.fsencode(path))
+    if size > _PATH_MAX:
+        return f"the path takes {size} bytes, and the system allows {_PATH_MAX}"
+    return None
+
+
 def _sweep(target: Path) -> None:
     """Remove what savers of this target left behind when they were killed."""
-    ours = re.compile(re.escape(f".{target.name}{_MARK}") + r"\d+-\w+")
-    leftovers: list[str] = []
-    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
-        leftovers = [entry.path for entry in entries if ours.fullmatch(entry.name)]
-    for leftover in leftovers:
+    for leftover in temporaries_of(target):
         with contextlib.suppress(OSError):
             held = _sweep_locked(leftover)
             if held is None and time.time() - os.lstat(leftover).st_mtime > _OLD:
@@ -380,9 +464,10 @@ class FileSource:
         except IsADirectoryError:
             raise NotAFileError(f"{where} is a folder, not a file.") from None
         except OSError as error:
-            raise ReadError(
-                error.errno, f"Cannot open {where}: {error.strerror}"
-            ) from error
+            reason = error.strerror
+            if error.errno == errno.ENAMETOOLONG:
+                reason = f"{too_long(path) or reason}."
+            raise ReadError(error.errno, f"Cannot open {where}: {reason}") from error
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
@@ -432,6 +517,28 @@ class FileSource:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+
+def ends_of(
+    path: Path, first: int, last: int
+) -> tuple[bytes, bytes, os.stat_result] | None:
+    """The first and the last bytes of a file, and its status; None if it has none."""
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        start = os.read(descriptor, first)
+        os.lseek(descriptor, max(status.st_size - last, 0), os.SEEK_SET)
+        return start, os.read(descriptor, last), status
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 class BytesSource:

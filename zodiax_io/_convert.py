@@ -11,7 +11,8 @@ from ._backends import Sink, backend_named
 from ._dtypes import record_of
 from ._errors import CorruptFileError, ReadError
 from ._legacy import LegacyReader
-from ._pair import PathOrFile, opened, put
+from ._pair import PathOrFile, opened
+from ._saving import put
 from ._survey import MAX_DEPTH, survey
 from ._trust import Judge
 

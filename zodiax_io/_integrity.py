@@ -29,16 +29,16 @@ from ._pair import (
     PathOrFile,
     Source,
     Sources,
-    begins_with_magic,
-    check_free,
     copied_structure,
-    is_path,
+    glance,
     pair_of,
     read_beside,
     read_end,
     read_structure,
     sources,
 )
+from ._paths import is_path
+from ._saving import check_pair
 from ._survey import short_path, walk
 
 
@@ -164,7 +164,7 @@ def repair(path: str | os.PathLike[str]) -> list[Damage]:
             return []  # a companion alone is whole by itself
         if found.structure is not None and not state.files:
             return []
-        check_free(structure, companion)
+        check_pair(structure, companion)
         _check_replaceable(structure, state.reader.structure)
         if state.end_is_whole:
             _commit.follow(structure, companion, copied_structure)
@@ -177,7 +177,9 @@ def _structure_of(companion: Path) -> Path | None:
     """The structure file that belongs to a companion, if there is one."""
     for suffix in ("", STRUCTURE_SUFFIX):
         structure = companion.with_suffix(suffix)
-        if begins_with_magic(structure) or (suffix and os.path.lexists(structure)):
+        if glance(structure).kind == "structure" or (
+            suffix and os.path.lexists(structure)
+        ):
             return structure
     return None
 

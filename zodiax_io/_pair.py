@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import jax.tree_util as jtu
 
 from . import _commit, _format
 from ._backends import backend_of
-from ._backends.eqx import EqxBackend, has_trailer
+from ._backends.eqx import TRAILER_SIZE, EqxBackend, has_trailer, is_trailer
 from ._errors import (
     MAX_PATH,
     ArgumentError,
@@ -26,36 +26,15 @@ from ._errors import (
     NewerFormatError,
     NotAFileError,
     ReadError,
-    SaveError,
     UnknownFormatError,
     ZodiaxIOError,
     shown,
     warn,
 )
-from ._legacy import LegacyReader, is_old
+from ._legacy import LegacyReader, is_old, is_pickle
+from ._paths import is_path
 
 PathOrFile = str | os.PathLike[str] | BinaryIO
-
-
-def is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
-    """Whether this is a path; a path that can name no file is an error."""
-    if isinstance(path_or_file, bytes):
-        raise ArgumentError("A path must be text, not bytes.")
-    if not isinstance(path_or_file, (str, os.PathLike)):
-        return False
-    try:
-        text = os.fspath(path_or_file)
-    except TypeError as error:  # that of a class of the user's
-        raise ArgumentError(f"The path is none: {error}.") from None
-    if not isinstance(text, str):
-        raise ArgumentError("A path must be text, not bytes.")
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise ArgumentError(f"{shown(repr(text))} is not the path of a file.") from None
-    if "\0" in text or Path(text).name in ("", ".."):
-        raise ArgumentError(f"{shown(repr(text))} is not the path of a file.")
-    return True
 
 
 def is_file(obj: Any) -> bool:
@@ -69,21 +48,142 @@ def is_file(obj: Any) -> bool:
 STRUCTURE_SUFFIX, COMPANION_SUFFIX = ".zdx", ".eqx"
 
 
-def pair_of(path: str | os.PathLike[str]) -> tuple[Path | None, Path]:
-    """The structure file and the companion, by rule: no file ever names another."""
-    given = Path(path)
-    if given.suffix == "":
-        given = given.with_name(given.name + STRUCTURE_SUFFIX)
+def pair_of(
+    path: str | os.PathLike[str], *, saving: bool = False
+) -> tuple[Path | None, Path]:
+    """The structure file and the companion that a path means; no file names another.
+
+    A path that ends in `.eqx` means a companion alone. Of a path without a suffix, the
+    file of exactly that name comes first, if there is one to load. A path that is a
+    symbolic link means the pair that it leads to; but where a store of contents keeps
+    each file under a name of its own, it means the links themselves.
+    """
     try:
-        real = Path(os.path.realpath(given))  # through links, to what they mean
+        hops = _hops(_with_suffix(Path(path), saving))
     except FileNotFoundError:
         raise MissingFileError("The working folder does not exist any more.") from None
-    if real.suffix == COMPANION_SUFFIX:
-        return None, real
-    if real.suffix == STRUCTURE_SUFFIX:
-        return real, real.with_suffix(COMPANION_SUFFIX)
+    structure, companion = by_rule(hops[0])
+    if len(hops) == 1:
+        return structure, companion
+    through = _is_written_through(hops)
+    if structure is None:
+        return None, hops[-1] if through else hops[0]
+    if saving and not os.path.exists(hops[-1]):
+        return by_rule(hops[-1])
+    pairs = [(hop, by_rule(hop)[1]) for hop in (hops[-1], *hops[:-1])]
+    there = [pair for pair in pairs if os.path.exists(pair[1])]
+    for hop, beside in there:
+        if len(there) == 1 or _belongs(hop, beside):
+            return hop, beside
+    if there:
+        return there[0]
+    return pairs[0] if through else (structure, companion)
+
+
+def by_rule(path: Path) -> tuple[Path | None, Path]:
+    """The structure file and the companion of a path with a suffix, by their names."""
+    if path.suffix == COMPANION_SUFFIX:
+        return None, path
+    if path.suffix == STRUCTURE_SUFFIX:
+        return path, path.with_suffix(COMPANION_SUFFIX)
     # `step_0.5` and `step_0.6` must not share a companion.
-    return real, real.with_name(real.name + COMPANION_SUFFIX)
+    return path, path.with_name(path.name + COMPANION_SUFFIX)
+
+
+def _with_suffix(path: Path, saving: bool) -> Path:
+    """A path with the suffix that it lacks, unless a file has its very name."""
+    if path.suffix != "":
+        return path
+    named = path.with_name(path.name + STRUCTURE_SUFFIX)
+    if saving or not os.path.lexists(path):
+        return named
+    if not any(os.path.lexists(one) for one in by_rule(named) if one is not None):
+        return path
+    return path if glance(path).kind in ("structure", "companion") else named
+
+
+def _hops(path: Path) -> list[Path]:
+    """The names that a path leads through, link by link; the last one is no link."""
+    found: list[Path] = []
+    while len(found) < 40:  # as many as Linux follows
+        path = Path(os.path.realpath(path.parent), path.name)
+        found.append(path)
+        try:
+            path = path.parent / os.readlink(path)
+        except OSError:
+            break
+        if path.name in ("", ".."):  # a folder
+            break
+    return found
+
+
+def _is_written_through(hops: list[Path]) -> bool:
+    """Whether a save through a link replaces the file that the link leads to.
+
+    It replaces the link if that file is the content of a store: it is called after its
+    hash, or it may not be written to.
+    """
+    try:
+        mode = os.stat(hops[-1]).st_mode
+    except OSError:  # it is not there yet
+        return True
+    return hops[-1].suffix == hops[0].suffix and mode & 0o222 != 0
+
+
+def _belongs(structure: Path, companion: Path) -> bool:
+    """Whether a companion holds a copy of a structure file."""
+    try:
+        with (
+            closing(_commit.FileSource(structure)) as one,
+            closing(_commit.FileSource(companion)) as other,
+        ):
+            start = _commit.read_some(one, 0, _format.FRAME_SIZE)
+            return is_copy(copied_structure(other), one.size, start)
+    except ZodiaxIOError:
+        return False
+
+
+def is_copy(copy: bytes, size: int, start: bytes) -> bool:
+    """Whether bytes are those of a structure file, by its size and its first bytes.
+
+    The first bytes hold the SHA-256 of all others.
+    """
+    return size == len(copy) and start == copy[: len(start)]
+
+
+class Glance(NamedTuple):
+    """What the first and the last bytes of a file tell.
+
+    Attributes
+    ----------
+    kind : str
+        Empty if there is no such file, or none that can be read.
+    start : bytes
+        The first bytes.
+    status : os.stat_result or None
+        What the system says of the file.
+    """
+
+    kind: Literal["", "structure", "companion", "old", "zeros", "other"]
+    start: bytes = b""
+    status: os.stat_result | None = None
+
+
+def glance(path: Path) -> Glance:
+    """Look at the first and the last bytes of a file, without an error."""
+    read = _commit.ends_of(path, _format.FRAME_SIZE, TRAILER_SIZE)
+    if read is None:
+        return Glance("")
+    start, end, status = read
+    # The text of a structure may end as a companion does: its magic first.
+    if _format.has_magic(start):
+        return Glance("structure", start, status)
+    if is_trailer(end):
+        return Glance("companion", start, status)
+    if is_pickle(start):
+        return Glance("old", start, status)
+    # A power loss may leave zeros, where nothing was flushed.
+    return Glance("other" if any(start) else "zeros", start, status)
 
 
 Source = _commit.FileSource | _commit.BytesSource
@@ -268,7 +368,7 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
                 if has_trailer(beside):  # a companion under a name of its own
                     stack.pop_all()
                     return Sources(beside)
-                if is_old(beside) and not _is_companion(companion):
+                if is_old(beside) and glance(companion).kind != "companion":
                     stack.pop_all()
                     return Sources(beside)
                 if not os.path.exists(companion):
@@ -284,7 +384,7 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
         source.close()
         raise
     mixed, copy = None, reader.structure
-    if size != len(copy) or start != copy[: len(start)]:
+    if not is_copy(copy, size, start):
         mixed = (
             f"{shown(structure.name)} does not belong to {source.name}: a save was "
             "interrupted, or copies were mixed."
@@ -299,117 +399,32 @@ def _without_structure(structure: Path, companion: Path, error: ReadError) -> So
     return Sources(source, structure, f"{error.strerror or error}.")
 
 
-def _check_companion(companion: Path) -> Path:
-    """Where a companion really is: in the folder of its structure.
+def check_companion(structure: Path, companion: Path) -> None:
+    """Refuse a companion that lies in another folder than its structure.
 
     Raises
     ------
     NotAFileError
-        If it is a symbolic link that leads elsewhere.
+        If it is a symbolic link that leads elsewhere, and its structure is none.
     """
     real = Path(os.path.realpath(companion))
-    if real.parent != companion.parent:
+    if real.parent != companion.parent and not os.path.islink(structure):
         raise NotAFileError(
             f"{shown(companion, MAX_PATH)} is a symbolic link that leaves its folder. "
             "Move both files together, or make links to both."
         )
-    return real
-
-
-def put(
-    path_or_file: Any,
-    write: Callable[[Any], bytes],
-    *,
-    durable: bool,
-    size: int = 0,
-) -> None:
-    """Commit a pair of files; or write a companion into an open file.
-
-    Raises
-    ------
-    SaveError, MissingFileError, NotAFileError, ArgumentError
-        If that cannot be done. What was there before is there still.
-    """
-    if not is_path(path_or_file):
-        _commit.write_to(path_or_file, write)
-        return
-    structure, companion = pair_of(path_or_file)
-    if structure is not None:
-        check_free(structure, companion)
-    _commit.commit(
-        structure,
-        companion,
-        write,
-        durable=durable,
-        copy=copied_structure,
-        size=size,
-    )
-
-
-def check_free(structure: Path, companion: Path) -> None:
-    """Refuse to save a pair over the arrays of something else.
-
-    Raises
-    ------
-    SaveError, NotAFileError
-        If the companion belongs to another structure file, is one of plain Equinox, or
-        is a symbolic link that leaves its folder.
-    """
-    _check_companion(companion)
-    other = companion.with_suffix(
-        "" if structure.suffix == STRUCTURE_SUFFIX else STRUCTURE_SUFFIX
-    )
-    if begins_with_magic(other):
-        raise SaveError(
-            errno.EEXIST,
-            f"Cannot save to {structure}: {other.name} is there already, and both "
-            f"would keep their arrays in {companion.name}. Choose another name.",
-        )
-    if not os.path.lexists(structure) and _holds_something_else(companion):
-        raise SaveError(
-            errno.EEXIST,
-            f"Cannot save to {structure}: its arrays belong into {companion.name}, "
-            "which is there already: another program wrote it, or a save was cut "
-            "short. Choose another name, or move that file away.",
-        )
-
-
-def _is_companion(path: Path) -> bool:
-    """Whether a file is there that ends as a companion of ours does."""
-    try:
-        with closing(_commit.FileSource(path)) as source:
-            return has_trailer(source)
-    except ZodiaxIOError:
-        return False
 
 
 def holds_checkpoint(path: Path) -> bool:
     """Whether a file is one of the two of a checkpoint, whatever it is called."""
-    return path.is_file() and (begins_with_magic(path) or _is_companion(path))
-
-
-def begins_with_magic(path: Path) -> bool:
-    """Whether a file is there that begins as a structure file does."""
-    try:
-        with closing(_commit.FileSource(path)) as source:
-            return _format.has_magic(_commit.read_some(source, 0, 8))
-    except ZodiaxIOError:
-        return False
-
-
-def _holds_something_else(companion: Path) -> bool:
-    try:
-        with closing(_commit.FileSource(companion)) as source:
-            # A power loss may leave zeros, where nothing was flushed.
-            return any(_commit.read_some(source, 0, 64)) and not has_trailer(source)
-    except ZodiaxIOError:  # what cannot be read is said when it is written
-        return False
+    return glance(path).kind in ("structure", "companion")
 
 
 def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
     """Open the companion of a structure file, which lies in the same folder."""
     try:
-        return _commit.FileSource(_check_companion(companion))
+        check_companion(structure, companion)
+        return _commit.FileSource(companion)
     except MissingFileError:
         raise MissingFileError(
             f"{shown(companion.name)}, which holds the arrays of "

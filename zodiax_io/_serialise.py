@@ -29,9 +29,11 @@ from ._errors import (
 from ._evolution import Evolution
 from ._kinds import Damaged
 from ._legacy import LegacyReader
-from ._pair import PathOrFile, is_path, opened, pair_of, put
+from ._pair import PathOrFile, opened, pair_of
+from ._paths import is_path
 from ._placement import HOST, Target, is_target, target_of
 from ._progress import Progress, check_progress, counted
+from ._saving import put
 from ._selection import select
 from ._structure import (
     check_settings,
@@ -141,7 +143,7 @@ def serialise(
         return _format.pack(document, max(part.depth for part in encoded.values()))
 
     size = sum(record.nbytes for record in records)
-    name = pair_of(path_or_file)[1].name if is_path(path_or_file) else ""
+    name = pair_of(path_or_file, saving=True)[1].name if is_path(path_or_file) else ""
 
     def write(file: Sink) -> bytes:
         with counted(progress, size, f"Saving {name}".rstrip()) as tick:

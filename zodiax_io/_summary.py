@@ -22,7 +22,8 @@ from ._compat import detached, without_collection
 from ._environment import compare
 from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
 from ._opaque import seen_by
-from ._pair import holds_checkpoint, is_file, is_path, opened, pair_of, read_structure
+from ._pair import holds_checkpoint, is_file, opened, pair_of, read_structure
+from ._paths import is_path
 from ._show import (
     Item,
     Picture,

@@ -29,6 +29,7 @@ from .base import Entry, Faults, Sink, Source, Tick, no_tick
 
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
+TRAILER_SIZE = _TRAILER.size
 _BYTES = np.dtype(np.uint8)
 _MAX_TAIL = (1 << 30) + 8192  # a structure of 1 GiB, and its header
 _PIECE = 1 << 20  # what fits the cache: hashed and written while it is there
@@ -39,6 +40,11 @@ _BUFFER = 32 << 20  # records are read together, in buffers large enough for hug
 _WORTH_HASHING = 1 << 20  # from here on, another thread hashes what this one writes
 _WORTH_THREADS = 16 << 20  # below this, starting threads takes longer than they save
 _THREADS = min(4, max(2, os.cpu_count() or 1))
+
+
+def is_trailer(end: bytes) -> bool:
+    """Whether the last bytes of a file are those of a companion."""
+    return len(end) == TRAILER_SIZE and end.endswith(TRAILER_MAGIC)
 
 
 def has_trailer(source: Source) -> bool:
