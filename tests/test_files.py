@@ -1,7 +1,9 @@
 """Where files go, what may lie in their way, and what is left behind."""
 
+import contextlib
 import errno
 import fcntl
+import gzip
 import io
 import os
 import pickle
@@ -10,7 +12,6 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from contextlib import contextmanager
 from pathlib import Path
 
 import equinox as eqx
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from documents import Checkpoint
+from equality import differences
 
 import zodiax_io
 from zodiax_io import (
@@ -258,6 +260,198 @@ def test_named_temporary_file():
         serialise(file, TREE)
         file.seek(0)
         assert same(deserialise(file), TREE)
+
+
+def gz(data):
+    return gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(data)))
+
+
+def zipped(data):
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("member", data)
+    return zipfile.ZipFile(held).open("member")
+
+
+def spooled(data):
+    file = tempfile.SpooledTemporaryFile()  # noqa: SIM115
+    file.write(data)
+    file.seek(0)
+    return file
+
+
+def on_disk(buffering):
+    def opened(data):
+        file = tempfile.TemporaryFile(buffering=buffering)  # noqa: SIM115
+        file.write(data)
+        file.seek(0)
+        return file
+
+    return opened
+
+
+SEEKABLE = {
+    "BytesIO": io.BytesIO,
+    "buffered": on_disk(-1),
+    "raw": on_disk(0),
+    "gzip": gz,
+    "zip": zipped,
+    "spooled": spooled,
+}
+
+
+@pytest.mark.parametrize("make", SEEKABLE.values(), ids=SEEKABLE.keys())
+@pytest.mark.parametrize("size", [3, 200_000])
+def test_several_in_one_file_object(make, size):
+    """Saved one after another, they load one after another, and end where they end."""
+    trees = [{"a": np.arange(float(size))}, TREE, {"c": [1, "x"]}, OTHER]
+    file = io.BytesIO()
+    ends = []
+    for tree in trees:
+        serialise(file, tree, metadata=len(ends))
+        ends.append(file.tell())
+    file.write(b"and something else")
+    with make(file.getvalue()) as read:
+        for tree, end in zip(trees, ends, strict=True):
+            assert differences(tree, deserialise(read)) == []
+            assert read.tell() == end
+        assert read.read() == b"and something else"
+        read.seek(ends[0])
+        assert read_metadata(read) == 1
+        assert zodiax_io.verify(read) == []
+        assert read.tell() == ends[2]
+
+
+def test_several_behind_each_other_in_append_mode(tmp_path):
+    """A file that is opened to append to takes another checkpoint each time."""
+    for tree in (TREE, OTHER):
+        with open(tmp_path / "many", "ab") as file:
+            serialise(file, tree)
+    with open(tmp_path / "many", "rb") as file:
+        assert same(deserialise(file), TREE)
+        assert same(deserialise(file), OTHER)
+
+
+def test_path_of_several_is_not_called_damaged(tmp_path):
+    """A path loads one checkpoint; the message says how to load each of several."""
+    path = tmp_path / "many.eqx"
+    with open(path, "wb") as file:
+        serialise(file, TREE)
+        place = file.tell()
+        serialise(file, OTHER)
+    for call in (deserialise, read_metadata, zodiax_io.names, zodiax_io.verify):
+        with pytest.raises(UnknownFormatError) as caught:
+            call(path)
+        assert str(caught.value) == (
+            "many.eqx holds more than a checkpoint: the one that it ends with begins "
+            f"at byte {place}. Open it, and load one after another: `with open(path, "
+            '"rb") as file: first = zodiax_io.deserialise(file)`.'
+        )
+
+
+def test_several_that_cannot_be_gone_back_to():
+    """A pipe with more than a checkpoint is refused, and nothing is lost unnoticed."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+        def seek(self, *_):
+            raise io.UnsupportedOperation("seek")
+
+        tell = seek
+
+    file = io.BytesIO()
+    serialise(file, TREE)
+    end = file.tell()
+    assert same(deserialise(Pipe(file.getvalue())), TREE)
+    serialise(file, OTHER)
+    more = len(file.getvalue()) - end
+    with pytest.raises(zodiax_io.ReadError) as caught:
+        deserialise(Pipe(file.getvalue()))
+    assert str(caught.value) == (
+        f"The file object holds {more} more bytes behind a checkpoint, and cannot go "
+        "back to them. Load from `io.BytesIO(file.read())`."
+    )
+
+
+@pytest.mark.parametrize("size", [0, 300_000])
+def test_checkpoint_within_a_checkpoint(size):
+    """An array that holds the bytes of a checkpoint is not taken for the end."""
+    inner = io.BytesIO()
+    serialise(inner, {"inner": np.zeros(size)})
+    data = np.frombuffer(inner.getvalue(), np.uint8)
+    outer = [data, {"a": data[: len(data) // 2]}, data.tobytes()]
+    file = io.BytesIO()
+    for _ in range(2):
+        serialise(file, outer)
+    file.seek(0)
+    for _ in range(2):
+        assert differences(outer, deserialise(file)) == []
+
+
+def test_each_of_many_is_read_once_or_so(tmp_path):
+    """To load a checkpoint costs what it holds, however many follow it."""
+    counts = {}
+    for number in (4, 8):
+        with open(tmp_path / "many", "wb", buffering=0) as file:
+            for _ in range(number):
+                serialise(file, np.zeros(1 << 18))
+        with Counting(tmp_path / "many") as file:
+            for _ in range(number):
+                deserialise(file)
+            counts[number] = file.count
+    assert counts[8] < 2.5 * counts[4]
+
+
+class Counting(io.FileIO):
+    """A file that counts the bytes which are read of it."""
+
+    count = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_damage_among_several_is_damage(which):
+    """A damaged checkpoint is never passed over for the one behind it."""
+    file = io.BytesIO()
+    ends = [0]
+    for tree in (TREE, OTHER):
+        serialise(file, tree)
+        ends.append(file.tell())
+    whole = file.getvalue()
+    for place in (*range(ends[which], ends[which + 1], 41), ends[which + 1] - 1):
+        data = bytearray(whole)
+        data[place] ^= 1
+        read = io.BytesIO(data)
+        try:
+            damage = [*zodiax_io.verify(read), *zodiax_io.verify(read)]
+        except (CorruptFileError, UnknownFormatError):
+            damage = True
+        assert damage, place
+        read.seek(0)
+        with contextlib.suppress(CorruptFileError, UnknownFormatError):
+            assert same(deserialise(read), TREE), place
+            assert same(deserialise(read), OTHER), place
+
+
+def test_file_object_without_data_yet():
+    """A file that does not wait for its data is an error that says so."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with (
+        os.fdopen(reading, "rb", buffering=0) as file,
+        os.fdopen(writing, "wb"),
+        pytest.raises(zodiax_io.ReadError) as caught,
+    ):
+        deserialise(file)
+    assert str(caught.value) == (
+        "Cannot read the file object: it does not wait for what is to come."
+    )
 
 
 # Pairs --------------------------------------------------------------------------------
@@ -517,7 +711,7 @@ def test_companion_that_links_out_of_its_folder_is_refused(tmp_path):
         deserialise(tmp_path / "model")
 
 
-@contextmanager
+@contextlib.contextmanager
 def umask(mask):
     before = os.umask(mask)
     try:

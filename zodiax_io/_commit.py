@@ -607,8 +607,8 @@ class _Whole:
         return size
 
 
-def read_from(file: Any) -> bytes:
-    """All that is left in an open file.
+def read_from(file: Any, size: int = -1) -> bytes:
+    """What is left in an open file, or the first bytes of that.
 
     Raises
     ------
@@ -616,12 +616,52 @@ def read_from(file: Any) -> bytes:
         If the file cannot be read from, or is open as text.
     """
     try:
-        data = file.read()
+        data = file.read() if size < 0 else file.read(size)
     except Exception as error:  # also what `gzip` and others raise of their own
         raise ReadError(f"Cannot read the file object: {error}.") from error
+    if data is None:
+        raise ReadError(
+            "Cannot read the file object: it does not wait for what is to come."
+        )
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise ArgumentError("The file is open as text; open it in binary mode.")
     return bytes(data)
+
+
+def position_of(file: Any) -> int | None:
+    """Where an open file is read from; None if it cannot go back there."""
+    try:
+        if file.seekable():
+            place = file.tell()
+            return place if type(place) is int else None
+    except Exception:  # an object that is a file in part
+        pass
+    return None
+
+
+def move(file: Any, place: int, whence: int = os.SEEK_SET) -> int:
+    """Go to a position of an open file; where that is.
+
+    Raises
+    ------
+    ReadError
+        If it does not go there.
+    """
+    try:
+        file.seek(place, whence)
+        return file.tell()
+    except Exception as error:
+        raise ReadError(f"Cannot read the file object: {error}.") from error
+
+
+def moves_freely(file: Any) -> bool:
+    """Whether an open file goes to any position at once.
+
+    One that is compressed decompresses all that lies before it.
+    """
+    for name in ("file", "_file", "raw"):  # in wrappers of `tempfile`, and in buffers
+        file = getattr(file, name, file)
+    return isinstance(file, (io.BytesIO, io.FileIO))
 
 
 def read_some(source: FileSource | BytesSource, offset: int, length: int) -> bytes:

@@ -15,7 +15,15 @@ import jax.tree_util as jtu
 
 from . import _commit, _format
 from ._backends import backend_of
-from ._backends.eqx import TRAILER_SIZE, EqxBackend, has_trailer, is_trailer
+from ._backends.eqx import (
+    TRAILER_SIZE,
+    EqxBackend,
+    end_of_first,
+    has_trailer,
+    is_one,
+    is_trailer,
+    start_of_last,
+)
 from ._errors import (
     MAX_PATH,
     ArgumentError,
@@ -231,7 +239,7 @@ def sources(path_or_file: Any) -> Generator[Sources, None, None]:
         except MemoryError as error:
             raise _too_large(str(path_or_file)) from error
     elif _commit.is_readable(path_or_file):
-        data = _commit.read_from(path_or_file)
+        data = _read_one(path_or_file)
         name = Path(str(getattr(path_or_file, "name", ""))).name or "The file"
         found = Sources(_commit.BytesSource(data, name))
     else:
@@ -246,6 +254,58 @@ def sources(path_or_file: Any) -> Generator[Sources, None, None]:
         raise _too_large(source.name) from error
     finally:
         source.close()
+
+
+_FIRST = 1 << 20  # bytes that are looked through at once for the end of a checkpoint
+
+
+def _read_one(file: Any) -> bytes:
+    """The bytes of the checkpoint at the position of an open file.
+
+    The position is then behind it: another may follow.
+    """
+    start = _commit.position_of(file)
+    size = -1 if start is None else _FIRST
+    data = _commit.read_from(file, size)
+    end = end_of_first(data) if start is not None else None
+    if start is not None and end is None and _holds_several(file, start):
+        # From the start each time, eight times as much: in all little more than once.
+        while end is None and len(data) == size:
+            size *= 8
+            _commit.move(file, start)
+            data = _commit.read_from(file, size)
+            end = end_of_first(data)
+    if end is None:
+        if start is not None:
+            _commit.move(file, start)
+            data = _commit.read_from(file)
+        if is_one(len(data), lambda offset, size: data[offset : offset + size]):
+            return data
+        end = end_of_first(data) or len(data)
+    if end == len(data):
+        return data
+    if start is None:
+        raise ReadError(
+            f"The file object holds {len(data) - end} more bytes behind a checkpoint, "
+            "and cannot go back to them. Load from `io.BytesIO(file.read())`."
+        )
+    _commit.move(file, start + end)
+    return data[:end]
+
+
+def _holds_several(file: Any, start: int) -> bool:
+    """Whether more than a checkpoint follows, in a file where a look costs little."""
+    if not _commit.moves_freely(file):
+        return False
+
+    def read(offset: int, size: int) -> bytes:
+        _commit.move(file, start + offset)
+        return _commit.read_from(file, size)
+
+    end = _commit.move(file, 0, os.SEEK_END)
+    one = is_one(end - start, read)
+    _commit.move(file, start)
+    return not one
 
 
 def _too_large(name: str) -> ReadError:
@@ -339,7 +399,17 @@ def _reader_of(source: Source) -> Any:
     """A reader of an open companion."""
     if not has_trailer(source):
         raise _foreign(source)
-    return EqxBackend().open(source, source.name)
+    try:
+        return EqxBackend().open(source, source.name)
+    except CorruptFileError:
+        place = start_of_last(source)
+        if place is None:
+            raise
+        raise UnknownFormatError(
+            f"{source.name} holds more than a checkpoint: the one that it ends with "
+            f"begins at byte {place}. Open it, and load one after another: `with "
+            'open(path, "rb") as file: first = zodiax_io.deserialise(file)`.'
+        ) from None
 
 
 def copied_structure(source: Source) -> bytes:

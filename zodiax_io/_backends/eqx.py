@@ -30,8 +30,10 @@ from .base import Entry, Faults, Sink, Source, Tick, no_tick
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
 TRAILER_SIZE = _TRAILER.size
+_MAGIC = b"\x89ZDX\r\n\x1a\n"  # with which a structure begins
 _BYTES = np.dtype(np.uint8)
-_MAX_TAIL = (1 << 30) + 8192  # a structure of 1 GiB, and its header
+_MAX_HEADER = 8192  # of the record of a structure: its padding is below 4096
+_MAX_TAIL = (1 << 30) + _MAX_HEADER  # a structure of 1 GiB
 _PIECE = 1 << 20  # what fits the cache: hashed and written while it is there
 _STEP = 4 << 20  # the same, hashed by one thread and written by another
 _GROUP = 4 << 20  # small records are written together, so many bytes at once
@@ -50,6 +52,68 @@ def is_trailer(end: bytes) -> bool:
 def has_trailer(source: Source) -> bool:
     """Whether bytes end as a companion of ours does."""
     return source.size >= _TRAILER.size and _trailer(source)[1] == TRAILER_MAGIC
+
+
+def is_one(size: int, read: Callable[[int, int], bytes]) -> bool:
+    """Whether one companion fills so many bytes, as far as its end tells."""
+    end = size - _TRAILER.size
+    if end < 0:
+        return False
+    start, magic = _TRAILER.unpack(read(end, _TRAILER.size))
+    if magic != TRAILER_MAGIC or start >= end:
+        return False
+    return _width_of(read(start, _MAX_HEADER), end - start, start) is not None
+
+
+def end_of_first(data: bytes) -> int | None:
+    """Where the companion at the beginning of some bytes ends; None if none does.
+
+    Records may hold the bytes of another companion. Its trailer leads elsewhere.
+    """
+    found = data.find(TRAILER_MAGIC)
+    while found != -1:
+        end = found + len(TRAILER_MAGIC)
+        if is_one(end, lambda offset, size: data[offset : offset + size]):
+            return end
+        found = data.find(TRAILER_MAGIC, found + 1)
+    return None
+
+
+def start_of_last(source: Source) -> int | None:
+    """Where the last of several companions in a file begins; None if that is not so."""
+    place, _ = _trailer(source)
+    end, size = source.size - _TRAILER.size, 1 << 16
+    while True:
+        tail = bytearray(min(size, end))
+        source.read_into(memoryview(tail), end - len(tail))
+        found = tail.rfind(_MAGIC)
+        while found != -1:
+            header = _dtypes.header(_BYTES, (len(tail) - found,), False, place)
+            first = found - len(header)
+            if first >= 0 and tail.startswith(header, first):
+                return _behind_another(source, end - len(tail) + first - place)
+            found = tail.rfind(_MAGIC, 0, found)
+        if size >= min(end, _MAX_TAIL):
+            return None
+        size *= 8
+
+
+def _behind_another(source: Source, start: int) -> int | None:
+    if start < _TRAILER.size:
+        return None
+    before = bytearray(_TRAILER.size)
+    source.read_into(memoryview(before), start - len(before))
+    return start if is_trailer(bytes(before)) else None
+
+
+def _width_of(head: bytes, size: int, start: int) -> int | None:
+    """The length of the header of a structure's record; None if it is none."""
+    # An `.npy` file tells the length of its header, and a canonical one fits it.
+    width = 10 + int.from_bytes(head[8:10], "little")
+    if head[:6] != b"\x93NUMPY" or width >= size:
+        return None
+    fits = head.startswith(_dtypes.header(_BYTES, (size - width,), False, start))
+    return width if fits else None
 
 
 def _trailer(source: Source) -> tuple[int, bytes]:
@@ -127,13 +191,10 @@ class EqxBackend:
             )
         tail = bytearray(end - start)
         source.read_into(memoryview(tail), start)
-        # An `.npy` file tells the length of its header, and a canonical one fits it.
-        length = len(tail) - 10 - int.from_bytes(tail[8:10], "little")
-        if length > 0:
-            header = _dtypes.header(_BYTES, (length,), False, start)
-            if tail.startswith(header) and len(header) + length == len(tail):
-                return EqxReader(source, file, start, bytes(tail[len(header) :]))
-        raise CorruptFileError(f"{file} is damaged: its copy of the structure is.")
+        width = _width_of(bytes(tail[:_MAX_HEADER]), len(tail), start)
+        if width is None:
+            raise CorruptFileError(f"{file} is damaged: its copy of the structure is.")
+        return EqxReader(source, file, start, bytes(memoryview(tail)[width:]))
 
     def open_damaged(self, source: Source, file: str, structure: bytes) -> EqxReader:
         """Open a companion whose end is damaged, by a structure from elsewhere."""
