@@ -10,6 +10,7 @@ import pickle
 import shutil
 import stat
 import tempfile
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from documents import Checkpoint
 from equality import differences
+from hypothesis import given, strategies as st
 
 import zodiax_io
 from zodiax_io import (
@@ -310,12 +312,11 @@ def test_several_in_one_file_object(make, size):
     for tree in trees:
         serialise(file, tree, metadata=len(ends))
         ends.append(file.tell())
-    file.write(b"and something else")
     with make(file.getvalue()) as read:
         for tree, end in zip(trees, ends, strict=True):
             assert differences(tree, deserialise(read)) == []
             assert read.tell() == end
-        assert read.read() == b"and something else"
+        assert read.read() == b""
         read.seek(ends[0])
         assert read_metadata(read) == 1
         assert zodiax_io.verify(read) == []
@@ -373,6 +374,23 @@ def test_several_that_cannot_be_gone_back_to():
         f"The file object holds {more} more bytes behind a checkpoint, and cannot go "
         "back to them. Load from `io.BytesIO(file.read())`."
     )
+
+
+@pytest.mark.parametrize("size", [3, 200_000])
+def test_shorter_one_saved_over_a_longer_one(size):
+    """What is left of the longer one is noticed, and the message says so."""
+    file = io.BytesIO()
+    serialise(file, [np.zeros(size + 300), "x" * 500])
+    file.seek(0)
+    serialise(file, [np.ones(size), "y"])
+    file.seek(0)
+    with pytest.raises(CorruptFileError) as caught:
+        deserialise(file)
+    if size == 3:
+        assert str(caught.value) == (
+            "The file object is damaged: bytes that are no checkpoint follow one. If a "
+            "shorter one was saved over a longer one, `truncate` the file before."
+        )
 
 
 @pytest.mark.parametrize("size", [0, 300_000])
@@ -452,6 +470,334 @@ def test_file_object_without_data_yet():
     assert str(caught.value) == (
         "Cannot read the file object: it does not wait for what is to come."
     )
+
+
+# Content stores -----------------------------------------------------------------------
+
+
+def _hub(folder, names):
+    """The Hugging Face hub: blobs beside each other, called after their hashes."""
+    (folder / "blobs").mkdir()
+    return [folder / "blobs" / f"{number:08x}" for number, _ in enumerate(names)]
+
+
+def _annex(folder, names):
+    """git-annex: a folder for each object, which keeps the suffix; read-only."""
+    objects = []
+    for number, name in enumerate(names):
+        key = f"SHA256E-s12--{number:08x}{name.suffix}"
+        (folder / "objects" / key).mkdir(parents=True)
+        objects.append(folder / "objects" / key / key)
+    return objects
+
+
+def _dvc(folder, names):
+    """DVC: hashes as folders and names; read-only."""
+    (folder / "files" / "md5" / "ab").mkdir(parents=True)
+    return [folder / f"files/md5/ab/{n:08x}" for n, _ in enumerate(names)]
+
+
+STORES = [_hub, _annex, _dvc]
+
+
+@pytest.fixture(params=STORES, ids=["hub", "annex", "dvc"])
+def store(request, tmp_path):
+    """A folder with links `model.zdx` and `model.eqx`, and the files they lead to."""
+    here = tmp_path / "here"
+    here.mkdir()
+    serialise(here / "model.zdx", TREE, metadata={"epoch": 1})
+    names = [here / "model.zdx", here / "model.eqx"]
+    targets = request.param(tmp_path, names)
+    for name, target in zip(names, targets, strict=True):
+        name.rename(target)
+        if request.param is not _hub:
+            target.chmod(0o444)
+        name.symlink_to(os.path.relpath(target, here))
+    return here, {target: target.read_bytes() for target in targets}
+
+
+@pytest.mark.parametrize("name", ["model", "model.zdx", "model.eqx"])
+def test_links_into_a_store_load(store, name):
+    """Both names are links in one folder: each call finds the pair, without a word."""
+    here, _ = store
+    path = here / name
+    assert same(deserialise(path), TREE)
+    assert read_metadata(path) == {"epoch": 1}
+    assert zodiax_io.verify(path) == []
+    assert zodiax_io.repair(path) == []
+    assert not zodiax_io.diff(path, TREE)
+    assert zodiax_io.untrusted(path) == []
+    assert zodiax_io.summarise(path).root.arrays == 1
+
+
+def test_link_to_a_link_into_a_store(store, tmp_path):
+    """The companion may be beside any link on the way."""
+    assert store[0] == tmp_path / "here"
+    (tmp_path / "best.zdx").symlink_to("here/model.zdx")
+    assert same(deserialise(tmp_path / "best"), TREE)
+
+
+def test_structure_without_companion_in_a_store(store):
+    """A companion that was not downloaded is missed where its name would be."""
+    here, _ = store
+    (here / "model.eqx").unlink()
+    with pytest.raises(MissingFileError, match="Move both files together"):
+        deserialise(here / "model.zdx")
+    (here / "model.zdx").unlink()
+    with pytest.raises(MissingFileError):
+        deserialise(here / "model.zdx")
+
+
+@pytest.mark.parametrize("name", ["model", "model.zdx", "model.eqx"])
+def test_saving_leaves_a_store_alone(store, name):
+    """A save replaces the links: the contents of a store belong to other names, too."""
+    here, contents_of_store = store
+    if name == "model.eqx":
+        (here / "model.zdx").unlink()
+    files = listing(here)
+    for tree in (OTHER, TREE, OTHER):
+        serialise(here / name, tree)
+        assert same(deserialise(here / name), tree)
+    assert listing(here) == files
+    assert not any(file.is_symlink() for file in here.iterdir())
+    assert {path: path.read_bytes() for path in contents_of_store} == contents_of_store
+
+
+def test_old_file_in_a_store_is_left_alone(tmp_path):
+    """The same for one file that is a checkpoint by itself."""
+    (tmp_path / "0a1b").write_bytes(pickle.dumps({}))
+    (tmp_path / "fit.zdx").symlink_to("0a1b")
+    serialise(tmp_path / "fit.zdx", TREE)
+    assert (tmp_path / "0a1b").read_bytes() == pickle.dumps({})
+    assert same(deserialise(tmp_path / "fit.zdx"), TREE)
+
+
+def test_stopped_save_over_links_of_a_store(store, monkeypatch):
+    """A structure that stays a link to the old one costs a warning, until the next."""
+    here, contents_of_store = store
+    replacing = os.replace
+
+    def refuse(source, target):
+        if str(target).endswith(".zdx"):
+            raise OSError(errno.EIO, "EIO")
+        replacing(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(SaveError, match="holds the new checkpoint"):
+        serialise(here / "model.zdx", OTHER)
+    monkeypatch.undo()
+    with pytest.warns(MixedPairWarning):
+        assert same(deserialise(here / "model.zdx"), OTHER)
+    serialise(here / "model.zdx", TREE)
+    assert same(deserialise(here / "model.zdx"), TREE)
+    assert listing(here) == ["model.eqx", "model.zdx"]
+    assert {path: path.read_bytes() for path in contents_of_store} == contents_of_store
+
+
+def test_link_to_a_pair_beside_another_checkpoint(tmp_path):
+    """`latest.zdx` means the pair it leads to, and not `latest.eqx` beside it."""
+    (tmp_path / "runs").mkdir()
+    serialise(tmp_path / "runs" / "a", TREE)
+    (tmp_path / "latest.zdx").symlink_to("runs/a.zdx")
+    shutil.copy(tmp_path / "runs" / "a.eqx", tmp_path / "b.eqx")
+    serialise(tmp_path / "b.eqx", OTHER)
+    (tmp_path / "b.eqx").rename(tmp_path / "latest.eqx")
+    assert same(deserialise(tmp_path / "latest"), TREE)
+    serialise(tmp_path / "latest", OTHER)
+    assert same(deserialise(tmp_path / "runs" / "a"), OTHER)
+    serialise(tmp_path / "latest", TREE)
+    assert same(deserialise(tmp_path / "latest.eqx"), OTHER)
+    (tmp_path / "runs" / "a.eqx").unlink()
+    with pytest.raises(SaveError, match=ALONE):
+        serialise(tmp_path / "latest", TREE)
+    assert same(deserialise(tmp_path / "latest.eqx"), OTHER)
+
+
+# A name without a suffix --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["blob", "tmp8zk2f_", ".hidden", "0a1b2c"])
+def test_file_without_a_suffix_loads(tmp_path, name):
+    """A checkpoint that is there under the very name is the one that is meant."""
+    with open(tmp_path / name, "wb") as file:
+        serialise(file, TREE, metadata={"epoch": 1})
+    path = tmp_path / name
+    assert same(deserialise(path), TREE)
+    assert read_metadata(str(path)) == {"epoch": 1}
+    assert zodiax_io.verify(path) == []
+    assert zodiax_io.summarise(path).root.arrays == 1
+    zodiax_io.convert(path, tmp_path / "again.zdx")
+    assert same(deserialise(tmp_path / "again"), TREE)
+
+
+def test_pair_without_a_suffix_loads(tmp_path):
+    """A structure file without a suffix has its companion beside it."""
+    serialise(tmp_path / "run", TREE)
+    (tmp_path / "run.zdx").rename(tmp_path / "run")
+    assert same(deserialise(tmp_path / "run"), TREE)
+
+
+@pytest.mark.parametrize("what", ["folder", "text", "empty"])
+def test_name_of_something_else_means_the_pair(tmp_path, what):
+    """`run` is `run.zdx`, where a folder or a foreign file is called `run`."""
+    make = {
+        "folder": Path.mkdir,
+        "text": lambda p: p.write_text("x"),
+        "empty": Path.touch,
+    }
+    serialise(tmp_path / "run", TREE)
+    make[what](tmp_path / "run")
+    assert same(deserialise(tmp_path / "run"), TREE)
+    if what != "folder":
+        serialise(tmp_path / "run", OTHER)
+        assert same(deserialise(tmp_path / "run"), OTHER)
+
+
+def test_foreign_file_without_a_suffix_is_called_what_it_is(tmp_path):
+    """A file of the very name is there, so it is not missed."""
+    (tmp_path / "notes").write_text("some notes")
+    with pytest.raises(UnknownFormatError) as caught:
+        deserialise(tmp_path / "notes")
+    assert str(caught.value) == (
+        "notes is not a zodiax_io file: it does not begin as one does."
+    )
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(NotAFileError, match="is a folder"):
+        deserialise(tmp_path / "runs")
+
+
+def test_save_that_the_same_name_would_not_load_is_refused(tmp_path):
+    """Where a checkpoint has the name without a suffix, that is what it loads."""
+    with open(tmp_path / "fit", "wb") as file:
+        serialise(file, TREE)
+    with pytest.raises(SaveError) as caught:
+        serialise(tmp_path / "fit", OTHER)
+    assert str(caught.value) == (
+        f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.zdx'}: there is a "
+        "checkpoint called fit, without a suffix, which would be loaded in its place. "
+        "Choose another name, or give the suffix: fit.zdx."
+    )
+    assert listing(tmp_path) == ["fit"]
+    serialise(tmp_path / "fit.zdx", OTHER)
+    assert same(deserialise(tmp_path / "fit.zdx"), OTHER)
+    assert same(deserialise(tmp_path / "fit"), TREE)
+
+
+# Text that is no path -----------------------------------------------------------------
+
+URLS = {
+    "s3://bucket/run.zdx": "s3://bucket/run.zdx",
+    "gs://bucket/run": "gs://bucket/run",
+    "hf://datasets/me/run.eqx": "hf://datasets/me/run.eqx",
+    "https://example.org/run.zdx": "https://example.org/run.zdx",
+    "memory://run.zdx": "memory://run.zdx",
+    "simplecache::s3://bucket/run.zdx": "simplecache::s3://bucket/run.zdx",
+    "s3:/bucket/run.zdx": "s3://bucket/run.zdx",  # as `Path` makes it
+}
+
+CALLS = {
+    "serialise": lambda path: serialise(path, TREE),
+    "deserialise": deserialise,
+    "read_metadata": read_metadata,
+    "names": zodiax_io.names,
+    "untrusted": zodiax_io.untrusted,
+    "verify": zodiax_io.verify,
+    "repair": zodiax_io.repair,
+    "summarise": zodiax_io.summarise,
+    "show": zodiax_io.show,
+    "diff": lambda path: zodiax_io.diff(path, TREE),
+    "convert from": lambda path: zodiax_io.convert(path, "x.zdx"),
+    "convert to": lambda path: zodiax_io.convert(io.BytesIO(WHOLE), path),
+}
+
+
+def _bytes_of(tree):
+    file = io.BytesIO()
+    serialise(file, tree)
+    return file.getvalue()
+
+
+WHOLE = _bytes_of(TREE)
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+@pytest.mark.parametrize("kind", [str, Path])
+def test_text_that_is_no_path_is_called_what_it_is(tmp_path, monkeypatch, call, kind):
+    """URLs, `~`, variables and folders are refused by all calls, in one way."""
+    monkeypatch.chdir(tmp_path)
+    for text in URLS:
+        with pytest.raises(ArgumentError, match="is a URL, not a path"):
+            call(kind(text))
+    for text in (
+        "~/run.zdx",
+        "~me/run",
+        "$HOME/run.zdx",
+        "${X}/a/run",
+        r"C:\me\run.zdx",
+    ):
+        with pytest.raises(ArgumentError, match="Cannot use"):
+            call(kind(text))
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", URLS)
+def test_message_of_a_url(text):
+    """The message has the lines that work."""
+    with pytest.raises(ArgumentError) as caught:
+        deserialise(text)
+    assert str(caught.value) == (
+        f"{text} is a URL, not a path. Open it, by fsspec for example, and pass the "
+        "file object:\n"
+        f'  with fsspec.open("{URLS[text]}", "wb") as file:\n'
+        "      zodiax_io.serialise(file, tree)\n"
+        'To load, open it with "rb" and call `zodiax_io.deserialise(file)`.'
+    )
+
+
+MESSAGES = {
+    "file:///data/my%20run.zdx": (
+        "file:///data/my%20run.zdx is a URL, not a path. Pass the path of the file: "
+        '"/data/my run.zdx".'
+    ),
+    "~/runs/run.zdx": (
+        "Cannot use ~/runs/run.zdx: `~` is not expanded, and there is no folder of "
+        'that name. Pass `os.path.expanduser("~/runs/run.zdx")`.'
+    ),
+    "$SCRATCH/run.zdx": (
+        "Cannot use $SCRATCH/run.zdx: variables are not expanded, and there is no "
+        'such folder. Pass `os.path.expandvars("$SCRATCH/run.zdx")`.'
+    ),
+    r"D:\runs\run.zdx": (
+        r"Cannot use D:\runs\run.zdx: it is a path of Windows, and this system "
+        "separates folders by `/`."
+    ),
+    "runs/": (
+        "runs/ ends as the name of a folder does. Name a file in it, such as "
+        "runs/model.zdx."
+    ),
+}
+
+
+@pytest.mark.parametrize("text", MESSAGES)
+def test_messages_of_text_that_is_no_path(tmp_path, monkeypatch, text):
+    """Each message says what it is, and what to write instead."""
+    monkeypatch.chdir(tmp_path)
+    for call in (lambda path: serialise(path, TREE), deserialise):
+        with pytest.raises((ArgumentError, NotAFileError)) as caught:
+            call(text)
+        assert str(caught.value) == MESSAGES[text]
+
+
+@pytest.mark.parametrize(
+    "text", ["~", "~me", "s3:", "$X", "%X%", "a:b", "exp::1", "~run", "$Y/z"]
+)
+def test_folders_and_names_that_look_odd_are_used(tmp_path, monkeypatch, text):
+    """What is there is used, whatever it looks like; and a name may hold any mark."""
+    monkeypatch.chdir(tmp_path)
+    Path(text).mkdir(parents=True)
+    for path in (f"{text}/run.zdx", f"x{text.replace('/', '')}.zdx"):
+        serialise(path, TREE)
+        assert same(deserialise(path), TREE)
 
 
 # Pairs --------------------------------------------------------------------------------
@@ -1100,6 +1446,50 @@ def test_case_of_a_suffix_on_a_file_system_that_ignores_it(tmp_path, monkeypatch
     serialise(tmp_path / "fit.ZDX", OTHER)
     assert same(deserialise(tmp_path / "fit.zdx"), TREE)
     assert same(deserialise(tmp_path / "fit.ZDX"), OTHER)
+
+
+SHARING = [
+    stem + suffix
+    for stem in ("fit", "Fit", "fit.tar", "fit.zdx", "fit.eqx")
+    for suffix in ("", ".zdx", ".eqx", ".ZDX", ".EQX")
+]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["save", "save", "save", "object", "equinox"]),
+            st.sampled_from(SHARING),
+        ),
+        max_size=8,
+    )
+)
+def test_no_save_changes_what_another_name_loads(steps):
+    """Whatever was saved under which names: a save changes its own, or is refused."""
+    loads, files = {}, {}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for number, (how, name) in enumerate(steps):
+            path = Path(folder, name)
+            if how == "save":
+                named = name if path.suffix else f"{name}.zdx"
+                with contextlib.suppress(SaveError):
+                    serialise(path, number, durable=False)
+                    loads[named] = number
+                    files.pop(named, None)
+                    assert deserialise(path) == number
+            elif not path.exists():  # what the user opens is the user's to replace
+                with open(path, "wb") as file:
+                    if how == "object":
+                        serialise(file, number)
+                        loads[name] = number
+                    else:
+                        eqx.tree_serialise_leaves(file, np.ones(3))
+                        files[name] = path.read_bytes()
+            for other, expected in loads.items():
+                assert deserialise(Path(folder, other)) == expected, other
+            for other, data in files.items():
+                assert Path(folder, other).read_bytes() == data
 
 
 def test_companion_that_links_elsewhere_is_not_saved_to(tmp_path):

@@ -686,6 +686,41 @@ def test_convert_a_file_and_a_folder(tmp_path, capsys):
     assert differences(deserialise(folder / "containers.zdx"), one) == []
 
 
+def test_convert_one_file_to_two_and_back(tmp_path, capsys, monkeypatch):
+    """One file becomes two beside it, since nothing is lost; another's stays."""
+    monkeypatch.chdir(tmp_path)
+    tree, other = {"a": jnp.arange(3.0)}, {"b": 1}
+    zodiax_io.serialise("fit.eqx", tree)
+    assert _cli.main(["convert", "fit.eqx", "fit.zdx"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fit.eqx", "fit.zdx"]
+    zodiax_io.serialise("run.zdx", other)
+    assert _cli.main(["convert", "run.zdx", "fit.eqx"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "fit.eqx -> fit.zdx\n"
+    assert "it holds the arrays of fit.zdx, which would be lost" in printed.err
+    zodiax_io.serialise("alone.eqx", other)
+    assert _cli.main(["convert", "fit.zdx", "alone.zdx"]) == 2
+    assert "a checkpoint by itself and would be lost" in capsys.readouterr().err
+    assert _cli.main(["convert", "fit.zdx", "fit.eqx"]) == 0
+    assert _cli.main(["convert", "fit.zdx", "one.eqx"]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("fit.zdx", "fit.eqx", "one.eqx"):
+            assert differences(tree, deserialise(name)) == []
+        for name in ("run.zdx", "alone.eqx"):
+            assert deserialise(name) == other
+
+
+def test_an_old_file_converted_to_one_file_beside_it(tmp_path):
+    """It would hide the old one; the message says where to convert it to."""
+    path = Path(shutil.copy(GOLDEN / "0.4.1" / "containers.zdx", tmp_path / "old.zdx"))
+    with pytest.raises(zodiax_io.SaveError, match=r"Save to old\.zdx"):
+        zodiax_io.convert(path, tmp_path / "old.eqx")
+    before = deserialise(path)
+    zodiax_io.convert(path, path)
+    assert differences(before, deserialise(path)) == []
+
+
 def test_an_old_file_in_a_new_process():
     """Packages of the field are imported, and tell what their objects are."""
     path = GOLDEN / "0.4.1" / "optimiser.zdx"

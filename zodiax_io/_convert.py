@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from ._backends import Sink, backend_named
 from ._dtypes import record_of
 from ._errors import CorruptFileError, ReadError
 from ._legacy import LegacyReader
-from ._pair import PathOrFile, opened
+from ._pair import PathOrFile, loaded_file, opened
+from ._paths import is_path
 from ._saving import put
 from ._survey import MAX_DEPTH, survey
 from ._trust import Judge
@@ -35,7 +37,8 @@ def convert(
     source : str, path or binary file
         A file of zodiax 0.4 or before, or a checkpoint of zodiax_io.
     target : str, path or binary file
-        Where to save, as for `serialise`. It may be the source.
+        Where to save, as for `serialise`. It may be the source, and make a pair of a
+        companion alone (``convert("fit.eqx", "fit.zdx")``).
     trusted, renames : optional
         As for `deserialise`.
 
@@ -59,6 +62,7 @@ def convert(
     """
     backend = backend_named("eqx")
     with opened(source) as (document, reader, name):
+        file = os.stat(loaded_file(source)) if is_path(source) else None
         if isinstance(reader, LegacyReader) and reader.needs:
             judge = Judge(trusted, renames)
             document = reader.told_by(judge)
@@ -76,8 +80,8 @@ def convert(
         again = dataclasses.replace(document, records=index)
         return _format.pack(again, MAX_DEPTH)
 
-    def write(file: Sink) -> bytes:
-        return backend.write(file, records, structure)
+    def write(sink: Sink) -> bytes:
+        return backend.write(sink, records, structure)
 
     size = sum(record.nbytes for record in records)
-    put(target, write, durable=True, size=size)
+    put(target, write, durable=True, size=size, source=file)

@@ -16,6 +16,7 @@ import jax.tree_util as jtu
 from . import _commit, _format
 from ._backends import backend_of
 from ._backends.eqx import (
+    NPY,
     TRAILER_SIZE,
     EqxBackend,
     end_of_first,
@@ -86,6 +87,16 @@ def pair_of(
     if there:
         return there[0]
     return pairs[0] if through else (structure, companion)
+
+
+def loaded_file(path: str | os.PathLike[str]) -> Path:
+    """The file with the content that a path loads: mostly the companion."""
+    structure, companion = pair_of(path)
+    kind = "" if structure is None else glance(structure).kind
+    if kind == "companion" or (kind == "old" and glance(companion).kind != "companion"):
+        assert structure is not None
+        return structure
+    return companion
 
 
 def by_rule(path: Path) -> tuple[Path | None, Path]:
@@ -265,10 +276,21 @@ def _read_one(file: Any) -> bytes:
     The position is then behind it: another may follow.
     """
     start = _commit.position_of(file)
-    size = -1 if start is None else _FIRST
+    if start is None:
+        data = _commit.read_from(file)
+        end = len(data) if _is_one(data) else end_of_first(data) or len(data)
+        if end < len(data):
+            _check_behind(data[end : end + len(NPY)])
+            raise ReadError(
+                f"The file object holds {len(data) - end} more bytes behind a "
+                "checkpoint, and cannot go back to them. Load from "
+                "`io.BytesIO(file.read())`."
+            )
+        return data
+    size = _FIRST
     data = _commit.read_from(file, size)
-    end = end_of_first(data) if start is not None else None
-    if start is not None and end is None and _holds_several(file, start):
+    end = end_of_first(data)
+    if end is None and _holds_several(file, start):
         # From the start each time, eight times as much: in all little more than once.
         while end is None and len(data) == size:
             size *= 8
@@ -276,21 +298,33 @@ def _read_one(file: Any) -> bytes:
             data = _commit.read_from(file, size)
             end = end_of_first(data)
     if end is None:
-        if start is not None:
-            _commit.move(file, start)
-            data = _commit.read_from(file)
-        if is_one(len(data), lambda offset, size: data[offset : offset + size]):
-            return data
-        end = end_of_first(data) or len(data)
-    if end == len(data):
-        return data
-    if start is None:
-        raise ReadError(
-            f"The file object holds {len(data) - end} more bytes behind a checkpoint, "
-            "and cannot go back to them. Load from `io.BytesIO(file.read())`."
+        _commit.move(file, start)
+        data = _commit.read_from(file)
+        end = len(data) if _is_one(data) else end_of_first(data)
+    if end is not None:
+        _commit.move(file, start + end)
+        _check_behind(_commit.read_from(file, len(NPY)))
+        _commit.move(file, start + end)
+    return data[:end]  # all of it, if it is of an older form, damaged, or none
+
+
+def _is_one(data: bytes) -> bool:
+    return is_one(len(data), lambda offset, size: data[offset : offset + size])
+
+
+def _check_behind(start: bytes) -> None:
+    """Refuse what follows a checkpoint and is no other one.
+
+    Raises
+    ------
+    CorruptFileError
+        If it does not begin as a companion does.
+    """
+    if start not in (b"", NPY):
+        raise CorruptFileError(
+            "The file object is damaged: bytes that are no checkpoint follow one. If a "
+            "shorter one was saved over a longer one, `truncate` the file before."
         )
-    _commit.move(file, start + end)
-    return data[:end]
 
 
 def _holds_several(file: Any, start: int) -> bool:
@@ -506,7 +540,7 @@ def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
 def _foreign(source: Source) -> ZodiaxIOError:
     """What a file is that does not end as a companion of ours does."""
     start = _commit.read_some(source, 0, 8)
-    if start[:6] == b"\x93NUMPY":
+    if start[:6] == NPY:
         return CorruptFileError(
             f"{source.name} holds arrays but does not end as a companion does: it is "
             "incomplete, or was written by `equinox.tree_serialise_leaves`, which "

@@ -58,8 +58,8 @@ def _check_form(text: str) -> None:
     first, *rest = Path(text).parts
     if first[0] == "~" and (rest or first == "~") and not os.path.lexists(first):
         raise ArgumentError(
-            f"Cannot use {path}: `~` is not expanded, and there is no folder of the "
-            f"name {shown(first)}. Pass `os.path.expanduser({path!r})`."
+            f"Cannot use {path}: `~` is not expanded, and there is no folder of that "
+            f'name. Pass `os.path.expanduser("{path}")`.'
         )
     if os.sep == "/" and _DRIVE.match(text) and not os.path.lexists(first):
         raise ArgumentError(
@@ -70,7 +70,7 @@ def _check_form(text: str) -> None:
     if _VARIABLE.search(folder) and not os.path.isdir(folder):
         raise ArgumentError(
             f"Cannot use {path}: variables are not expanded, and there is no such "
-            f"folder. Pass `os.path.expandvars({path!r})`."
+            f'folder. Pass `os.path.expandvars("{path}")`.'
         )
     if re.split(r"[/\\]" if os.sep == "\\" else "/", text)[-1] in ("", "."):
         raise NotAFileError(
@@ -83,12 +83,12 @@ def _about_url(path: str, scheme: str) -> str:
     about = f"{path} is a URL, not a path."
     if scheme == "file:":
         local = unquote(re.sub(r"^file:/*(?=/)", "", path, flags=re.IGNORECASE))
-        return f"{about} Pass the path of the file: {local!r}."
+        return f'{about} Pass the path of the file: "{local}".'
     # `Path` has made one slash of two.
     url = re.sub(r"(?<=:)/(?!/)", "//", path, count=1)
     return (
         f"{about} Open it, by fsspec for example, and pass the file object:\n"
-        f'  with fsspec.open({url!r}, "wb") as file:\n'
+        f'  with fsspec.open("{url}", "wb") as file:\n'
         "      zodiax_io.serialise(file, tree)\n"
         'To load, open it with "rb" and call `zodiax_io.deserialise(file)`.'
     )

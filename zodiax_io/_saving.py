@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import _commit
+from ._backends.eqx import NPY
 from ._errors import MAX_PATH, SaveError, ZodiaxIOError, shown
 from ._pair import (
     COMPANION_SUFFIX,
@@ -62,7 +63,8 @@ def put(
         return
     structure, companion = pair_of(path_or_file, saving=True)
     if structure is None:
-        _check_alone(companion)
+        if source is None or not _is_same(companion, source):
+            _check_alone(companion)
     else:
         _check_name(Path(path_or_file), structure)
         check_pair(structure, companion)
@@ -223,7 +225,7 @@ def _is_whole(source: _commit.FileSource) -> bool:
     offset = 0
     while offset < source.size:
         start = _commit.read_some(source, offset, 12)
-        if start[:6] != b"\x93NUMPY" or len(start) < 12:
+        if start[:6] != NPY or len(start) < 12:
             return False
         width = 2 if start[6] == 1 else 4
         length = int.from_bytes(start[8 : 8 + width], "little")

@@ -30,6 +30,7 @@ from .base import Entry, Faults, Sink, Source, Tick, no_tick
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
 TRAILER_SIZE = _TRAILER.size
+NPY = b"\x93NUMPY"  # with which each record begins, and so a companion
 _MAGIC = b"\x89ZDX\r\n\x1a\n"  # with which a structure begins
 _BYTES = np.dtype(np.uint8)
 _MAX_HEADER = 8192  # of the record of a structure: its padding is below 4096
@@ -110,7 +111,7 @@ def _width_of(head: bytes, size: int, start: int) -> int | None:
     """The length of the header of a structure's record; None if it is none."""
     # An `.npy` file tells the length of its header, and a canonical one fits it.
     width = 10 + int.from_bytes(head[8:10], "little")
-    if head[:6] != b"\x93NUMPY" or width >= size:
+    if head[:6] != NPY or width >= size:
         return None
     fits = head.startswith(_dtypes.header(_BYTES, (size - width,), False, start))
     return width if fits else None
