@@ -68,6 +68,7 @@ def serialise(
         comes its companion ``model.eqx``, which holds the arrays. A path that ends in
         ``.eqx``, or a binary file object open for writing, gets the companion alone:
         it holds a copy of the structure, and is a complete checkpoint by itself.
+        Several may be saved one behind another into a file object.
     tree : pytree
         What to save. Nothing in it is changed.
     backend : str, default "eqx"
@@ -92,7 +93,8 @@ def serialise(
         If something in the tree cannot be kept; the message names its path. Nothing
         has been written.
     SaveError, MissingFileError, NotAFileError
-        If the files cannot be written. A previous checkpoint is intact.
+        If the files cannot be written, or the save would replace another checkpoint
+        than that of this path. A previous checkpoint is intact.
     ArgumentError
         If an argument is not one of the values it may have.
     MissingPackageError
@@ -219,7 +221,8 @@ def deserialise(
     path_or_file : str, path or binary file
         What was given to `serialise`; or the companion alone; or a file of
         `zodiax.experimental.serialise` (zodiax up to 0.4), which is read without
-        unpickling.
+        unpickling. A path without a suffix is tried as it is, then with ``.zdx``. A
+        file object is read from its position, which is behind the checkpoint then.
     only : str or list of str, optional
         Which part to load. A path (``"optics.layers[0]"``) gives what is there, as its
         own object; only what it names needs trust. A glob (``"layers[*].weight"``;
