@@ -145,7 +145,9 @@ def serialise(
         return _format.pack(document, max(part.depth for part in encoded.values()))
 
     size = sum(record.nbytes for record in records)
-    name = pair_of(path_or_file, saving=True)[1].name if is_path(path_or_file) else ""
+    name = ""
+    if progress and is_path(path_or_file):
+        name = pair_of(path_or_file, saving=True)[1].name
 
     def write(file: Sink) -> bytes:
         with counted(progress, size, f"Saving {name}".rstrip()) as tick:
