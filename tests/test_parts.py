@@ -3,7 +3,10 @@
 import collections
 import contextlib
 import functools
+import os
 import re
+import subprocess
+import sys
 import time
 import warnings
 from typing import Any, NamedTuple
@@ -780,3 +783,178 @@ def test_damage_leaves_the_leaf_of_like(tmp_path):
     with pytest.warns(zodiax_io.DamagedWarning, match=r"model\['a'\]"):
         loaded = deserialise(tmp_path / "m", like=like, damaged="skip")
     assert loaded["a"].tolist() == [0, 0] and loaded["b"].tolist() == [0, 1, 2]
+
+
+# The same class, whatever it is called ------------------------------------------------
+
+
+ITSELF = """
+import collections
+import dataclasses
+import enum
+import functools
+import sys
+import typing
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import SingleDeviceSharding
+
+import zodiax_io
+
+
+def act(x):
+    return x
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+    BLUE = 2
+
+
+class Mode(eqx.Enumeration):
+    fast = "quick"
+
+
+class Pair(typing.NamedTuple):
+    a: object
+    b: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    n: int
+
+
+class Lens(eqx.Module):
+    weight: object
+    rest: object
+
+    class Inner(eqx.Module):
+        z: object
+
+    def method(self):
+        return 1
+
+
+def make(n):
+    inner = Lens.Inner(jnp.zeros(1) + n)
+    return Lens(
+        n * jnp.ones(2),
+        [
+            {Colour.RED: n * jnp.ones(2), Colour.BLUE: 3 + n},
+            {Key(1): n * jnp.ones(1)},
+            {act: 2.0 * n},
+            collections.defaultdict(list, {Colour.BLUE: [n]}),
+            (act, Colour, Colour.BLUE, Mode, Mode.fast, Pair(n * jnp.ones(1), Pair)),
+            (functools.partial(act, 3), jax.jit(act), jax.vmap(act)),
+            eqx.filter_jit(act),
+            (Lens.Inner, Lens.method, Lens(1, 2).method, inner),
+        ],
+    )
+
+
+def run(step, path):
+    warnings.simplefilter("error", zodiax_io.ZodiaxIOWarning)
+    if step == "save":
+        zodiax_io.serialise(path, make(1))
+    loaded = zodiax_io.deserialise(path, like=make(2))
+    zodiax_io.assert_same(loaded, make(1))
+    zodiax_io.assert_same(path, loaded)
+    assert not zodiax_io.diff(make(1), path)
+    assert loaded.rest[1][Key(1)] == 1 and loaded.rest[2][act] == 2
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
+"""
+
+
+def test_a_class_of_the_script_is_itself(tmp_path):
+    """As a script, by `python -m` and imported, whichever saves and whichever loads."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "lenses.py").write_text(ITSELF)
+    steps = {
+        "script": [str(folder / "lenses.py")],
+        "imported": ["-c", "import sys, lenses; lenses.run(*sys.argv[1:])"],
+        "-m": ["-m", "package.lenses"],
+        "of a package": ["-c", "import sys, package.lenses as m; m.run(*sys.argv[1:])"],
+    }
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    calls = [(name, "save", name) for name in steps]
+    pairs = [("script", "imported"), ("-m", "of a package")]
+    calls += [(a, "load", b) for pair in pairs for a, b in (pair, pair[::-1])]
+    for name, step, file in calls:
+        command = [sys.executable, *steps[name], step, f"{file}.zdx"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, (name, step, file, done.stderr.decode())
+
+
+LENS = """
+import enum
+import equinox as eqx
+class Lens(eqx.Module):
+    radius: object
+    mode: object = None
+def act(x):
+    return x
+class Mode(enum.Enum):
+    FAST = 1
+"""
+
+
+def test_like_knows_what_is_called_otherwise(tmp_path, lab):
+    """A renamed class, function or member, and one that has an alias."""
+    old = lab("opticslab", LENS)
+    tree = [old.Lens(jnp.ones(2), old.Mode.FAST), {"f": old.act}, old.Lens]
+    serialise(tmp_path / "m", tree)
+    text = LENS.replace("Lens", "Glass").replace("act", "deed").replace("FAST", "QUICK")
+    new = lab("opticslab", text)
+    like = [new.Glass(jnp.zeros(2), new.Mode.QUICK), {"f": new.deed}, new.Glass]
+    renames = {
+        "opticslab:Lens": new.Glass,
+        "opticslab:act": "opticslab:deed",
+        "opticslab:Mode.FAST": "opticslab:Mode.QUICK",
+    }
+    with pytest.warns(PartialLoadWarning):
+        deserialise(tmp_path / "m", like=like)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = deserialise(tmp_path / "m", like=like, renames=renames)
+        assert loaded[0].radius.tolist() == [1, 1]
+        zodiax_io.register(new.Glass, alias="opticslab.round:Glass")
+        again = deserialise(tmp_path / "m", like=like, renames=renames)
+        serialise(tmp_path / "n", like)
+        assert not zodiax_io.diff(tmp_path / "n", like)
+        assert differences(deserialise(tmp_path / "n", like=like), like) == []
+    assert differences(again, loaded) == []
+
+
+def test_a_class_that_was_made_again_is_not_said_to_differ(tmp_path, lab):
+    """After a cell was run again, or a module was reloaded, the name says it all."""
+    old = lab("opticslab", LENS)
+    tree = {"lens": old.Lens(jnp.ones(2), old.Mode.FAST)}
+    serialise(tmp_path / "m", tree)
+    new = lab("opticslab", LENS)
+    for module in (old, new):
+        like = {"lens": module.Lens(jnp.zeros(2), module.Mode.FAST)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            loaded = deserialise(tmp_path / "m", like=like)
+        assert type(loaded["lens"]) is module.Lens
+        assert loaded["lens"].radius.tolist() == [1, 1]
+
+
+def test_a_difference_never_reads_as_none(tmp_path):
+    """Of two alike but for what words leave out, the warning names it."""
+    serialise(tmp_path / "m", [jnp.ones(1), np.dtype("float32")])
+    like = [jnp.zeros(1), np.dtype("float64")]
+    with pytest.warns(PartialLoadWarning) as caught:
+        deserialise(tmp_path / "m", like=like)
+    assert caught[0].message.differences == ["`model[1]`: a `dtype` with another dtype"]

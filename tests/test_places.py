@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -344,6 +345,141 @@ def test_from_some_devices_to_others(tmp_path, there, here):
             for name in ("model", "other")
         )
         assert mine == other
+
+
+PROCESSES = textwrap.dedent(
+    """
+    import io, sys, warnings
+    import jax
+    rank, port, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank)
+    import jax.numpy as jnp, numpy as np
+    import zodiax_io
+    from jax.experimental.multihost_utils import sync_global_devices
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+    from jax.sharding import SingleDeviceSharding
+
+    warnings.simplefilter("error", zodiax_io.ZodiaxIOWarning)
+    devices = sorted(jax.devices(), key=lambda device: device.process_index)
+    mesh = Mesh(np.array(devices).reshape(2, 2), ("hosts", "devices"))
+    values = np.arange(8, dtype=np.float32).reshape(4, 2)
+    keys = jax.random.key_data(jax.random.split(jax.random.key(0), 4))
+    def over(make, *axes):
+        return jax.jit(make, out_shardings=NamedSharding(mesh, P(*axes)))()
+    def split():
+        return jax.random.split(jax.random.key(0), 4)
+    tree = {
+        "copies": over(lambda: jnp.asarray(values)),
+        "rows": over(lambda: jnp.asarray(values), "devices"),
+        "columns": over(lambda: jnp.asarray(values), None, "devices"),
+        "half": over(lambda: jnp.asarray(values, jnp.bfloat16), "devices"),
+        "nibbles": over(lambda: jnp.asarray(values, jnp.int4)),
+        "weak": over(lambda: jnp.asarray(1.5)),
+        "nothing": over(lambda: jnp.zeros((0, 4)), None, "devices"),
+        "keys": over(split, "devices"),
+        "key": over(lambda: jax.random.key(0)),
+    }
+    plain = {name: values for name in ("copies", "rows", "columns", "half", "nibbles")}
+    plain |= {"weak": np.float32(1.5), "nothing": np.zeros((0, 4), np.float32)}
+    plain |= {"keys": keys, "key": jax.random.key_data(jax.random.key(0))}
+    path = f"{folder}/{rank}.zdx"
+    zodiax_io.serialise(path, tree)
+    alone = zodiax_io.deserialise(path)
+    assert alone["weak"].weak_type
+    for name, array in alone.items():
+        if "key" in name:
+            array = jax.random.key_data(array)
+        found = np.asarray(array).astype(plain[name].dtype)
+        assert found.tobytes() == plain[name].tobytes(), name
+    assert not zodiax_io.diff(path, tree)
+    zodiax_io.summarise(tree, values=True)
+    for name, make, axes, words in [
+        ("hosts", lambda: jnp.asarray(values), ("hosts",), "Parts of it live on"),
+        ("both", lambda: jnp.asarray(values), ("devices", "hosts"), "Parts of it live"),
+        ("keys", split, ("hosts",), "Parts of it live on"),
+    ]:
+        array = over(make, *axes)
+        try:
+            zodiax_io.serialise(f"{folder}/no", {"a": array})
+            raise SystemExit(f"saved {name}")
+        except zodiax_io.SerialisationError as error:
+            assert f"at `model['a']`. {words}" in str(error), error
+    one = SingleDeviceSharding(devices[0])
+    there = jax.make_array_from_callback(
+        (2,), one, lambda index: values[0][index], dtype=np.float32)
+    try:
+        zodiax_io.serialise(io.BytesIO(), there)
+        assert rank == 0
+    except zodiax_io.SerialisationError as error:
+        assert rank == 1 and "`model`. It lives on other hosts. Gather it" in str(error)
+    # One process may load onto the devices of all, without the others.
+    for turn in range(2):
+        if turn == rank:
+            places = {name: array.sharding for name, array in tree.items()}
+            for options in ({"like": tree}, {"sharding": places}):
+                loaded = zodiax_io.deserialise(path, **options)
+                assert {n: a.sharding for n, a in loaded.items()} == places
+                assert not zodiax_io.diff(path, {n: loaded[n] for n in tree})
+        sync_global_devices(f"turn {turn}")
+    print("done")
+    """
+)
+
+
+def test_several_processes_each_save_what_they_hold(tmp_path):
+    """Arrays of which each process has all values save and load in any of them.
+
+    Those of which a part lives elsewhere are refused.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESSES, str(rank), str(port), str(tmp_path)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        ends = [process.communicate(timeout=120) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert all(out.endswith("done\n") for out, _ in ends), [err for _, err in ends]
+    first, second = ((tmp_path / f"{rank}.eqx").read_bytes() for rank in range(2))
+    assert first == second
+
+
+def test_an_empty_array_over_several_devices(tmp_path):
+    """It has no values, whatever JAX makes of its shards."""
+    code = """
+import sys, jax, jax.numpy as jnp, zodiax_io
+from jax.sharding import NamedSharding, PartitionSpec as P
+place = NamedSharding(jax.make_mesh((2,), ("x",)), P(None, "x"))
+tree = {"empty": jax.jit(lambda: jnp.zeros((0, 4)), out_shardings=place)()}
+zodiax_io.serialise(sys.argv[1], tree)
+assert zodiax_io.deserialise(sys.argv[1])["empty"].shape == (0, 4)
+"""
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = [sys.executable, "-c", code, tmp_path / "m"]
+    done = subprocess.run(
+        command, env=environment, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_saving_keeps_no_copy_on_the_host(tmp_path):

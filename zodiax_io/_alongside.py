@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ import msgpack
 import numpy as np
 from jax.core import Tracer
 
-from . import _dtypes
+from . import _dtypes, _environment, _names
 from ._errors import (
     ArgumentError,
     CorruptFileError,
@@ -39,6 +40,7 @@ from ._survey import (
     said,
     steps_of,
 )
+from ._trust import Judge
 
 _NUMBERS = (bool, int, float, complex)
 _MAX_LINES = 20
@@ -50,12 +52,37 @@ _Visit = Callable[[Path | str, Node | None, Node | None], bool]
 _Waiting = tuple[Path | str, Node | None, Node | None, int]
 
 
+# From a name of the file to the one name of what it leads to here.
+NameHere = Callable[[str], str]
+
+
+def names_here(judge: Judge) -> NameHere:
+    """The names by which a tree of this process has what a file names.
+
+    A class may have several: that of the running script and that of the module which
+    the script is, an alias, an older one. Nothing is imported; a name that leads
+    nowhere stays what it is.
+    """
+
+    @functools.cache
+    def name_here(name: str) -> str:
+        name = judge.now(name)
+        module, _, qualname = name.partition(":")
+        found = _names.find_registered(name)
+        if found is None and module == _environment.script().get("script"):
+            found = _names.find(f"__main__:{qualname}")
+        return name if found is None else _names.name_of(found) or name
+
+    return name_here
+
+
 def _alongside(
     ours: Node,
     by_id: Mapping[int, Node],
     theirs: Located,
     root: Path | str,
     visit: _Visit,
+    name_here: NameHere,
 ) -> None:
     """Visit what two trees have at each path; parents first."""
     repeats = Repeats("The trees share too much to be compared.")
@@ -66,8 +93,8 @@ def _alongside(
         two = None if two is None else resolved(two, theirs.by_id)
         if (one is None and two is None) or not visit(path, one, two):
             continue
-        below = {} if one is None else _labelled(one, by_id)
-        others = {} if two is None else _labelled(two, theirs.by_id)
+        below = {} if one is None else _labelled(one, by_id, name_here)
+        others = {} if two is None else _labelled(two, theirs.by_id, None)
         found: list[_Waiting] = []
         for label in [*below, *(label for label in others if label not in below)]:
             parent, key, child = below.get(label, (None, None, None))
@@ -84,7 +111,7 @@ _Label = str | int | tuple[bytes, int]
 
 
 def _labelled(
-    node: Node, by_id: Mapping[int, Node]
+    node: Node, by_id: Mapping[int, Node], name_here: NameHere | None
 ) -> dict[_Label, tuple[Node, Any, Node]]:
     """The children of a node by what tells them apart: a name, an index, or a key.
 
@@ -97,7 +124,7 @@ def _labelled(
         # Keys that are no text may stand in another order in each tree.
         known: dict[int, bytes] = {}
         for key, (index, child) in zip(keys, children, strict=False):
-            digest = _digest(key, by_id, known, 0)
+            digest = _digest(key, by_id, name_here, known, 0)
             count = 0
             while (digest, count) in result:  # such as NaN, which is never the same
                 count += 1
@@ -108,7 +135,7 @@ def _labelled(
             result[key] = node, key, child
         else:  # what the user does not see as a step
             inner = resolved(child, by_id)
-            result |= {} if inner is None else _labelled(inner, by_id)
+            result |= {} if inner is None else _labelled(inner, by_id, name_here)
     return result
 
 
@@ -116,7 +143,11 @@ _MAX_KEY_DEPTH = 50
 
 
 def _digest(
-    node: Any, by_id: Mapping[int, Node], known: dict[int, bytes], depth: int
+    node: Any,
+    by_id: Mapping[int, Node],
+    name_here: NameHere | None,
+    known: dict[int, bytes],
+    depth: int,
 ) -> bytes:
     """The same for keys that are the same; parts that a key shares are seen once."""
     node = resolved(node, by_id)
@@ -126,12 +157,12 @@ def _digest(
         raise ArgumentError("A key is nested too deep for its place to be compared.")
     if id(node) not in known:
         known[id(node)] = b""  # a file may say that a key contains itself
-        text = hashlib.blake2b(_plain(node, None))
+        text = hashlib.blake2b(_plain(node, name_here))
         for key in node.get("keys", ()):
-            text.update(_digest(key, by_id, known, depth + 1))
+            text.update(_digest(key, by_id, name_here, known, depth + 1))
         for name, child in children_of(node):
             text.update(repr(name).encode())
-            text.update(_digest(child, by_id, known, depth + 1))
+            text.update(_digest(child, by_id, name_here, known, depth + 1))
         known[id(node)] = text.digest()
     return known[id(node)]
 
@@ -173,7 +204,12 @@ def _marked(
 
 
 def targets(
-    tree: Any, structure: Node, root: Path | str, found: Survey, file: str
+    tree: Any,
+    structure: Node,
+    root: Path | str,
+    found: Survey,
+    judge: Judge,
+    file: str,
 ) -> dict[int, Target]:
     """The sharding of each record, from a tree of shardings beside the structure.
 
@@ -208,7 +244,7 @@ def targets(
                 )
         return False
 
-    _alongside(structure, found.by_id, theirs, root, visit)
+    _alongside(structure, found.by_id, theirs, root, visit, names_here(judge))
     return result
 
 
@@ -242,8 +278,8 @@ class Likeness:
         What is in it.
     chosen : sequence of Path and Node, or None
         The places of the file that are wanted; of others nothing is reported.
-    now : callable
-        From a name of the file to what it is called now.
+    judge : Judge
+        Which knows what is called otherwise now.
 
     Attributes
     ----------
@@ -260,7 +296,7 @@ class Likeness:
         root: str,
         found: Survey,
         chosen: Sequence[tuple[Path | str, Node]] | None,
-        now: Callable[[str], str],
+        judge: Judge,
         file: str,
     ) -> None:
         marked = _marked("like", like, _is_filled)
@@ -276,7 +312,8 @@ class Likeness:
         self._unread: list[str] = []
         self._kept: list[str] = []
         self._differ: list[str] = []
-        self._by_id, self._now, self._file = found.by_id, now, file
+        self._by_id, self._file = found.by_id, file
+        self._member_now, self._name_here = judge.member_now, names_here(judge)
         self._chosen: dict[int, set[Any]] | None = None
         if chosen is not None:
             self._chosen = {}
@@ -284,7 +321,9 @@ class Likeness:
                 self._chosen.setdefault(id(node), set()).add(steps_of(path))
         self._sizes: dict[int, str] = {}
         self._within: dict[int, Any] = {}  # paths below a chosen one, kept alive
-        _alongside(structure, found.by_id, self._theirs, root, self._visit)
+        _alongside(
+            structure, found.by_id, self._theirs, root, self._visit, self._name_here
+        )
 
     def _visit(self, path: Path | str, ours: Node | None, theirs: Node | None) -> bool:
         if self._chosen is not None:
@@ -335,8 +374,12 @@ class Likeness:
             theirs
         ):
             self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
-        elif _plain(ours, self._now) != _plain(theirs, None):
-            self._note(self._differ, path, f"{_told(ours)}, not {_told(theirs)}")
+        else:
+            if ours["kind"] == "enum":
+                value = self._member_now(ours["type"], ours.get("value"))
+                ours = ours | {"value": value}
+            if _plain(ours, self._name_here) != _plain(theirs, None):
+                self._note(self._differ, path, _unlike(ours, theirs))
         return True
 
     def _size(self, node: Node, by_id: Mapping[int, Node]) -> str:
@@ -505,21 +548,22 @@ def _decoded(node: Node, array: Any) -> Any:
 
 
 def _bits(array: Any) -> bytes:
-    return _dtypes.without_padding(np.asarray(array)).tobytes()
+    return _dtypes.without_padding(_dtypes.on_host(array)).tobytes()
 
 
 def _described(node: Node) -> Any:
     return node.get("shape"), node.get("dtype"), node.get("impl")
 
 
-def _plain(node: Node, now: Callable[[str], str] | None) -> bytes:
+def _plain(node: Node, name_here: NameHere | None) -> bytes:
     """What a node says of itself, without its children and its place in the file."""
     told = said(node)
+    told.pop("version", None)  # of the package that once saved it
     if node["kind"] == "placeholder" and type(node.get("value")) is dict:
         told["value"] = node["value"].get("name")  # its text is that of a whole line
     name = told.get("type")
-    if now is not None and type(name) is str:
-        told["type"] = now(name)
+    if name_here is not None and type(name) is str:
+        told["type"] = name_here(name)
     packed: Any = msgpack.packb(told)
     return packed
 
@@ -531,6 +575,16 @@ _IN_WORDS = {
     "function": "the function",
     "class": "the class",
 }
+
+
+def _unlike(ours: Node, theirs: Node) -> str:
+    """How two nodes that are not alike differ."""
+    one, other = _told(ours), _told(theirs)
+    if one != other:
+        return f"{one}, not {other}"
+    here, there = said(theirs), said(ours)
+    names = sorted(key for key in here | there if here.get(key) != there.get(key))
+    return f"{one} with another {' and '.join(names)}"
 
 
 def _told(node: Node) -> str:

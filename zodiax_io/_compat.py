@@ -187,6 +187,9 @@ def put(arrays: Sequence[Any], target: Any = None) -> list[jax.Array]:
     `jax.device_put` looks at each array for some time; what it calls in the end takes
     as long as the arrays take.
     """
+    if isinstance(target, jax.sharding.Sharding) and not target.is_fully_addressable:
+        # `jax.device_put` would wait until every process does the same, to compare.
+        return [_spread(array, target) for array in arrays]
     if target is not None:
         return jax.device_put(list(arrays), target)
     plain = all(array.dtype.kind in "biufc" for array in arrays)
@@ -206,6 +209,14 @@ def put(arrays: Sequence[Any], target: Any = None) -> list[jax.Array]:
             aval = avals[what] = ShapedArray(*what)
         result.append(_batched_put(aval, sharding, [array], [device], False))
     return result
+
+
+def _spread(array: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+    """An array of several processes, of which this one brings its own shards."""
+    # Its dtype, for a process that has none of them.
+    return jax.make_array_from_callback(
+        array.shape, sharding, lambda index: array[index], dtype=array.dtype
+    )
 
 
 def _find_batched_put() -> Any:
@@ -246,13 +257,32 @@ def fetching(array: jax.Array) -> list[tuple[Any, jax.Array]]:
     """
     pieces: list[tuple[Any, jax.Array]] = [(..., array)]
     if not array.is_fully_replicated:
-        shards = array.addressable_shards
-        pieces = [(s.index, s.data) for s in shards if s.replica_id == 0]
+        pieces = [(shard.index, shard.data) for shard in _tiles(array)]
     pieces = [(index, piece.addressable_data(0)) for index, piece in pieces]
     for _, piece in pieces:
         if not is_on_cpu(piece):
             piece.copy_to_host_async()
     return pieces
+
+
+def _tiles(array: jax.Array) -> list[Any]:
+    """One shard of this process for each part of an array that it has any of."""
+    # Not those with the replica 0, which may belong to another process.
+    tiles: dict[Any, Any] = {}
+    for shard in array.addressable_shards:
+        where = zip(shard.index, array.shape, strict=True)
+        tiles.setdefault(tuple(part.indices(n) for part, n in where), shard)
+    return list(tiles.values())
+
+
+def is_addressable(array: jax.Array) -> bool:
+    """Whether the devices of this process hold all values of an array."""
+    if array.is_fully_addressable:
+        return True
+    tiles = _tiles(array)
+    if array.is_fully_replicated:
+        return bool(tiles)
+    return bool(tiles) and sum(shard.data.size for shard in tiles) == array.size
 
 
 def is_on_cpu(array: jax.Array) -> bool:

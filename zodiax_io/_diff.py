@@ -16,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _dtypes
+from ._alongside import NameHere, names_here
 from ._compat import detached
 from ._distance import difference, same_bytes
-from ._environment import Difference, changes_between
+from ._environment import Difference, changes_between, script_of
 from ._errors import ArgumentError, CorruptFileError, shown
 from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure import locate, logical
 from ._survey import Node, children_of, label_of, resolved, said, walk
+from ._trust import Judge
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,7 @@ class _Side:
     array: Callable[[Node], NDArray[Any]]
     versions: Mapping[str, str]
     odd: Mapping[int, Any]
+    name_here: NameHere = str
     paths: dict[int, str] = field(default_factory=dict[int, str])  # as they are met
 
     def meant(self, node: Node) -> Node | None:
@@ -253,7 +256,10 @@ def _side(tree: Any, stack: ExitStack) -> _Side:
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFileError(f"{name} is damaged: {shown(error)}.") from error
 
-    return _Side(document.tree, by_id, read, document.versions, {})
+    judge = Judge()
+    judge.script = script_of(document.settings)
+    here = names_here(judge)
+    return _Side(document.tree, by_id, read, document.versions, {}, here)
 
 
 def _on_host(array: Any) -> NDArray[Any]:
@@ -261,7 +267,7 @@ def _on_host(array: Any) -> NDArray[Any]:
         array.dtype, jax.dtypes.prng_key
     ):
         array = jr.key_data(array)
-    return _dtypes.without_padding(np.asarray(array))
+    return _dtypes.without_padding(_dtypes.on_host(array))
 
 
 # A path of text, which is cut where it is told: all of a deep tree would grow large.
@@ -297,7 +303,8 @@ class _Walk:
                 if change is not None:
                     yield change
                 if deeper:
-                    waiting += reversed(_paired(path, ours, theirs))
+                    below = _keyed(ours, self.a), _keyed(theirs, self.b)
+                    waiting += reversed(_paired(path, *below))
 
     def _compared(
         self,
@@ -320,7 +327,7 @@ class _Walk:
             return replace(found, before=before, after=after), False
         left, right = self.a.meant(ours), self.b.meant(theirs)
         if left is None or right is None:  # refers to nothing
-            alike = left is right and _said(ours) == _said(theirs)
+            alike = left is right and _said(ours, self.a) == _said(theirs, self.b)
             return (None if alike else change()), False
         shares = ours is not left, theirs is not right
         if ours is left:
@@ -332,7 +339,7 @@ class _Walk:
         odd = self.a.odd.get(id(left), self), self.b.odd.get(id(right), self)
         if self not in odd:  # two objects that can only be told apart by identity
             return (None if odd[0] is odd[1] else change()), False
-        if _said(left) != _said(right):
+        if _said(left, self.a) != _said(right, self.b):
             if self._are_near(left, right):
                 return None, False
             return change(), not any(shares)
@@ -349,7 +356,8 @@ class _Walk:
                 return None, False
             first, second = (f"the same as {shown(p, 512)}" for p in (first, second))
             return Change(told, "changed", first, second), False
-        if _names(left) != _names(right) and set(_names(left)) == set(_names(right)):
+        one, other = list(_keyed(left, self.a)), list(_keyed(right, self.b))
+        if one != other and set(one) == set(other):
             found = change()
             return replace(found, after=f"{found.after} in another order"), True
         return None, True
@@ -403,9 +411,12 @@ def _number(node: Node) -> NDArray[Any] | None:
     return None
 
 
-def _paired(path: str, ours: Node, theirs: Node) -> list[Any]:
+# Children by what tells them apart, however long: with label, and if static.
+_Keyed = dict[Any, tuple[str, Node, bool]]
+
+
+def _paired(path: str, here: _Keyed, there: _Keyed) -> list[Any]:
     """The children of two nodes, each with the one of the same name or key."""
-    here, there = _keyed(ours), _keyed(theirs)
     ordered = list(here)
     ordered += [key for key in there if key not in here]
     result: list[Any] = []
@@ -417,28 +428,27 @@ def _paired(path: str, ours: Node, theirs: Node) -> list[Any]:
     return result
 
 
-def _keyed(node: Node) -> dict[Any, tuple[str, Node, bool]]:
-    """Children by what tells them apart, however long: with label, and if static."""
+def _keyed(node: Node, side: _Side) -> _Keyed:
     keys, names = node.get("keys"), node.get("static")
     static = {n for n in names if type(n) is str} if isinstance(names, list) else ()
-    result: dict[Any, tuple[str, Node, bool]] = {}
+    result: _Keyed = {}
     for name, child in children_of(node):
         key: Any = name
         if type(name) is int and isinstance(keys, list) and name < len(keys):
-            key = _bare(keys[name])
+            key = _bare(keys[name], side)
             while key in result:  # such as two keys that are nan
                 key = (key,)
         result[key] = label_of(node, name), child, name in static
     return result
 
 
-def _bare(key: Any) -> bytes:
+def _bare(key: Any, side: _Side) -> bytes:
     """A key as bytes, without the number that it has in its file."""
     waiting, parts = [key], list[Any]()
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
-            parts.append(_said(node))
+            parts.append(_said(node, side))
             below = [child for _, child in children_of(node)]
             waiting += [*below, *node.get("keys", ()), len(below)]
         else:
@@ -447,12 +457,10 @@ def _bare(key: Any) -> bytes:
     return packed
 
 
-def _names(node: Node) -> list[Any]:
-    return list(_keyed(node))
-
-
-def _said(node: Node) -> bytes:
+def _said(node: Node, side: _Side) -> bytes:
     """What a node says, but for the order of its bytes; a nan is equal to itself so."""
     told = {name: value for name, value in said(node).items() if name != "order"}
+    if type(told.get("type")) is str:
+        told["type"] = side.name_here(told["type"])
     packed: Any = msgpack.packb(told)
     return packed

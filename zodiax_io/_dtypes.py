@@ -262,6 +262,8 @@ class Fetched:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """The whole of it; of one piece, without a copy where there need be none."""
+        if 0 in self._shape:  # whose pieces may have any shape without elements
+            return np.empty(self._shape, self._dtype)
         (index, piece), *others = self._pieces
         if not others and index is ...:
             return np.asarray(piece)
@@ -269,6 +271,11 @@ class Fetched:
         for index, piece in self._pieces:
             whole[index] = np.asarray(piece)
         return whole
+
+
+def on_host(array: Any) -> NDArray[Any]:
+    """An array as NumPy's, from the devices of this process if others hold it, too."""
+    return np.asarray(Fetched(array) if type(array) is array_type() else array)
 
 
 class Record(NamedTuple):
@@ -305,10 +312,7 @@ class Record(NamedTuple):
             else:
                 if view.c_contiguous and view.nbytes:
                     return view
-        source = self.source
-        if type(source) is array_type():
-            source = Fetched(source)
-        array = without_padding(np.asarray(source))
+        array = without_padding(on_host(self.source))
         flat = array.ravel(order="F" if self.fortran else "C")
         if self.nbytes == 0:
             return np.empty(0, np.uint8)

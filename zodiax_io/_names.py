@@ -106,6 +106,11 @@ def find(name: str) -> Any:
         return None
 
 
+def find_registered(name: str) -> Any:
+    """What `register` or an imported module has under a name; None if nothing has."""
+    return _registered[name] if name in _registered else find(name)
+
+
 def lookup(module: str, qualname: str) -> Any:
     """The object under a name, found by walking dictionaries, through classes only.
 

@@ -474,12 +474,12 @@ class Reading:
         return raw, faults
 
     def targets(
-        self, structure: Node, root: Path | str, found: Survey, name: str
+        self, structure: Node, root: Path | str, found: Survey, judge: Judge, name: str
     ) -> Target | dict[int, Target]:
         """Where each array goes."""
         if self.target is None or self.target is HOST or is_target(self.target):
             return self.target
-        return targets(self.target, structure, root, found, name)
+        return targets(self.target, structure, root, found, judge, name)
 
 
 def _load(
@@ -507,7 +507,7 @@ def _load(
             path, node = selection.single
             found = wanted
     judge.audit(found.uses, name)
-    where = reading.targets(node, path, found, name)
+    where = reading.targets(node, path, found, judge, name)
     # Importing a package may switch 64 bits on, so the settings are looked at after it.
     if where is not HOST:
         check_settings([a for a in wanted.arrays if a[1]["kind"] == "jax"], name)
@@ -539,8 +539,8 @@ def _load_into(
     if reading.only is not None:
         chosen = select(structure, found, reading.only, root, name).places
     judge.script = _environment.script_of(document.settings)
-    likeness = Likeness(like, structure, root, found, chosen, judge.now, name)
-    where = reading.targets(structure, root, found, name)
+    likeness = Likeness(like, structure, root, found, chosen, judge, name)
+    where = reading.targets(structure, root, found, judge, name)
     goals = [likeness.target_of(match, where) for match in likeness.matches]
     pairs = list(zip(likeness.matches, goals, strict=True))
     check_settings([match[:2] for match, goal in pairs if goal is not HOST], name)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
@@ -134,7 +133,7 @@ def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
             if item.record is None:
                 continue
             try:
-                held[item.record] = np.asarray(arrays[item.record])
+                held[item.record] = _dtypes.on_host(arrays[item.record])
             except RuntimeError as error:  # deleted, or given away to a computation
                 held[item.record] = f"cannot be read: {shown(error)}"
         return held

@@ -352,9 +352,13 @@ class Judge:
     def now(self, name: str) -> str:
         """What a name of the file is called now, where it can be told by the name."""
         name = _names.current(name, self._renames)
-        if self.script is not None and name.startswith("__main__:"):
-            return f"{self.script}:{name.partition(':')[2]}"
-        return name
+        module, _, qualname = name.partition(":")
+        if module != "__main__":
+            return name
+        module, qualname = self._in_main(qualname)
+        if module == "__main__" and _names.find(name) is None:
+            module = self.script or module
+        return f"{module}:{qualname}"
 
     def _judge(self, name: str, role: Role, bound: bool) -> tuple[Any, str]:
         """The object under a name, and why a file may use it so."""

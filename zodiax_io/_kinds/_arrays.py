@@ -47,20 +47,27 @@ def _available(obj: jax.Array) -> None:
             "Its buffer has been deleted or donated. Save before giving it to a "
             "function that donates its arguments."
         )
+
+
+def _record(obj: jax.Array) -> _dtypes.Record:
+    """The record of an array, which is written by the devices of this process."""
     alone = type(obj.sharding) is SingleDeviceSharding and _process_count() == 1
-    if not alone and not obj.is_fully_addressable:
+    if not alone and not _compat.is_addressable(obj):
+        where = "Parts of it live" if obj.addressable_shards else "It lives"
         raise CannotKeep(
-            "Parts of it live on other hosts. Gather it first, for example by "
+            f"{where} on other hosts. Gather it first, for example by "
             "`jax.experimental.multihost_utils.process_allgather`."
         )
+    return _dtypes.record_of(obj)
 
 
 def _encode_jax(obj: jax.Array) -> Parts:
     _available(obj)
+    record = _record(obj)
     extra: dict[str, Any] = {"shape": list(obj.shape), "dtype": _described(obj.dtype)}
     if obj.weak_type:
         extra["weak_type"] = True
-    return Parts(extra=extra, array=_dtypes.record_of(obj))
+    return Parts(extra=extra, array=record)
 
 
 def _decode_jax(parts: Parts) -> Any:
@@ -81,7 +88,7 @@ def _encode_key(obj: jax.Array) -> Parts:
     impl = str(jr.key_impl(obj))
     data = jr.key_data(obj)
     extra = {"impl": impl, "shape": list(data.shape), "dtype": data.dtype.name}
-    return Parts(extra=extra, array=_dtypes.record_of(data))
+    return Parts(extra=extra, array=_record(data))
 
 
 def _decode_key(parts: Parts) -> Any:
