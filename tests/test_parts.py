@@ -957,4 +957,5 @@ def test_a_difference_never_reads_as_none(tmp_path):
     like = [jnp.zeros(1), np.dtype("float64")]
     with pytest.warns(PartialLoadWarning) as caught:
         deserialise(tmp_path / "m", like=like)
-    assert caught[0].message.differences == ["`model[1]`: a `dtype` with another dtype"]
+    expected = ("`model[1]`: a `dtype` with another dtype",)
+    assert caught[0].message.differences == expected
