@@ -826,3 +826,11 @@ def test_long_names_take_no_time():
     with pytest.raises(UntrustedError):
         load(data)
     assert time.perf_counter() - start < 20
+
+
+def test_nothing_is_imported_for_an_old_file_with_a_refused_name(late):
+    """An old file is judged before anything of it is imported, as any other is."""
+    start, _, end = renamed("models", late).rpartition(late.encode())
+    hostile = start + b"subprocess.ab" + end
+    assert "standard library" in str(refusal(hostile, trusted=[late]))
+    assert late not in sys.modules

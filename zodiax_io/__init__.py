@@ -21,6 +21,8 @@ else:
         collecting = gc.isenabled()
         gc.disable()
         try:
+            # First, so that what the others import is looked for in libraries first.
+            importlib.import_module(f"{__name__}._libraries")
             # As a statement, this would ask the package for `_api` first.
             _api = importlib.import_module(f"{__name__}._api")
         finally:

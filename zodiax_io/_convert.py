@@ -67,7 +67,7 @@ def convert(
             judge = Judge(trusted, renames)
             document = reader.told_by(judge)
             uses = survey(document.tree).uses
-            judge.audit([use for use in uses if use.name in reader.needs], name)
+            judge.audit(uses, name, needed=reader.needs)
         entries = reader.entries(document.records)
         arrays, faults = reader.read(entries, range(len(entries)), verify=True)
     for number, fault in sorted(faults.items()):

@@ -452,6 +452,17 @@ PACKAGES = frozenset(
 # Packages whose own classes may hand-write `__getattr__` and its kin, unasked.
 EXEMPT = frozenset({"equinox", "zodiax", "dLux"})
 
+# Modules whose classes were read: they call the functions that they hold with the
+# inputs of their own calls, and with what they compute from these. `BoundMethod`, in
+# `equinox._module`, is only built around an object whose method it is.
+CALL_WITH_INPUTS = frozenset(
+    """
+    dLux equinox._ad equinox._jit equinox._make_jaxpr equinox._module
+    equinox._vmap_pmap equinox.nn zodiax
+    """.split()
+)
+CALL_WITH_HELD = frozenset({"equinox.nn:Shared", "equinox.nn._shared:Shared"})
+
 # The frameworks: too large to trust as a whole, so their functions come from the table.
 FRAMEWORKS = frozenset(
     """

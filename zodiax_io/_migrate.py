@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib
 import os
 import pkgutil
 import re
@@ -14,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _names
+from . import _libraries, _names
 from ._compat import detached
 from ._diff import diff
 from ._environment import script_of
 from ._errors import (
+    MAX_NAME,
     ClassChangedError,
     ClassChangedWarning,
     ZodiaxIOError,
@@ -31,7 +31,7 @@ from ._pair import PathOrFile, opened
 from ._serialise import deserialise, read_metadata, serialise
 from ._structure import build_structure, locate
 from ._survey import Node, children_of, name_of_type, path_text, survey, walk
-from ._trust import Judge, Role, Unresolved
+from ._trust import Judge, Role, Unresolved, Use
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def migration(
 def _import_all(package: str) -> None:
     """Import a package with all its modules: what has moved may be in any of them."""
     try:
-        found = importlib.import_module(package)
+        found = _libraries.import_anywhere(package)
     except Exception:  # of the package; files that need it say so
         return
     for module in pkgutil.walk_packages(
@@ -139,7 +139,7 @@ def _import_all(package: str) -> None:
     ):
         if not module.name.rpartition(".")[2].startswith("__main"):
             with contextlib.suppress(Exception, SystemExit):
-                importlib.import_module(module.name)
+                _libraries.import_anywhere(module.name)
 
 
 def files_below(path: Any) -> Iterator[Any]:
@@ -247,6 +247,7 @@ class _Gathered:
         self.known: dict[str, _Known] = {}
 
     def look_at(self, path: Any, file: str, judge: Judge, today: _Today) -> None:
+        effort = Effort(_MAX_EFFORT)
         with opened(path) as (document, _, name):
             found = survey(document.tree, "model", opaque=True)
             judge.script = script_of(document.settings)
@@ -257,9 +258,8 @@ class _Gathered:
                 target = judge.resolve(name_of_type(node), use.role)
                 reason = target.reason if type(target) is Unresolved else ""
                 known = _Known(use.role, node["kind"], target, reason)
-                searched = len(self.known) < _MAX_SEARCHES and _names.is_name(use.name)
-                if reason and searched:
-                    known.candidates = today.candidates(judge, use.name, node, use)
+                if reason and _names.is_name(use.name):
+                    known.candidates = today.candidates(judge, use, node, effort)
                 self.known[use.name] = known
             path_of = use.path()
             known.files.setdefault(file, path_of)
@@ -282,21 +282,23 @@ class _Today:
             if type(node.get("type")) is str:
                 self.by_type.setdefault(node["type"], []).append(node)
 
-    def candidates(self, judge: Judge, name: str, node: Node, use: Any) -> list[str]:
+    def candidates(
+        self, judge: Judge, use: Use, node: Node, effort: Effort
+    ) -> list[str]:
         """Names that may be the one that is missing, the likeliest first."""
-        module, _, qualname = name.partition(":")
+        module, _, qualname = use.name.partition(":")
         here = self.by_path.get(use.path(), {}).get("type")
         held = set(node["node"]) if isinstance(node.get("node"), dict) else set()
         scores: dict[str, float] = {}
-        for new, obj in judge.known(module):
-            if not use.role.accepts(obj):
+        for new, obj in judge.known(module) if effort.spend(_SEARCH) else ():
+            if not (effort.spend(1) and use.role.accepts(obj)):
                 continue
             new_module, _, new_name = new.partition(":")
-            score = 0.45 * _ratio(qualname.rpartition(".")[2], new_name)
-            score += 0.1 * _ratio(module[:200], new_module) + 0.5 * (new == here)
+            score = 0.45 * _ratio(qualname.rpartition(".")[2], new_name, effort)
+            score += 0.1 * _ratio(module, new_module, effort) + 0.5 * (new == here)
             declared = _fields(obj)
             if held and declared:
-                score += 0.45 * _overlap(held, declared)
+                score += 0.45 * _overlap(held, declared, effort)
             elif not held:
                 score *= 2
             if score >= _LIKELY:
@@ -312,18 +314,50 @@ class _Today:
 
 
 _LIKELY = 0.4
-_MAX_SEARCHES = 500
 _MAX_CANDIDATES = 3
 
 
-def _ratio(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()
+# What may be compared for one file, in steps of about a microsecond: some seconds.
+_MAX_EFFORT = 1_000_000
+_MANY = 10  # times as many fields are those of another class
+_SEARCH = 1_000  # to list all that is imported
 
 
-def _overlap(held: set[str], declared: set[str]) -> float:
+class Effort:
+    """A number of steps that a search may take, whatever a file asks for."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def spend(self, steps: int) -> bool:
+        """Take so many steps; False, and none taken, if there are not enough left."""
+        if steps > self.left:
+            return False
+        self.left -= steps
+        return True
+
+
+def _ratio(one: str, other: str, effort: Effort) -> float:
+    """How alike two names are; without the effort to compare them, equal or not."""
+    one, other = one[:MAX_NAME].lower(), other[:MAX_NAME].lower()
+    if one == other or not effort.spend(20 + len(one) * len(other) // 8):
+        return float(one == other)
+    return difflib.SequenceMatcher(None, one, other).ratio()
+
+
+def _overlap(held: set[str], declared: set[str], effort: Effort) -> float:
     """How much two sets of names have in common; names that are alike count in part."""
-    alike = [max(_ratio(one, other) for other in declared) for one in held]
-    return sum(a for a in alike if a > 0.5) / max(len(held), len(declared))
+    common = held & declared
+    rest = declared - common
+    most = max(len(held), len(declared))
+    if not rest or len(held) > _MANY * len(declared):
+        return len(common) / most
+    alike = [
+        max(_ratio(one, other, effort) for other in rest)
+        for one in held - common
+        if effort.spend(len(rest))
+    ]
+    return (len(common) + sum(a for a in alike if a > 0.5)) / most
 
 
 def _fields(obj: Any) -> set[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._dtypes import ARRAY_NODES
+from ._dtypes import ARRAY_NODES, is_of_jax
 from ._errors import (
     MAX_NAME,
     ArgumentError,
@@ -16,7 +16,7 @@ from ._errors import (
     shown,
 )
 from ._kinds import Kind, kind_named
-from ._trust import Use
+from ._trust import Holder, Holders, Use, calls_with_inputs
 
 # JAX's own limit is some 990 levels, less what the caller's stack uses of it.
 MAX_DEPTH = 500
@@ -279,11 +279,13 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
         if kind.name in ARRAY_NODES:
             found.arrays.append((path, node))
     bound = _called(binding, found.by_id)
+    holders = _holders(naming, structure, found.by_id)
     for path, node, kind in naming:
         name = name_of_type(node)
         assert kind.refers_to is not None
         text = functools.partial(path_text, path)
-        found.uses.append(Use(name, text, kind.refers_to, id(node) in bound))
+        called = id(node) in bound
+        found.uses.append(Use(name, text, kind.refers_to, called, id(node), holders))
         found.naming.append(node)
     return found
 
@@ -326,16 +328,90 @@ def reachable(node: Node, by_id: Mapping[int, Node], seen: set[int]) -> Iterator
 
 def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[int]:
     """Which nodes are called with arguments of the file, below what wraps them."""
-    waiting: list[Any] = [
-        _child(node, called)
-        for node, kind in binding
-        for called in kind.calls
-        # Without arguments the file adds nothing to the function.
-        if any(
-            (resolved(_child(node, name), by_id) or {}).get("node")
-            for name in kind.binds
-        )
+    seen: set[int] = set()
+    _mark_called(
+        [
+            _child(node, called)
+            for node, kind in binding
+            for called in kind.calls
+            # Without arguments the file adds nothing to the function.
+            if any(
+                (resolved(_child(node, name), by_id) or {}).get("node")
+                for name in kind.binds
+            )
+        ],
+        by_id,
+        seen,
+    )
+    return seen
+
+
+def _mark_called(waiting: list[Any], by_id: Mapping[int, Node], seen: set[int]) -> None:
+    """Add what is called when some nodes are: a Module may call what it holds."""
+    while waiting:
+        node = resolved(waiting.pop(), by_id)
+        if not isinstance(node, dict) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        kind = kind_named(node.get("kind"))
+        if kind is not None and kind.calls:
+            waiting += [_child(node, name) for name in kind.calls]
+        else:
+            waiting += [child for _, child in children_of(node)]
+
+
+# Objects that call what they hold with what they hold ---------------------------------
+
+
+def _holders(
+    naming: Sequence[tuple[Path | str, Node, Kind]],
+    structure: Node,
+    by_id: Mapping[int, Node],
+) -> Holders | None:
+    """The named containers of a structure; None if no function could be called."""
+    named = [
+        (name_of_type(node), node, kind)
+        for _, node, kind in naming
+        if children_of(node)
     ]
+    if not named:
+        return None
+    by_node = {id(node): name for name, node, _ in named}
+
+    def called(holders: Mapping[str, Holder]) -> set[int]:
+        binding = {name for name, one in holders.items() if not (one.own or one.passes)}
+        found: set[int] = set()
+        if binding:
+            data = _data(structure, by_id)
+            starts = [
+                (node, holders[name])
+                for name, node, kind in named
+                if name in binding
+                and not kind.calls
+                and data.get(id(node), 0) >= (_ANY if holders[name].free else _TEXT)
+            ]
+            own = {n for n, name in by_node.items() if holders[name].own}
+            _mark_held(starts, own, by_id, found)
+        return found
+
+    return Holders(frozenset(by_node.values()), called)
+
+
+def _mark_held(
+    starts: Iterable[tuple[Node, Holder]],
+    own: set[int],
+    by_id: Mapping[int, Node],
+    called: set[int],
+) -> None:
+    """Add the functions in some objects, and what lies in fields that are called.
+
+    Within objects of the user's own classes, these decide what is called with what.
+    """
+    waiting: list[Any] = []
+    wrapped: list[Any] = []
+    for node, holder in starts:
+        waiting += [child for _, child in children_of(node)]
+        wrapped += [_child(node, name) for name in sorted(holder.calls)]
     seen: set[int] = set()
     while waiting:
         node = resolved(waiting.pop(), by_id)
@@ -343,11 +419,63 @@ def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[
             continue
         seen.add(id(node))
         kind = kind_named(node.get("kind"))
-        children = node.get("node")
-        if kind is not None and kind.calls:
-            waiting += [_child(node, name) for name in kind.calls]
-        elif isinstance(children, dict):  # a Module may call what it holds
-            waiting += children.values()
-        elif isinstance(children, list):
-            waiting += children
-    return seen
+        if node.get("kind") in _FUNCTIONS or (kind is not None and kind.calls):
+            wrapped.append(node)
+        if id(node) not in own:
+            waiting += [child for _, child in children_of(node)]
+    _mark_called(wrapped, by_id, called)
+
+
+_FUNCTIONS = frozenset({"function", "closure", "default", "method", "singleton"})
+_NONE, _ANY, _TEXT = range(3)
+# Leaves that a function is called with in any model, and such as say nothing.
+_NUMBERS = frozenset(
+    """
+    bool class complex constant dtype enum float fraction int jax key missing range
+    scalar scalar_type shape_dtype slice token
+    """.split()
+)
+_NO_DATA = _FUNCTIONS | {"none", "bool", "object", "missing", "token"}
+
+
+def _data(structure: Node, by_id: Mapping[int, Node]) -> dict[int, int]:
+    """By node, the data in it beside functions: none, only numbers, or text, too."""
+    order = [node for _, node in walk(structure)]
+    order.reverse()  # children first
+    found: dict[int, int] = {}
+    # A reference to what comes later, or to what holds it, takes another round.
+    for _ in range(_MAX_ROUNDS):
+        before = len(found), sum(found.values())
+        for node in order:
+            found[id(node)] = _data_of(node, found, by_id)
+        if before == (len(found), sum(found.values())):
+            return found
+    return dict.fromkeys(found, _TEXT)
+
+
+_MAX_ROUNDS = 8
+
+
+def _data_of(node: Node, found: Mapping[int, int], by_id: Mapping[int, Node]) -> int:
+    kind = node["kind"]
+    if kind == "same":
+        return found.get(id(resolved(node, by_id)), _NONE)
+    if "node" in node:
+        # Settings of layers, such as a padding, are no arguments.
+        most = _TEXT
+        if "type" in node and calls_with_inputs(name_of_type(node)):
+            most = _ANY
+        return max(
+            (
+                found.get(id(child), _NONE)
+                if "node" in child
+                else min(found.get(id(child), _NONE), most)
+                for _, child in children_of(node)
+            ),
+            default=_NONE,
+        )
+    if kind in _NO_DATA:
+        return _NONE
+    if kind == "numpy":
+        return _ANY if is_of_jax(node.get("dtype")) else _TEXT
+    return _ANY if kind in _NUMBERS else _TEXT

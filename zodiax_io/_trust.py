@@ -7,33 +7,38 @@ once the whole file has been judged, and only when the caller or the table permi
 from __future__ import annotations
 
 import abc
-import contextlib
+import collections.abc
 import dataclasses
 import difflib
 import enum
 import functools
-import importlib
 import importlib.machinery
-import importlib.util
-import os
-import site
 import sys
-import sysconfig
 import types
 import typing
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
 
-from . import _names
+from . import _libraries, _modules, _names
 from ._compat import is_registered_node, jit_function_type
-from ._curated import CLASSES, EXEMPT, FRAMEWORKS, LOCAL_FUNCTIONS, PACKAGES
+from ._curated import (
+    CALL_WITH_HELD,
+    CALL_WITH_INPUTS,
+    CLASSES,
+    EXEMPT,
+    FRAMEWORKS,
+    LOCAL_FUNCTIONS,
+    PACKAGES,
+)
 from ._errors import MAX_NAME, ArgumentError, UntrustedError, shown
 
 
-@dataclasses.dataclass(frozen=True)
+# By identity: two roles may be described by the same words.
+@dataclasses.dataclass(frozen=True, eq=False)
 class Role:
     """What the kind of a node demands of the object its name leads to."""
 
@@ -145,12 +150,48 @@ class Use:
     """One name in a file: where, in which role, and whether the file calls it.
 
     `bound` says that the file chooses arguments for it, as a `functools.partial` does.
+    Whether the objects around a `node` may call it with data of the file depends on
+    what their classes are: `holders` finds it out, once these are known.
     """
 
     name: str
     path: Callable[[], str]
     role: Role
     bound: bool = False
+    node: int = 0
+    holders: Holders | None = None
+
+
+class Holder(NamedTuple):
+    """How the objects of a class may call what they hold.
+
+    `passes` is true where they call it with the inputs of their own calls only. If
+    they are `free`, they have fields for arguments of any kind; `calls` are the fields
+    that are declared to be callables. `own` code calls as its author meant it to.
+    """
+
+    own: bool = False
+    passes: bool = False
+    free: bool = False
+    calls: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Holders:
+    """The objects of one structure that hold others: the names of their classes.
+
+    `called` gives the nodes that they may call with data of the file.
+    """
+
+    names: frozenset[str]
+    called: Callable[[Mapping[str, Holder]], set[int]]
+
+
+def calls_with_inputs(name: str) -> bool:
+    """Whether instances of a class pass only their inputs to what they hold."""
+    module = name.partition(":")[0]
+    known = any(_is_of(module, prefix) for prefix in CALL_WITH_INPUTS)
+    return known and name not in CALL_WITH_HELD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +236,20 @@ class _Refused(Exception):
 
 
 _Heard = tuple[Use, str, str, str | None]  # status, reason, what to trust
+
+
+def _all_of(refusals: list[_Refused]) -> _Refused:
+    """One refusal for every reason; trust helps only where it helps against each."""
+    reasons = list(dict.fromkeys(refusal.reason for refusal in refusals))
+    trust = [refusal.trust for refusal in refusals]
+    return _Refused(
+        ", and ".join(reasons),
+        None if None in trust else trust[0],
+        missing=any(refusal.status == "missing" for refusal in refusals),
+    )
+
+
+_BOUND = "would be called with arguments that the file chooses"
 
 
 class _NotYetImported(Exception):
@@ -245,8 +300,10 @@ class Judge:
         # What the script that wrote the file is called when it is imported.
         self.script: str | None = None
         self._objects: dict[int, Any] = {}
-        self._resolved: dict[tuple[str, str], Any] = {}
+        self._resolved: dict[tuple[str, Role], Any] = {}
+        self._failures: dict[str, str] = {}  # why imports of this call have failed
         self._searches = 0
+        self._always: list[tuple[str, Any]] | None = None
         given: Any = () if trusted is None else trusted
         if not isinstance(given, (list, tuple, set, frozenset)):
             given = [given]
@@ -272,70 +329,145 @@ class Judge:
         self._idle = self._packages | self._names  # what no name has met yet
         self._renames = _names.checked_renames(renames)
 
-    def audit(self, uses: Iterable[Use], file: str) -> None:
+    def audit(
+        self, uses: Iterable[Use], file: str, needed: Container[str] | None = None
+    ) -> None:
         """Judge every name; import what may be imported; refuse all at once.
+
+        If only some names are `needed`, what is missing of the others is no matter.
 
         Raises
         ------
         UntrustedError
             With every refused name, its path and what to do.
         """
-        heard, waiting = self._hear(_distinct(uses))
-        # The whole file is judged: now import.
-        if waiting and (self.lenient or not _refused(heard)):
+        uses = list(uses)
+        heard, waiting = self._hear(uses)
+        # The whole file is judged: now import, and judge by what has been imported.
+        if waiting and self._may_import(heard, needed):
             self._import_all(waiting)
-            again, still = self._hear([use for use, _ in waiting])
-            heard += again
-            heard += [(use, "missing", _UNIMPORTABLE, None) for use, _ in still]
-        refused = _refused(heard)
+            heard, still = self._hear(uses)
+            waiting = []
+            heard += [(use, "missing", _is_behind(name), None) for use, name in still]
+        refused = [
+            one for one in _refused(heard) if needed is None or one[0].name in needed
+        ]
         if self.lenient:
             for use, _, reason, _ in refused:
-                self._resolved[use.name, use.role.words] = Unresolved(reason)
+                self._resolved[use.name, use.role] = Unresolved(reason)
         elif refused:
-            raise _untrusted([_verdict(*one) for one in refused], file, self._idle)
+            raise _untrusted(
+                [_verdict(*one) for one in refused], file, self._idle, waiting
+            )
 
     def prepare(self, uses: Iterable[Use]) -> None:
-        """Import what may be imported, where roles are known by the classes only."""
-        self._import_all(self._hear(_distinct(uses))[1])
+        """Import what may be imported, unless a name of the file is refused."""
+        heard, waiting = self._hear(list(uses))
+        if waiting and self._may_import(heard):
+            self._import_all(waiting)
+
+    def _may_import(
+        self, heard: Iterable[_Heard], needed: Container[str] | None = None
+    ) -> bool:
+        """Whether nothing in a file stands against an import for it."""
+        return self.lenient or not any(
+            needed is None or status == "refused" or use.name in needed
+            for use, status, *_ in _refused(heard)
+        )
 
     def _import_all(self, waiting: Iterable[tuple[Use, str]]) -> None:
         for module in dict.fromkeys(module for _, module in waiting):
-            _import(module, from_libraries=not self._trusts(module))
+            self._import(module)
+
+    def _import(self, module: str) -> None:
+        """Import a module; if that fails, remember why until the end of this call."""
+        spec = _spec(_names.top(module))
+        library = spec is not None and _modules.is_in_library(spec)
+        try:
+            if self._trusts(module) and not library:
+                _libraries.import_anywhere(module)
+            elif _is_beside_library(spec, module):
+                self._failures[module] = "it is not in a library folder"
+                return
+            else:
+                _libraries.import_library(module)
+        except MemoryError:
+            raise
+        except (Exception, SystemExit) as error:
+            self._failures[module] = _modules.failure(error)
+        else:
+            if _names.module_space(module) is None:
+                self._failures[module] = "it puts nothing of that name there"
 
     def verdicts(self, uses: Iterable[Use]) -> list[Verdict]:
         """What becomes of each name, without importing anything."""
-        distinct = _distinct(uses)
-        heard, waiting = self._hear(distinct)
-        heard += [
-            (use, "trusted", f"will be looked for once `{module}` is imported", None)
-            for use, module in waiting
-        ]
-        order = {id(use): rank for rank, use in enumerate(distinct)}
+        uses = list(uses)
+        heard, waiting = self._hear(uses)
+        heard += [(use, "trusted", _is_behind(module), None) for use, module in waiting]
+        order = {id(use): rank for rank, use in enumerate(uses)}
         return [_verdict(*one) for one in sorted(heard, key=lambda h: order[id(h[0])])]
 
     def resolve(self, name: str, role: Role) -> Any:
         """The object under a name that `audit` has accepted."""
-        return self._resolved[name, role.words]
+        return self._resolved[name, role]
 
     def _hear(self, uses: Iterable[Use]) -> tuple[list[_Heard], list[tuple[Use, str]]]:
         """What is to be said of each, and those whose modules were to be imported."""
         heard: list[_Heard] = []
         waiting: list[tuple[Use, str]] = []
-        for use in uses:
+        for use, bound in self._distinct(uses):
             self._idle -= {t for t in self._idle if _is_of(use.name, t)}
             name = _names.current(use.name, self._renames)
             moved = f"is called `{name}` now, which " if name != use.name else ""
             try:
-                found, reason = self._judge(name, use.role, use.bound)
+                if use.name in self._names:
+                    self._names.add(name)
+                found, reason = self._judge(name, use.role, bound)
             except _NotYetImported as absent:
                 waiting.append((use, absent.module))
             except _Refused as refused:
                 told = moved + refused.reason
                 heard.append((use, refused.status, told, refused.trust))
             else:
-                self._resolved[use.name, use.role.words] = found
+                self._resolved[use.name, use.role] = found
                 heard.append((use, "trusted", moved + reason, None))
         return heard, waiting
+
+    def _distinct(self, uses: Iterable[Use]) -> list[tuple[Use, bool]]:
+        """The first use of each name in each role, and whether the file calls it."""
+        first: dict[tuple[str, Role, bool], Use] = {}
+        called: dict[int, set[int]] = {}
+        for use in uses:
+            bound = use.bound
+            if use.holders is not None and not bound:
+                if id(use.holders) not in called:
+                    holders = {name: self._holder(name) for name in use.holders.names}
+                    called[id(use.holders)] = use.holders.called(holders)
+                bound = use.node in called[id(use.holders)]
+            first.setdefault((use.name, use.role, bound), use)
+        return [(use, bound) for (_, _, bound), use in first.items()]
+
+    def _holder(self, name: str) -> Holder:
+        """How objects of a class, by its name in the file, may call what they hold."""
+        given, name = name, _names.current(name, self._renames)
+        try:
+            module, qualname = _names.split(name)
+        except ValueError:
+            return Holder()  # refused for its name
+        if module == "__main__":
+            module, qualname = self._in_main(qualname)
+        found = _names.find(f"{module}:{qualname}")
+        if (
+            {given, name} & self._names
+            or _names.is_registered(name)
+            or self._trusts(module)
+            or id(found) in self._objects
+            or _is_own(module)
+        ):
+            return Holder(own=True)
+        if calls_with_inputs(name):
+            return Holder(passes=True)
+        return _declared(found) if _names.is_class(found) else Holder()
 
     def member_now(self, name: str, member: Any) -> Any:
         """What a member of an Enum of the file is called now."""
@@ -378,7 +510,13 @@ class Judge:
             raise _Refused("belongs to zodiax_io itself, which no file may use")
         if _names.is_standard(package):
             raise _Refused(_STANDARD)
-        found = self._find(module, qualname, package, curated=False)
+        try:
+            found = self._find(module, qualname, package, curated=False)
+        except _Refused as refused:
+            if bound and not self._may_be_bound(None, module):
+                trust = refused.trust
+                raise _all_of([refused, _Refused(_BOUND, trust=trust)]) from None
+            raise
         if name in self._names:
             self._objects[id(found)] = found
         if not is_tame(found if _names.is_class(found) else type(found)):
@@ -390,20 +528,23 @@ class Judge:
                 f"is not defined in `{package}`, only imported there, "
                 "so it is not what it claims to be"
             )
-        _fitting(found, role)
         told = _names.own_name(found)
         home = told[0] if told is not None else module
         if _names.is_standard(_names.top(home)):
             raise _Refused(_STANDARD)
-        if _names.is_class(found):
-            reason = self._judge_class(found, module, home, role)
-        else:
-            reason = self._judge_value(found, module, qualname, home, role)
+        _fitting(found, role)
+        reason, refusals = "", list[_Refused]()
+        try:
+            if _names.is_class(found):
+                reason = self._judge_class(found, module, home, role)
+            else:
+                reason = self._judge_value(found, module, qualname, home, role)
+        except _Refused as refused:
+            refusals.append(refused)
         if bound and not self._may_be_bound(found, home):
-            raise _Refused(
-                "would be called with arguments that the file chooses",
-                trust=_names.top(home),
-            )
+            refusals.append(_Refused(_BOUND, trust=_names.top(home)))
+        if refusals:
+            raise _all_of(refusals)
         return found, reason
 
     def _in_main(self, qualname: str) -> tuple[str, str]:
@@ -478,21 +619,28 @@ class Judge:
 
     def known(self, module: str) -> Iterator[tuple[str, Any]]:
         """What is imported of a module's package, of trusted ones, and of one's own."""
-        packages = {_names.top(name) for name in (module, *self._packages)}
+        trusted = {_names.top(name) for name in self._packages}
+        package = _names.top(module)
+        if self._always is None:  # the same for every name of a file
+            self._always = [
+                item
+                for name in list(sys.modules)
+                if _names.top(name) in trusted or _is_own(name)
+                for item in _definitions(name)
+            ]
+        yield from self._always
         for name in list(sys.modules):
-            if _names.top(name) in packages or _is_own(name):
-                for key, value in list((_names.module_space(name) or {}).items()):
-                    if type(key) is str and _names.own_name(value) == (name, key):
-                        yield f"{name}:{key}", value
+            if _names.top(name) == package not in trusted and not _is_own(name):
+                yield from _definitions(name)
 
     def _absent(
         self, module: str, qualname: str, package: str, curated: bool
     ) -> Exception:
-        """What to do about a module that is not imported: nothing, unless it is known.
+        """Whether a module that is not imported may be; if not, what to do about it.
 
-        A package that the caller trusts is imported as the file names it. A package of
-        the field is imported as `import package` does it, never a module of the file's
-        choice, and from site-packages only.
+        Of a package that the caller trusts, the module that the file names may be. Of a
+        known package, only a public one in a library folder that mentions the name; of
+        a framework, only those of the table.
         """
         parent = _without_child(module)
         if parent is not None:
@@ -513,16 +661,61 @@ class Judge:
                 trust=package,
                 missing=True,
             )
-        if not _is_present(package) if trusted else not is_installed(package):
+        spec = _spec(package) if trusted else _installed_spec(package)
+        if spec is None and not (trusted and _is_present(package)):
             return _Refused(
                 f"needs the package `{package}`, which is not installed", missing=True
             )
-        wanted = module if trusted or curated or module in CLASSES else package
-        if wanted in _failed:
-            return _Refused(f"needs `{wanted}`, which cannot be imported", missing=True)
-        if _names.module_space(wanted) is None:
+        wanted: str | None = module
+        if not trusted and not curated and module not in CLASSES:
+            assert spec is not None
+            try:
+                wanted = self._public_part(spec, module, qualname)
+            except _Refused as refused:
+                return refused
+        why = None if wanted is None else self._failures.get(wanted)
+        if why is not None:
+            return _Refused(
+                f"needs `{wanted}`, which cannot be imported ({why})", missing=True
+            )
+        if wanted is not None and _names.module_space(wanted) is None:
             return _NotYetImported(wanted)
-        return _Refused(f"is not imported: write `import {module}` first", missing=True)
+        if package in FRAMEWORKS:
+            advice = f"is not imported: write `import {module}` first"
+            return _Refused(advice, missing=True)
+        return _Refused(
+            f"is not imported: trust it, or write `import {module}` first",
+            trust=package,
+            missing=True,
+        )
+
+    def _public_part(self, spec: ModuleSpec, module: str, qualname: str) -> str | None:
+        """What to import of a known package for the sake of a name, if anything.
+
+        Never a private module, but the public one above it; never one of the tests, nor
+        one that is a program.
+        """
+        package, *parts = module.split(".")
+        if package in FRAMEWORKS:
+            return package
+        if any(_is_tool(part) for part in parts):
+            return None
+        found = spec
+        for part in parts:
+            child = _modules.find_in(found, part)
+            if child is None:
+                text = f"does not exist here: `{found.name}` has no module `{part}`"
+                raise _Refused(text + self._near(module, qualname), missing=True)
+            found = child
+        if not _modules.mentions(found, qualname.partition(".")[0]):
+            raise _Refused(
+                f"does not exist here: `{module}` has no `{qualname}`"
+                f"{self._near(module, qualname)}",
+                missing=True,
+            )
+        private = [n for n, part in enumerate(parts) if part.startswith("_")]
+        public = parts[: private[0]] if private else parts
+        return ".".join([package, *public])
 
     def _trusts(self, module: str) -> bool:
         parts = module.split(".")
@@ -619,6 +812,13 @@ class Judge:
         return known or self._trusts(home) or id(obj) in self._objects
 
 
+def _definitions(module: str) -> Iterator[tuple[str, Any]]:
+    """The classes and functions that an imported module defines, by their names."""
+    for key, value in list((_names.module_space(module) or {}).items()):
+        if type(key) is str and _names.own_name(value) == (module, key):
+            yield f"{module}:{key}", value
+
+
 def _is_own(module: str) -> bool:
     """Whether an imported module is the user's; each is looked at once."""
     found = sys.modules.get(module)
@@ -654,15 +854,79 @@ def objection(name: str, role: Role) -> str | None:
 
 
 _KNOWN = "belongs to a known package of the field"
-_UNIMPORTABLE = "cannot be imported"
 
 
-def _distinct(uses: Iterable[Use]) -> list[Use]:
-    """The first use of each name in each role."""
-    first: dict[tuple[str, str, bool], Use] = {}
-    for use in uses:
-        first.setdefault((use.name, use.role.words, use.bound), use)
-    return list(first.values())
+def _is_behind(module: str) -> str:
+    return f"will be looked for once `{module}` is imported"
+
+
+def _declared(cls: type) -> Holder:
+    """What the fields that a class declares say of what it calls with what."""
+    fields = class_attribute(cls, "__dataclass_fields__")
+    types_of = {
+        name: found.type
+        for name, found in (fields if type(fields) is dict else {}).items()
+        if type(name) is str and type(found) is dataclasses.Field
+    }
+    calls = {name for name, form in types_of.items() if _is_callable_form(form)}
+    free = any(_is_free_form(form) for form in types_of.values())
+    return Holder(free=bool(calls) and free, calls=frozenset(calls))
+
+
+_FORMS = ("typing", "types", "collections.abc", "_collections_abc")
+
+
+def _parts_of_form(form: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Origin and arguments of a generic annotation of Python's own."""
+    told = _names.own_name(type(form))
+    if told is None or told[0] not in _FORMS:
+        return form, ()
+    arguments = getattr(form, "__args__", ())
+    origin = getattr(form, "__origin__", form)
+    return origin, arguments if type(arguments) is tuple else ()
+
+
+def _is_callable_form(form: Any, depth: int = 0) -> bool:
+    if type(form) is str:
+        return "Callable" in form
+    origin, arguments = _parts_of_form(form)
+    if origin is collections.abc.Callable or origin is types.FunctionType:
+        return True
+    return depth < _MAX_FORM and any(
+        _is_callable_form(argument, depth + 1) for argument in arguments
+    )
+
+
+def _is_free_form(form: Any) -> bool:
+    """Whether a field may hold arguments of any kind, as those of a partial do."""
+    if type(form) is str:
+        bare = form.replace("typing.", "").replace("t.", "")
+        return bare in _FREE or bare.startswith(_FREE_ITEMS)
+    if form is Any or form is object or form is tuple or form is dict or form is list:
+        return True
+    origin, arguments = _parts_of_form(form)
+    if origin is not tuple and origin is not dict and origin is not list:
+        return False
+    return any(argument is Any or argument is object for argument in arguments)
+
+
+_FREE_ITEMS = ("tuple[Any", "dict[str, Any", "list[Any")
+_FREE = {"Any", "object", "tuple", "dict", "list"}
+_MAX_FORM = 4
+
+
+def _is_tool(part: str) -> bool:
+    """Whether a module is part of a program or of the tests, by its name."""
+    plain = part.strip("_").lower()
+    return plain in _TOOLS or plain.startswith("test_") or plain.endswith("_test")
+
+
+_TOOLS = frozenset(
+    """
+    benchmark benchmarks cli command commands conftest demo docs example examples main
+    script scripts setup test testing tests
+    """.split()
+)
 
 
 def _verdict(use: Use, status: str, reason: str, trust: str | None = None) -> Verdict:
@@ -694,30 +958,6 @@ def _of_framework(package: str) -> str:
     )
 
 
-_failed: set[str] = set()
-
-
-def _import(module: str, *, from_libraries: bool) -> None:
-    with _working_folder_hidden() if from_libraries else contextlib.nullcontext():
-        try:
-            importlib.import_module(module)
-        except (Exception, SystemExit):
-            _failed.add(module)
-
-
-@contextlib.contextmanager
-def _working_folder_hidden() -> Generator[None, None, None]:
-    """What a package of the field looks for is not found beside a stranger's file."""
-    before = list(sys.path)
-    with contextlib.suppress(FileNotFoundError):
-        here = os.path.realpath(os.getcwd())
-        sys.path[:] = [p for p in before if p and os.path.realpath(p) != here]
-    try:
-        yield
-    finally:
-        sys.path[:] = before
-
-
 def _owner_class(module: str, qualname: str) -> type | None:
     owner, _, _ = qualname.rpartition(".")
     if not owner:
@@ -743,25 +983,56 @@ def _is_name(text: str) -> bool:
 
 
 def _untrusted(
-    refusals: list[Verdict], file: str, idle: Iterable[str]
+    refusals: list[Verdict],
+    file: str,
+    idle: Iterable[str],
+    waiting: Iterable[tuple[Use, str]],
 ) -> UntrustedError:
     trust = tuple(dict.fromkeys(r.trust for r in refusals if r.trust is not None))
     helped = all(refusal.trust is not None for refusal in refusals)
-    lines = [
-        f"  `{shown(r.name)}` at `{shown(r.path)}` {r.reason}."
-        for r in refusals[:_MAX_SHOWN]
-    ]
-    if len(refusals) > _MAX_SHOWN:
-        lines.append(f"  … and {len(refusals) - _MAX_SHOWN} more.")
-    text = f"{file} names what it may not use:\n" + "\n".join(lines)
+    text = f"{file} names what it may not use:\n" + "\n".join(_lines(refusals))
     if trust:
         names = ", ".join(f'"{name}"' for name in trust[:_MAX_SHOWN])
         what = "If you trust this file" if helped else "For those that trust would help"
         text += f"\n{what}, pass `trusted=[{names}]`."
     text += '\nTo look at the file without them, pass `unknown="opaque"`.'
+    modules = list(dict.fromkeys(shown(module) for _, module in waiting))
+    if modules:
+        listed = ", ".join(f"`{module}`" for module in modules[:_MAX_ALSO])
+        more = len(modules) - _MAX_ALSO
+        text += (
+            f"\nNot imported for it, and so not looked at yet: {listed}"
+            f"{f' and {more} more' if more > 0 else ''}."
+        )
     for name in sorted(idle):
         text += f"\nNothing in it belongs to `{shown(name)}`, which you trust."
     return UntrustedError(text, refusals, trust)
+
+
+def _lines(refusals: list[Verdict]) -> list[str]:
+    """One line for each reason in a package, and one for the others it holds for."""
+    groups: dict[tuple[str, str], list[Verdict]] = {}
+    for refusal in refusals:
+        module = refusal.name.partition(":")[0]
+        reason = refusal.reason.replace(module, _names.top(module))
+        groups.setdefault((_names.top(module), reason), []).append(refusal)
+    lines: list[str] = []
+    for first, *others in list(groups.values())[:_MAX_SHOWN]:
+        lines.append(f"  {_placed(first)} {first.reason}.")
+        also = [_placed(refusal) for refusal in others[:_MAX_ALSO]]
+        also += [f"{len(others) - _MAX_ALSO} more"] * (len(others) > _MAX_ALSO)
+        if also:
+            lines.append(f"    The same holds for {', '.join(also)}.")
+    if len(groups) > _MAX_SHOWN:
+        lines.append(f"  … and {len(groups) - _MAX_SHOWN} more.")
+    return lines
+
+
+_MAX_ALSO = 8
+
+
+def _placed(refusal: Verdict) -> str:
+    return f"`{shown(refusal.name)}` at `{shown(refusal.path)}`"
 
 
 def _harmless(
@@ -887,22 +1158,6 @@ def _layout(cls: type, name: str) -> int:
     return type.__dict__[name].__get__(cls)  # past the metaclass
 
 
-@functools.cache
-def _library_folders() -> tuple[str, ...]:
-    folders = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib")}
-    folders |= {sysconfig.get_path(key) for key in ("purelib", "platlib")}
-    folders |= set(site.getsitepackages()) | {site.getusersitepackages()}
-    return tuple(os.path.realpath(f) + os.sep for f in folders if f)
-
-
-def _is_library_file(file: str) -> bool:
-    real = os.path.realpath(file)
-    parts = real.split(os.sep)
-    return real.startswith(_library_folders()) or bool(
-        {"site-packages", "dist-packages"} & set(parts)
-    )
-
-
 def is_own_code(module: str) -> bool:
     """Whether a module is the user's: `__main__`, or a file outside every library."""
     if module == "__main__":
@@ -911,7 +1166,7 @@ def is_own_code(module: str) -> bool:
         return False
     space = _names.module_space(module)
     file = None if space is None else space.get("__file__")
-    return type(file) is str and not _is_library_file(file)
+    return type(file) is str and not _libraries.is_library_file(file)
 
 
 def _spec(package: str) -> importlib.machinery.ModuleSpec | None:
@@ -920,7 +1175,7 @@ def _spec(package: str) -> importlib.machinery.ModuleSpec | None:
         spec = None if space is None else space.get("__spec__")
         return spec if type(spec) is importlib.machinery.ModuleSpec else None
     try:
-        return importlib.util.find_spec(package)
+        return _libraries.find_anywhere(package)
     except (ImportError, ValueError):
         return None
 
@@ -947,12 +1202,31 @@ def _without_child(module: str) -> tuple[str, str] | None:
     return None
 
 
+def _installed_spec(package: str) -> ModuleSpec | None:
+    """Where a package of a library lies: as it is imported, or as it would be."""
+    try:
+        spec = _spec(package) if package in sys.modules else _libraries.find(package)
+    except (ImportError, ValueError):
+        return None
+    return spec if spec is not None and _modules.is_in_library(spec) else None
+
+
+def _is_beside_library(spec: ModuleSpec | None, module: str) -> bool:
+    """Whether a module of a namespace package would come from the working folder.
+
+    One that is imported already is searched in all of its folders.
+    """
+    package, *parts = module.split(".")
+    if spec is None or spec.origin is not None:
+        return False
+    for part in parts:
+        found = _modules.find_in(spec, part, anywhere=package in sys.modules)
+        if found is None or not _modules.is_in_library(found):
+            return True
+        spec = found
+    return False
+
+
 def is_installed(package: str) -> bool:
     """Whether a package lies in a library, not merely in the working folder."""
-    if _names.is_standard(package):
-        return True
-    spec = _spec(package)
-    if spec is None:
-        return False
-    origin = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
-    return origin is not None and _is_library_file(origin)
+    return _names.is_standard(package) or _installed_spec(package) is not None

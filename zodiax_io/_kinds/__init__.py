@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._errors import ArgumentError
+from .._names import derives
 from .._trust import CLASS, Role
 from ._arrays import (
     ARRAY_KINDS,
@@ -75,19 +76,20 @@ _by_name: dict[str, Kind] = {kind.name: kind for kind in KINDS if kind.keeps}
 WITH_FIELDS = frozenset(
     {"module", "equinox_partial", "dataclass", "namedtuple", "registered"}
 )
-_by_class: dict[type, tuple[Kind, ...]] = {}
+# By identity, with the class: a metaclass may say that two classes are equal.
+_by_class: dict[int, tuple[type, tuple[Kind, ...]]] = {}
 _MAX_CLASSES = 10_000
 
 
 def kinds_of(cls: type) -> tuple[Kind, ...]:
     """The kinds whose row matches a class, in the order of the table."""
-    found = _by_class.get(cls)
+    found = _by_class.get(id(cls))
     if found is None:
-        found = tuple(kind for kind in KINDS if kind.matches(cls))
+        found = cls, tuple(kind for kind in KINDS if kind.matches(cls))
         if len(_by_class) >= _MAX_CLASSES:  # classes made in a loop
             _by_class.clear()
-        _by_class[cls] = found
-    return found
+        _by_class[id(cls)] = found
+    return found[1]
 
 
 def kind_named(name: object) -> Kind | None:
@@ -163,11 +165,9 @@ def register_kind(
         return decode(parts.refers, parts.children[0])
 
     def accepts(obj: Any) -> bool:
-        return CLASS.accepts(obj) and (
-            (subclasses and issubclass(obj, cls)) or obj is cls
-        )
+        return CLASS.accepts(obj) and ((subclasses and derives(obj, cls)) or obj is cls)
 
-    words = f"`{cls.__qualname__}`" + " or a subclass" * subclasses
+    words = f"`{'.'.join(_own_name(cls))}`" + " or a subclass" * subclasses
     matches = subclass(cls) if subclasses else exactly(cls)
     kind = Kind(
         name, matches, take_apart, put_together, Role(words, accepts), shared=True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from .._names import is_one_of
 from .._trust import Role
 
 
@@ -120,7 +121,7 @@ def refusal(
 
 def exactly(*classes: type) -> Callable[[type], bool]:
     """A predicate for these classes themselves, without their subclasses."""
-    return lambda cls: cls in classes
+    return lambda cls: is_one_of(cls, classes)
 
 
 def subclass(*classes: type) -> Callable[[type], bool]:

@@ -118,20 +118,24 @@ class LegacyReader:
     def told_by(self, judge: Judge) -> Document:
         """The document, made again where classes tell more than was known.
 
-        They tell which fields are static, and what their instances are: those that the
-        judge may import, and those that are called otherwise now.
+        They tell which fields are static, and what their instances are: those that are
+        called otherwise now, and those that the judge may import. It imports nothing
+        if a name of the file is refused, which is judged by the classes that are here.
         """
-        uses = survey(self.document.tree).uses
-        judge.prepare(uses)
+        self._learn(judge)
+        judge.prepare(survey(self.document.tree).uses)
+        self._learn(judge)
+        return self.document
+
+    def _learn(self, judge: Judge) -> None:
         new: dict[str, Any] = {}
-        for name in dict.fromkeys(use.name for use in uses):
+        for name in dict.fromkeys(use.name for use in survey(self.document.tree).uses):
             cls = _names.find(judge.now(name))
             if _names.is_class(cls) and self._found.get(name, cls) is not cls:
                 new[name] = cls
         if new:
             self._found |= new
             self.document = self._made()
-        return self.document
 
     def entries(self, records: Sequence[Any]) -> list[Entry]:
         """The index of the records.

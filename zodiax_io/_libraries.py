@@ -1,0 +1,239 @@
+"""Library folders, and imports that never look into the working folder.
+
+At a prompt, in a notebook and with `python -c`, Python searches the working folder
+first, and so finds what lies beside a stranger's file before anything installed. While
+a file is handled, neither this package nor a library that it calls may import from
+there, however late the import. A finder, `_Guard`, sees to that. It keeps no state: it
+reads from the call stack on whose behalf a module is imported. So threads do not
+disturb each other, and an interrupt leaves nothing behind that must be put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.machinery
+import os
+import site
+import sys
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
+from typing import Any
+
+# pip and its like install into folders of these names, wherever these are.
+_NAMES = {"site-packages", "dist-packages"}
+
+
+@functools.cache
+def _folders() -> tuple[str, ...]:
+    """The folders of this interpreter: its standard library and what is installed."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    found = [
+        os.path.dirname(os.__file__),
+        os.path.join(sys.exec_prefix, sys.platlibdir, version, "lib-dynload"),
+        os.path.join(sys.base_exec_prefix, "DLLs"),
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    ]
+    return tuple(os.path.realpath(folder) + os.sep for folder in found)
+
+
+def is_library_folder(folder: str) -> bool:
+    """Whether an entry of `sys.path` is a library, not a place of the user's files.
+
+    A library folder belongs to this interpreter, has the name that installers give, or
+    holds the list of files (`RECORD`) of an installed package, as `pip --target`, PEX
+    and bundlers leave it. A name and a `RECORD` prove nothing of the working folder and
+    of the folder of the script: a stranger's archive may have been unpacked there.
+    """
+    return _is_library(folder, _folders_of_the_user())
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_library(folder: str, of_the_user: tuple[str, ...]) -> bool:
+    if not os.path.isabs(folder):
+        return False
+    real = os.path.realpath(folder)
+    if f"{real}{os.sep}".startswith(_folders()):
+        return True
+    if real in of_the_user:
+        return False
+    return bool(_NAMES & set(real.split(os.sep))) or _has_record(real)
+
+
+def _folders_of_the_user() -> tuple[str, ...]:
+    """The working folder and the folder of the script."""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    found = [os.path.dirname(_real(main))] if type(main) is str else []
+    with contextlib.suppress(OSError):  # it may have been removed
+        found.append(_real(os.getcwd()))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _has_record(folder: str) -> bool:
+    """Whether a package was installed straight into a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(
+                entry.name.endswith(".dist-info")
+                and os.path.isfile(os.path.join(entry.path, "RECORD"))
+                for entry in entries
+            )
+    except OSError:
+        return False
+
+
+def search_path() -> list[str]:
+    """The entries of `sys.path` that are library folders, in order."""
+    return [p for p in list(sys.path) if type(p) is str and is_library_folder(p)]
+
+
+def is_library_file(file: str) -> bool:
+    """Whether the file of a module lies in a library."""
+    real = os.path.realpath(file)
+    if real.startswith(_folders()) or _NAMES & set(real.split(os.sep)):
+        return True
+    above = {os.path.realpath(folder) + os.sep for folder in search_path()}
+    return real.startswith(tuple(above.difference(_folders())))
+
+
+def find(package: str) -> ModuleSpec | None:
+    """Where a top-level module is, if a library has it; nothing is imported.
+
+    Finders of other packages, such as those of packages that are installed to be
+    edited, are asked too, and believed where they lead out of the user's folders.
+    """
+    for finder in list(sys.meta_path):
+        find_spec: Any = getattr(finder, "find_spec", None)
+        if type(finder) is _Guard or find_spec is None:
+            continue
+        if finder is importlib.machinery.PathFinder:
+            found = find_spec(package, search_path())
+            if found is not None and found.submodule_search_locations is not None:
+                # Python's own list for a namespace package searches the working folder
+                # again whenever `sys.path` changes.
+                found.submodule_search_locations = [*found.submodule_search_locations]
+        else:
+            found = find_spec(package, None)
+            believed = type(finder) is type or found is None or _is_apart(found)
+            found = found if believed else None
+        if found is not None:
+            return found
+    return None
+
+
+def _is_apart(spec: ModuleSpec) -> bool:
+    """Whether a module lies outside of the user's folders."""
+    if spec.origin is None or not os.path.isabs(spec.origin):
+        return False
+    if is_library_file(spec.origin):
+        return True
+    above = tuple(folder + os.sep for folder in _folders_of_the_user())
+    return not os.path.realpath(spec.origin).startswith(above)
+
+
+def find_anywhere(package: str) -> ModuleSpec | None:
+    """Where the user's own code would find a top-level module; nothing is imported."""
+    for finder in list(sys.meta_path):
+        find_spec: Any = getattr(finder, "find_spec", None)
+        found = None if find_spec is None else find_spec(package, None)
+        if found is not None:
+            return found
+    return None
+
+
+def import_library(module: str) -> ModuleType:
+    """Import a module from library folders; one that is imported already is used.
+
+    Raises
+    ------
+    ImportError
+        If no library has it, or it cannot be imported.
+    """
+    return importlib.import_module(module)  # the guard knows this function
+
+
+def import_anywhere(module: str) -> ModuleType:
+    """Import a module as the user's own code would, since the caller trusts it.
+
+    Raises
+    ------
+    ImportError
+        If it cannot be found or imported.
+    """
+    return importlib.import_module(module)  # the guard knows this function
+
+
+# The guard ----------------------------------------------------------------------------
+
+_FILE = sys._getframe().f_code.co_filename
+_PACKAGE = os.path.dirname(_FILE) + os.sep
+_ANYWHERE = (import_anywhere.__name__, find_anywhere.__name__)
+
+
+class _Guard:
+    """The finder that decides where to look for what is imported to handle a file."""
+
+    def find_spec(
+        self, name: str, path: Any = None, target: Any = None
+    ) -> ModuleSpec | None:
+        """Where a library has the module; None if the guard has no say in it."""
+        if path is not None:  # a submodule: looked for where its package is
+            return None
+        asking = _asking(sys._getframe(1))
+        if asking is None:
+            return None
+        found = find(name)
+        # `import zodiax_io` is an import of the user's, who may have put what it needs
+        # anywhere; but libraries come first.
+        if found is None and asking.f_code.co_name != "<module>":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return found
+
+
+def _asking(frame: FrameType | None) -> FrameType | None:
+    """The function of this package that a module is imported for, if any.
+
+    The user's code may import from anywhere, also when this package has called it.
+    """
+    while frame is not None:
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        if file == _FILE:
+            if name in _ANYWHERE:
+                return None
+            if name == import_library.__name__:
+                return frame
+        elif file.startswith(_PACKAGE):
+            return frame
+        elif not _is_of_library(file, frame.f_globals):
+            return None
+        frame = frame.f_back
+    return None
+
+
+def _is_of_library(file: str, space: dict[str, Any]) -> bool:
+    """Whether code belongs to a library, by its file or else that of its module."""
+    if file.startswith("<"):  # frozen, or made of text
+        if space.get("__name__") == "__main__":
+            return False
+        found = space.get("__file__")
+        return type(found) is not str or _is_code_of_library(found)
+    return _is_code_of_library(file)
+
+
+# One answer for each file of code, however often it imports something.
+_is_code_of_library = functools.lru_cache(maxsize=4096)(is_library_file)
+
+
+def _put_guard() -> None:
+    if not any(type(finder) is _Guard for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Guard())
+
+
+_put_guard()
