@@ -15,7 +15,7 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # other. A package counts as one module.
 LAYERS = [
     {"_errors", "_compat", "_libraries"},
-    {"_curated", "_dtypes", "_commit", "_modules", "_paths", "_progress"},
+    {"_curated", "_dtypes", "_commit", "_modules", "_paths", "_progress", "_trees"},
     {"_names", "_distance"},
     {"_trust", "_environment"},
     {"_kinds", "_backends", "_format", "_show"},

@@ -15,7 +15,7 @@ import msgpack
 import numpy as np
 from jax.core import Tracer
 
-from . import _dtypes, _environment, _names
+from . import _dtypes, _environment, _names, _trees
 from ._errors import (
     ArgumentError,
     CorruptFileError,
@@ -182,7 +182,7 @@ def _marked(
     is_leaf: Callable[[Any], bool] | None = None,
 ) -> _Marked:
     try:
-        leaves, treedef = jtu.tree_flatten(tree, is_leaf)
+        leaves, treedef = _trees.flatten(tree, is_leaf)
         probed = [Probe(i) if is_wanted(x) else x for i, x in enumerate(leaves)]
         try:
             marked = jtu.tree_unflatten(treedef, probed)

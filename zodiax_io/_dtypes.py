@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import ml_dtypes
@@ -312,8 +312,9 @@ class Record(NamedTuple):
             else:
                 if view.c_contiguous and view.nbytes:
                     return view
-        array = without_padding(on_host(self.source))
-        flat = array.ravel(order="F" if self.fortran else "C")
+        order = "F" if self.fortran else "C"
+        # In the order that is written: to copy a struct leaves its padding to chance.
+        flat = without_padding(on_host(self.source), order).ravel(order=order)
         if self.nbytes == 0:
             return np.empty(0, np.uint8)
         return flat.view(np.uint8)
@@ -330,7 +331,9 @@ def record_of(array: Any) -> Record:
 _EXTENDED_FLOAT = np.finfo(np.longdouble).nmant == 63
 
 
-def without_padding(array: NDArray[Any]) -> NDArray[Any]:
+def without_padding(
+    array: NDArray[Any], order: Literal["C", "F"] = "C"
+) -> NDArray[Any]:
     """The array, or a copy with zeros for padding: the same values, the same bytes."""
     if array.dtype.type in (np.longdouble, np.clongdouble) and _EXTENDED_FLOAT:
         flat = np.array(array, order="C").reshape(-1)
@@ -338,7 +341,8 @@ def without_padding(array: NDArray[Any]) -> NDArray[Any]:
         return flat.reshape(array.shape)
     if array.dtype.fields is None or array.dtype == FLOAT0:
         return array
-    clean = np.zeros(array.shape, array.dtype)  # `zeros_like` leaves the padding as is
+    # `zeros_like` leaves the padding as is.
+    clean = np.zeros(array.shape, array.dtype, order)
     _copy_fields(clean, array)
     return clean
 

@@ -12,6 +12,7 @@ import jax.tree_util as jtu
 import msgpack
 import numpy as np
 
+from . import _names, _trees
 from ._environment import recorded
 from ._errors import (
     ArgumentError,
@@ -21,7 +22,17 @@ from ._errors import (
     shown,
 )
 from ._evolution import Evolution
-from ._kinds import Kind, Parts, Placeholder, add_kind, kind_named, mirror_of, subclass
+from ._kinds import (
+    LEAFLESS,
+    LEAVES,
+    Kind,
+    Parts,
+    Placeholder,
+    add_kind,
+    kind_named,
+    mirror_of,
+    subclass,
+)
 from ._names import is_class, top
 from ._survey import Node, children_of, name_of_type
 
@@ -258,6 +269,43 @@ def _made(origin: Origin, children: tuple[Any, ...], keys: tuple[Any, ...]) -> O
     return obj
 
 
+def leaves_as_saved(tree: Any) -> list[Any]:
+    """The leaves that JAX found in a tree before objects in it became `Opaque`.
+
+    What holds an `Opaque` may have its class here, and its node in a file describes
+    where its leaves are: it has to say the same when it is saved again.
+
+    Raises
+    ------
+    Exception
+        As `_trees.leaves`.
+    """
+    return _trees.leaves(tree, below=_children_as_saved)
+
+
+def _children_as_saved(obj: Any) -> list[Any] | None:
+    if not _names.derives(type(obj), Opaque):
+        return _trees.children_of(obj)
+    origin = obj._origin
+    if not _was_node(origin):
+        return None
+    below = origin.plain.get(LEAVES)
+    if type(below) is list:
+        inside = [leaf for child in obj._children for leaf in leaves_as_saved(child)]
+        known = [i for i in below if type(i) is int and 0 <= i < len(inside)]
+        if len(set(known)) == len(below):
+            return [inside[i] for i in known]
+    return [obj._children[i] for i in origin.order]
+
+
+def _was_node(origin: Origin) -> bool:
+    """Whether JAX saw a node, not a leaf, in the object that became `Opaque`."""
+    if origin.kind == "dataclass":  # a node if registered, which shows in its fields
+        names = origin.names if isinstance(origin.names, tuple) else ()
+        return LEAFLESS in origin.plain or len(origin.static) < len(names)
+    return origin.kind in _NODES
+
+
 def missing_function(
     node: Node, path: str, versions: Mapping[str, str], reason: str
 ) -> Placeholder:
@@ -387,11 +435,11 @@ def _same(ours: Any, theirs: Any) -> bool:
     if rest != other_rest:
         return False
     try:
-        (a, a_def), (b, b_def) = jtu.tree_flatten(a), jtu.tree_flatten(b)
-    except Exception:  # keys that JAX cannot sort
+        (a, a_def), (b, b_def) = _trees.flatten(a), _trees.flatten(b)
+        if a_def != b_def or len(a) != len(b):
+            return False
+    except Exception:  # of a class, or keys that JAX cannot sort
         return all(x is y for x, y in zip(a, b, strict=True))
-    if a_def != b_def or len(a) != len(b):
-        return False
     return all(x is y or _same_leaf(x, y) for x, y in zip(a, b, strict=True))
 
 

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-import jax.tree_util as jtu
-
-from . import _commit, _format
+from . import _commit, _format, _trees
 from ._backends import backend_of
 from ._backends.eqx import (
     NPY,
@@ -51,7 +49,7 @@ def is_file(obj: Any) -> bool:
     if isinstance(obj, (str, os.PathLike)):
         return is_path(obj)
     # A model may have a field or a method that is called `read`.
-    return jtu.all_leaves([obj]) and _commit.is_readable(obj)
+    return _trees.is_leaf(obj) and _commit.is_readable(obj)
 
 
 STRUCTURE_SUFFIX, COMPANION_SUFFIX = ".zdx", ".eqx"

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.tree_util as jtu
 from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
@@ -25,8 +24,10 @@ from ._errors import (
 )
 from ._evolution import Evolution
 from ._kinds import (
+    LEAVES,
     WITH_FIELDS,
     CannotKeep,
+    CannotRebuild,
     Damaged,
     Kind,
     MemberGone,
@@ -38,7 +39,7 @@ from ._kinds import (
     outline,
     placeholder_for,
 )
-from ._opaque import UNKNOWN, Opaque, missing_function, opaque_of
+from ._opaque import UNKNOWN, Opaque, leaves_as_saved, missing_function, opaque_of
 from ._placement import HOST, Target, place
 from ._survey import (
     MAX_DEPTH,
@@ -197,8 +198,8 @@ class _Encoder:
                 self._reorder(starts, parts.order)
             if dynamic and parts.by_leaves:
                 self._match_leaves(obj, extras, path, node)
-            if parts.by_leaves and named:  # for who has not the class
-                static = _without_leaves(obj, children)
+            if parts.by_leaves and named and kind is not UNKNOWN:
+                static = _describe_leaves(obj, children, node)
             if static:
                 node["static"] = list(static)
             node["node"] = nodes if named else list(nodes.values())
@@ -209,15 +210,14 @@ class _Encoder:
     def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
         """Move what JAX finds among the leaves of an object there, in JAX's order."""
         inside = self.extras[start:]
-        known = {id(leaf.source): i for i, leaf in enumerate(inside)}
-        for leaf in _leaves(obj):
-            found = known.pop(id(leaf), None)
-            if found is not None:
+        moved: set[int] = set()
+        for leaf, found in _matched(_leaves(obj), [entry.source for entry in inside]):
+            if found is None:
+                self._repeat(node, leaf, path)
+            else:
                 self.leaves.append(inside[found])
-                inside[found] = None  # type: ignore[call-overload]
-                continue
-            self._repeat(node, leaf, path)
-        self.extras[start:] = [entry for entry in inside if entry is not None]
+                moved.add(found)
+        self.extras[start:] = [x for i, x in enumerate(inside) if i not in moved]
 
     def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
         """Write what plain Equinox needs of a leaf that is kept elsewhere."""
@@ -248,7 +248,7 @@ class _Encoder:
             try:
                 parts = kind.encode(obj)
             except CannotKeep as error:
-                if tried:
+                if tried and type(error) is not CannotRebuild:
                     return
                 if self.functions == "warn" and is_unnamed_function(obj):
                     yield from self._attempts(self._placeholder(obj, path), path)
@@ -363,21 +363,56 @@ class _Encoder:
 
 
 def _leaves(obj: Any) -> list[Any]:
-    """What JAX finds; nothing where it fails, as on keys that cannot be sorted."""
+    """The leaves of an object; none where JAX fails, as on keys it cannot sort."""
     try:
-        return jtu.tree_leaves(obj)
+        return leaves_as_saved(obj)
     except Exception:  # the keys' own code
         return []
 
 
-def _without_leaves(obj: Any, children: Mapping[str, Any]) -> tuple[str, ...]:
-    """The children in which JAX finds none of the leaves of an object."""
-    leaves = {id(leaf) for leaf in _leaves(obj)}
-    return tuple(
-        name
-        for name, child in children.items()
-        if not any(id(leaf) in leaves for leaf in _leaves(child))
-    )
+def _matched(
+    leaves: Iterable[Any], sources: Iterable[Any]
+) -> list[tuple[Any, int | None]]:
+    """Each leaf with the number of its source: the first that no other leaf has."""
+    waiting: dict[Any, list[int]] = {}
+    for number, source in enumerate(sources):
+        waiting.setdefault(_identity(source), []).append(number)
+    for numbers in waiting.values():
+        numbers.reverse()
+    return [
+        (leaf, numbers.pop() if (numbers := waiting.get(_identity(leaf))) else None)
+        for leaf in leaves
+    ]
+
+
+def _identity(leaf: Any) -> Any:
+    """A key that equal numbers and texts share: Python may or may not share them."""
+    cls = type(leaf)
+    if cls is float or cls is complex:
+        return cls, leaf.real.hex(), leaf.imag.hex()
+    if cls in (bool, int, str, bytes):
+        return cls, leaf
+    return id(leaf)
+
+
+def _describe_leaves(
+    obj: Any, children: Mapping[str, Any], node: Node
+) -> tuple[str, ...]:
+    """Write where the leaves of an object are, for readers without its class.
+
+    Returns the children in which JAX finds none of them.
+    """
+    inside = {name: _leaves(child) for name, child in children.items()}
+    owners = [name for name, below in inside.items() for _ in below]
+    sources = [leaf for below in inside.values() for leaf in below]
+    found = [number for _, number in _matched(_leaves(obj), sources)]
+    places = [number for number in found if number is not None]
+    used = {owners[number] for number in places}
+    static = tuple(name for name in children if name not in used)
+    usual = [number for number, name in enumerate(owners) if name in used]
+    if places != usual and len(places) == len(found):
+        node[LEAVES] = places
+    return static
 
 
 def _cannot(obj: Any, path: Path | str, why: str) -> SerialisationError:

@@ -141,7 +141,7 @@ def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node
 
 
 # What a node says of its place in the tree and in the file, and what is in it.
-_PLACE = {"id", "record", "repeats", "node", "keys", "static"}
+_PLACE = {"id", "record", "repeats", "node", "keys", "static", "leaves", "leafless"}
 
 
 def said(node: Node) -> dict[Any, Any]:

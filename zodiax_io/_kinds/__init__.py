@@ -15,6 +15,7 @@ from ._arrays import (
 )
 from ._base import (
     CannotKeep as CannotKeep,
+    CannotRebuild as CannotRebuild,
     Kind as Kind,
     Parts as Parts,
     exactly as exactly,
@@ -22,6 +23,8 @@ from ._base import (
 )
 from ._closures import CLOSURE_KINDS
 from ._containers import (
+    LEAFLESS as LEAFLESS,
+    LEAVES as LEAVES,
     MAPPING_KINDS,
     MARKER_KINDS,
     OBJECT_KINDS,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from .._names import is_one_of
+from .._names import derives, is_one_of
 from .._trust import Role
 
 
@@ -64,6 +64,10 @@ class Parts:
 
 class CannotKeep(Exception):
     """An object that a kind recognises but cannot keep: why, and what to do."""
+
+
+class CannotRebuild(CannotKeep):
+    """An object that could be kept by its flattening only, which is not faithful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +129,8 @@ def exactly(*classes: type) -> Callable[[type], bool]:
 
 
 def subclass(*classes: type) -> Callable[[type], bool]:
-    """A predicate for these classes and all below them."""
-    return lambda cls: issubclass(cls, classes)
+    """A predicate for these classes and all below them.
+
+    Python's `issubclass` would call the `__subclasshook__` of every class below them.
+    """
+    return lambda cls: any(derives(cls, base) for base in classes)

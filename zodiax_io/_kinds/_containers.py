@@ -15,8 +15,9 @@ import equinox as eqx
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _compat, _names
+from .. import _compat, _names, _trees
 from .._curated import FRAMEWORKS
+from .._errors import ClassChangedError
 from .._trust import (
     DATACLASS,
     MARKER,
@@ -31,6 +32,7 @@ from .._trust import (
     is_tame,
 )
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
+from ._unflattened import Watch, check_unflattening
 
 
 def _items(parts: Parts) -> list[Any]:
@@ -173,6 +175,11 @@ def reads_plainly(cls: type, fields: Iterable[str]) -> bool:
         method = class_attribute(cls, name)
         if type(method) is types.FunctionType and not is_of_frameworks(method):
             return False
+    return has_plain_fields(cls, fields)
+
+
+def has_plain_fields(cls: type, fields: Iterable[str]) -> bool:
+    """Whether no field of a class is kept by a descriptor, which runs when set."""
     found = [class_attribute(cls, name) for name in fields]
     return not any(
         type(value) is not types.MemberDescriptorType
@@ -423,10 +430,10 @@ def _encode_object(
     if wrapped is not None:
         extra["wraps"] = [wrapped, *(n for n in _WRAPPER_NAMES if n in rest)]
         rest = {k: v for k, v in rest.items() if k not in _WRAPPER_NAMES}
-    for name in rest:
+    for name, value in rest.items():
         if name in fields or (name in _WRAPPER_NAMES) or name == "__orig_class__":
             continue
-        if not _may_hold(cls, name):
+        if not _may_hold(cls, name, value):
             raise CannotKeep(
                 f"It holds an attribute {name!r} that hides one of its class. "
                 "Declare it as a field."
@@ -445,7 +452,7 @@ def _wrapped_field(present: dict[str, Any], rest: dict[str, Any]) -> str | None:
     if not names:
         return None
     for field, value in present.items():
-        wraps = is_function(value) or isinstance(value, eqx.Module)
+        wraps = is_function(value) or _names.derives(type(value), eqx.Module)
         if wraps and all(_lent(value, name) is rest[name] for name in names):
             return field
     return None
@@ -455,6 +462,7 @@ _NOTHING = object()
 
 
 def _lent(wrapped: Any, name: str) -> Any:
+    """An attribute of a function as its wrapper has it; a marker where it has none."""
     if is_function(wrapped):
         value = getattr(wrapped, name, _NOTHING)
     else:
@@ -463,8 +471,8 @@ def _lent(wrapped: Any, name: str) -> Any:
     return _compat.equinox_missing() if value is _NOTHING else value
 
 
-def _may_hold(cls: type, name: str) -> bool:
-    """Whether an undeclared attribute is harmless: it hides nothing of its class."""
+def _may_hold(cls: type, name: str, value: Any) -> bool:
+    """Whether an undeclared attribute is harmless: it replaces no code of its class."""
     if not name.isidentifier() or is_dunder(name):
         return False
     found = class_attribute(cls, name)
@@ -472,9 +480,17 @@ def _may_hold(cls: type, name: str) -> bool:
         return False  # Equinox lets no Module set what its class does not know
     if type(found) in _PLAIN_ATTRIBUTES:
         return True
-    # A property that remembers its value in the instance, as `cached_property` does.
     space = [s for base in _names.mro(type(found)) for s in _names.namespace(base)]
-    return "__get__" in space and "__set__" not in space and not _is_method(found)
+    if "__get__" not in space:  # a default of the class, which does nothing by itself
+        return not _names.is_class(found) and not is_function(found)
+    if _is_method(found):  # the method of that name of what it wraps, as in distrax
+        return type(value) is types.MethodType and _is_called(value.__func__, name)
+    # A property that remembers its value in the instance, as `cached_property` does.
+    return "__set__" not in space
+
+
+def _is_called(function: Any, name: str) -> bool:
+    return type(function) is types.FunctionType and function.__name__ == name
 
 
 def is_dunder(name: str) -> bool:
@@ -504,10 +520,10 @@ def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     surplus = [name for name in absent if name not in fields]
     # What was no field when saved may be none now; what was one must be one still.
     allowed = {"__orig_class__"}
-    if issubclass(cls, eqx.Module):
+    if _names.derives(cls, eqx.Module):
         allowed.update(_WRAPPER_NAMES)
-    for name in children:
-        undeclared = name in beside and (name in allowed or _may_hold(cls, name))
+    for name, value in children.items():
+        undeclared = name in beside and (name in allowed or _may_hold(cls, name, value))
         if name not in fields and not undeclared:
             surplus.append(name)
     if missing or surplus:
@@ -517,7 +533,7 @@ def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     except TypeError as error:
         raise ValueError(str(error)) from None
     held = _names.instance_dict(obj)
-    for name in _WRAPPER_NAMES if issubclass(cls, eqx.Module) else ():
+    for name in _WRAPPER_NAMES if _names.derives(cls, eqx.Module) else ():
         told = children.get(name)
         if name not in fields and type(told) not in _TOLD:
             raise ValueError(f"{name} of a wrapper is no text")
@@ -675,7 +691,26 @@ def _encode_dataclass(obj: Any) -> Parts | None:
     )
     parts = _encode_object(obj, fields, static, is_node=True)
     parts.order, parts.by_leaves = order, order is None
+    if not _may_have_leaves(obj, order):
+        parts.extra[LEAFLESS] = True
     return parts
+
+
+# Of a dataclass whose fields are all static: JAX sees a node in it, and not a leaf.
+LEAFLESS = "leafless"
+# Of an object that JAX flattens in another way than child by child: where its leaves
+# are among those of its children.
+LEAVES = "leaves"
+
+
+def _may_have_leaves(obj: Any, order: list[int] | None) -> bool:
+    """Whether a registered dataclass has children where JAX may find leaves."""
+    if order is not None:
+        return bool(order)
+    try:
+        return bool(_trees.leaves(obj))
+    except Exception:  # a node in it that cannot be flattened
+        return False
 
 
 def _positions(present: dict[str, Any], flat: list[Any]) -> list[int] | None:
@@ -729,7 +764,7 @@ def _encode_registered(obj: Any) -> Parts | None:
     if not _compat.is_registered_node(cls) or not has_python_layout(cls):
         return None
     held = state_of(obj, {})[1]
-    if not all(_may_hold(cls, name) for name in held):
+    if not all(_may_hold(cls, name, value) for name, value in held.items()):
         return None
     hashes = [name for name in held if "hash" in name and type(held[name]) is int]
     if hashes:  # a hash holds for one process only: take what a fresh copy has
@@ -756,20 +791,26 @@ def _encode_node(obj: Any) -> Parts | None:
         return None
     if _is_of(type(obj), FRAMEWORKS) and not _is_plain(aux):
         raise CannotKeep("Its auxiliary data is not made of plain values.")
-    if isinstance(obj, (dict, list)):
-        _refuse_lossy(obj, children, aux)
+    check_unflattening(obj, children, aux, _attributes_of)
     names = _names_of_children(obj, children)
+    extra: dict[str, Any] = {"held": names} if names else {}
+    if plain := _plain_attributes(obj):
+        extra["attributes"] = plain
     return Parts(
         children={"children": tuple(children), "aux": aux},
         static=("aux",),
         refers=type(obj),
-        extra={"held": names} if names else {},
+        extra=extra,
     )
+
+
+def _attributes_of(obj: Any) -> dict[str, Any]:
+    return state_of(obj, {})[1]
 
 
 def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
     """Which attribute holds which child, as far as that is plain to see."""
-    by_id = {id(value): name for name, value in state_of(obj, {})[1].items()}
+    by_id = {id(value): name for name, value in _attributes_of(obj).items()}
     plain = (type(None), bool, int, float, str, tuple)
     return {
         by_id[id(child)]: i
@@ -778,18 +819,30 @@ def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
     }
 
 
-def _refuse_lossy(obj: Any, children: list[Any], aux: Any) -> None:
-    """A dict or list that JAX would give back otherwise than it was."""
-    again = _compat.unflatten_once(type(obj), aux, children)
-    base: Any = dict if isinstance(obj, dict) else list
-    same = len(again) == len(obj) and all(
-        a is b for a, b in zip(base.__iter__(again), base.__iter__(obj), strict=True)
-    )
-    if not same:
-        raise CannotKeep(
-            "Its own flatten and unflatten functions do not give it back as it is. "
-            f"Convert it to a plain `{base.__name__}`."
+def _plain_attributes(obj: Any) -> dict[str, str]:
+    """The attributes whose text is all there is to them, to compare after a load."""
+    return {
+        name: repr(value)
+        for name, value in _attributes_of(obj).items()
+        if "hash" not in name and _has_short_text(value, 0)
+    }
+
+
+_MAX_TEXT = 100
+_MAX_NESTED = 4
+
+
+def _has_short_text(value: Any, depth: int) -> bool:
+    cls = type(value)
+    if cls is tuple:
+        return len(value) <= _MAX_TEXT and all(
+            depth < _MAX_NESTED and _has_short_text(item, depth + 1) for item in value
         )
+    if cls is int:
+        return value.bit_length() <= _MAX_TEXT
+    if cls is str:
+        return len(value) <= _MAX_TEXT and value.isascii()
+    return cls in (type(None), bool, float)
 
 
 def _decode_node(parts: Parts) -> Any:
@@ -806,16 +859,29 @@ def _decode_node(parts: Parts) -> Any:
             f"the unflatten function of {cls.__qualname__} failed: "
             f"{type(error).__name__}: {error}"
         ) from error
-    names = parts.extra.get("held", {})
-    held = state_of(obj, {})[1]
-    for name, index in names.items() if type(names) is dict else ():
-        # A class that flattens in the order of a set mixes its children up.
-        if held.get(name) is not children["children"][index]:
-            raise ValueError(
-                f"the unflatten function of {cls.__qualname__} put another child into "
-                f"{name!r:.80} than its flatten function had taken out of it"
-            )
+    _check_attributes(obj, children["children"], parts)
     return obj
+
+
+def _check_attributes(obj: Any, children: tuple[Any, ...], parts: Parts) -> None:
+    """Refuse an object whose class put its attributes in other places than they had."""
+    held, cls = _attributes_of(obj), type(obj)
+    names, plain = parts.extra.get("held"), parts.extra.get("attributes")
+    for name, index in names.items() if type(names) is dict else ():
+        if held.get(name) is not children[index]:
+            raise ClassChangedError(_exchanged(cls, name, "another child"))
+    for name, text in plain.items() if type(plain) is dict else ():
+        value = held.get(name, ...)
+        if not _has_short_text(value, 0) or repr(value) != text:
+            raise ClassChangedError(_exchanged(cls, name, "another value"))
+
+
+def _exchanged(cls: type, name: str, what: str) -> str:
+    return (
+        f"the unflatten function of {cls.__qualname__} put {what} into {name!r:.80} "
+        "than its flatten function had taken out of it. Save the object again with a "
+        "kind for its class, registered by `zodiax_io.register_kind`."
+    )
 
 
 def _is_plain(aux: Any) -> bool:
@@ -844,20 +910,71 @@ def _is_of(cls: type, packages: Container[str]) -> bool:
 
 def _encode_treedef(obj: Any) -> Parts:
     try:
-        tree = jtu.tree_unflatten(obj, range(obj.num_leaves))
-        jtu.tree_structure(tree, is_leaf=_is_looked_at)
+        with Watch() as watch:
+            tree = jtu.tree_unflatten(obj, range(obj.num_leaves))
+            leaves, again = _trees.flatten(tree, _is_looked_at)
+        same = leaves == [*range(obj.num_leaves)] and _is_same_treedef(again, obj)
     except CannotKeep:
         raise
     except Exception as error:
         raise CannotKeep(
             f"A class in it cannot be built around numbers: {error}"
         ) from error
+    if not same:
+        raise CannotKeep(
+            "A class in it does not flatten into what it was unflattened from, as one "
+            "does whose flattening depends on the values of its leaves."
+        )
+    found = watch.uses_of_sets()
+    if found is not None:
+        raise CannotKeep(
+            f"A class in it flattens by way of a set (in `{found}`), whose order "
+            "changes from process to process: its leaves could be exchanged."
+        )
     return Parts(children=[tree], is_node=False)
+
+
+def _is_same_treedef(one: Any, other: Any) -> bool:
+    pairs = zip(_trees.nodes_of(one), _trees.nodes_of(other), strict=True)
+    return one.num_leaves == other.num_leaves and all(
+        a[0] is b[0] and (a[1] is b[1] or bool(a[1] == b[1])) for a, b in pairs
+    )
 
 
 def _decode_treedef(parts: Parts) -> Any:
     (tree,) = _items(parts)
-    return jtu.tree_structure(tree, is_leaf=_is_looked_at)
+    leaves, treedef = _trees.flatten(tree, _is_looked_at)
+    if all(type(leaf) is int for leaf in leaves) and leaves != sorted(leaves):
+        raise ClassChangedError(
+            "a class in a PyTreeDef flattens in another order than when it was saved. "
+            "Save what holds the PyTreeDef again, without it."
+        )
+    return treedef
+
+
+_BUILT_IN_NODES = (
+    *(tuple, list, dict, type(None), collections.OrderedDict, collections.defaultdict),
+    *(jtu.Partial, type(_compat.equinox_missing())),
+)
+
+
+def unflattens_plainly(cls: type) -> bool:
+    """Whether to unflatten an instance runs code of Python, JAX and Equinox only.
+
+    Of other classes a registered function runs; and of a dataclass, the constructor.
+    """
+    if _names.is_one_of(cls, _BUILT_IN_NODES):
+        return True
+    if _names.derives(cls, eqx.Module):
+        return has_plain_fields(cls, _layout(cls)[0])
+    made_by = class_attribute(cls, "__new__")
+    return (
+        _names.derives(cls, tuple)
+        and _is_namedtuple_class(cls)
+        and class_attribute(cls, "__init__") is object.__init__
+        and type(made_by) in (types.FunctionType, staticmethod)
+        and _is_vetted(getattr(made_by, "__func__", made_by))
+    )
 
 
 def _is_looked_at(obj: Any) -> bool:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _compat, _names
+from .. import _compat, _names, _trees
 from .._curated import EXEMPT, FRAMEWORKS, FUNCTIONS
 from .._errors import PlaceholderError
 from .._trust import (
@@ -37,6 +37,7 @@ from ._containers import (
     method_name,
     reads_plainly,
     state_of,
+    unflattens_plainly,
     vars_of,
 )
 
@@ -52,7 +53,7 @@ def _expect_named(parts: Parts, *names: str) -> list[Any]:
 
 
 def _is_nameable(cls: type) -> bool:
-    return issubclass(cls, eqx.Module) or _is_function_type(cls)
+    return _names.derives(cls, eqx.Module) or _is_function_type(cls)
 
 
 def _is_function_type(cls: type) -> bool:
@@ -61,7 +62,7 @@ def _is_function_type(cls: type) -> bool:
 
 def _encode_function(obj: Any) -> Parts | None:
     # Wrappers such as `eqx.filter_jit` bear the name of what they wrap.
-    if isinstance(obj, eqx.Module) and "__qualname__" not in vars_of(obj):
+    if _names.derives(type(obj), eqx.Module) and "__qualname__" not in vars_of(obj):
         return None
     return None if _names.name_of(obj) is None else Parts(refers=obj)
 
@@ -173,6 +174,12 @@ def _is_quiet(obj: Any, left: list[int]) -> bool:
         cls = type(obj)
         if _names.is_one_of(cls, _PRINTED) or is_function(obj):
             continue
+        if cls is jtu.PyTreeDef:  # printed with all that is auxiliary in it
+            for of, aux in _trees.nodes_of(obj):
+                if not unflattens_plainly(of):
+                    return False
+                waiting.append(aux)
+            continue
         if _names.is_class(obj):
             if not is_tame(obj):
                 return False
@@ -232,7 +239,7 @@ def _computes(value: object) -> bool:
 _PRINTED = (
     *(type(None), bool, int, float, complex, str, bytes, range, slice, object),
     *(type(...), np.ndarray, _compat.array_type(), _compat.key_array_type()),
-    *(jax.ShapeDtypeStruct, type(jtu.tree_structure(0))),
+    *(jax.ShapeDtypeStruct, type(_compat.equinox_missing())),
 )
 
 
@@ -252,10 +259,12 @@ def _check_wrappable(obj: Any) -> None:
 
 def _encode_jit(obj: Any) -> Parts | None:
     inner = getattr(obj, "__wrapped__", None)
-    options = None if inner is None else _compat.jit_options(obj)
-    if options is None:
+    if inner is None:
         return None
     _check_wrappable(inner)
+    options = _compat.jit_options(obj)
+    if options is None:
+        return None
     return Parts(children={"function": inner}, value=options, is_node=False)
 
 
@@ -322,24 +331,127 @@ _DONATE: dict[tuple[bool, bool, bool], Any] = {
 def _decode_filter_jit(parts: Parts) -> Any:
     dynamic, static = _expect_named(parts, "dynamic", "static")
     donate = _DONATE[tuple(parts.value)]
-    leaves, treedef = static if type(static) is tuple and len(static) == 2 else ((), 0)
+    static_parts: tuple[Any, Any] = ((), None)
+    if type(static) is tuple and len(static) == 2:
+        static_parts = static
+    leaves, treedef = static_parts
     if not type(dynamic) is type(leaves) is tuple or type(treedef) is not jtu.PyTreeDef:
         raise ValueError("a jitted function holds no partition of a function")
-    bare = object.__new__(_FILTER_JIT)
-    held = vars_of(bare)
-    held.update(_dynamic_fun=dynamic, _static_fun=static)
-    inner: Any = bare.__wrapped__
+    if not len(dynamic) == len(leaves) == treedef.num_leaves:
+        raise ValueError("a jitted function has other leaves than its treedef")
+    inner, is_whole = _outline_of(treedef, dynamic, leaves)
     _check_wrappable(inner)
-    if issubclass(type(inner), eqx.Module):
-        # Put together from its parts, it holds markers where it has no such attribute.
-        for name in _compat.equinox_wrapper_names():
-            if vars_of(inner).get(name) is _compat.equinox_missing():
-                del vars_of(inner)[name]
-    wrapper = eqx.filter_jit(inner, donate=donate)
+    wrapper = eqx.filter_jit(_namesake(inner, is_whole), donate=donate)
+    held = vars_of(wrapper)
+    for name in _compat.equinox_wrapper_names():
+        held.pop(name, None)
+        if (value := _borrowed(inner, name)) is not _NOTHING:
+            held[name] = value
     # The partition into arrays and the rest is the file's, also where the arrays are
     # no more than their shapes.
-    vars_of(wrapper).update(held)
+    held.update(_dynamic_fun=dynamic, _static_fun=static)
     return wrapper
+
+
+class _Unbuilt:
+    """Takes the place of an object that only code of its class could unflatten."""
+
+    __slots__ = ("cls",)
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+
+    def __call__(self) -> None:
+        """Be callable, as the object would be."""
+
+
+def _outline_of(treedef: Any, dynamic: Any, static: Any) -> tuple[Any, bool]:
+    """The function of a partition as far as no code of a class runs; whether all of it.
+
+    A wrapper needs no more: it takes over the function's name and signature.
+    """
+    pairs = zip(dynamic, static, strict=True)
+    waiting = iter([d if s is None else s for d, s in pairs])
+    is_whole = True
+
+    def build(node: Any) -> Any:
+        nonlocal is_whole
+        data = node.node_data()
+        if data is None:
+            return next(waiting)
+        below = [build(child) for child in node.children()]
+        if unflattens_plainly(data[0]):
+            return _compat.unflatten_once(data[0], data[1], below)
+        is_whole = False
+        return _Unbuilt(data[0])
+
+    return build(treedef), is_whole
+
+
+def _namesake(function: Any, is_whole: bool) -> types.FunctionType:
+    """A function with the name and the signature of something callable."""
+
+    def namesake() -> None:
+        """Do nothing: it is never called."""
+
+    inner = _innermost(function)
+    cls = inner.cls if type(inner) is _Unbuilt else type(inner)
+    for name in ("__name__", "__qualname__"):
+        found = _borrowed(inner, name)
+        if type(found) is not str:  # of an object, the name of its class
+            found = type.__dict__[name].__get__(cls)
+        setattr(namesake, name, found)
+    signature = inspect.signature(function) if is_whole else _signature_of(inner, cls)
+    namesake.__signature__ = signature  # type: ignore[attr-defined]
+    return namesake
+
+
+def _innermost(obj: Any) -> Any:
+    """The function below wrappers and partials, as Equinox looks for a name."""
+    for _ in range(2 * _MAX_WRAPPERS):
+        inner = None
+        if is_function(obj):
+            inner = getattr(obj, _WRAPPED, None)
+        elif type(obj) in (functools.partial, jtu.Partial):
+            inner = obj.func
+        elif type(obj) is not _FILTER_JIT:
+            found = class_attribute(type(obj), _WRAPPED)
+            if type(found) is property and type(found.fget) is types.FunctionType:
+                # Of Equinox: what is wrappable has no property of another class.
+                inner = found.fget(obj) if is_of_frameworks(found.fget) else None
+        if inner is None:
+            return obj
+        obj = inner
+    return obj
+
+
+def _signature_of(obj: Any, cls: type) -> inspect.Signature:
+    """The signature of something callable, of a class, that may be `_Unbuilt`."""
+    if cls is _FILTER_JIT:
+        return vars_of(obj)["_signature"]
+    if is_function(obj) or cls is types.MethodType:
+        return inspect.signature(obj)
+    call = class_attribute(cls, "__call__")
+    if type(call) is not types.FunctionType:
+        raise ValueError(f"{cls.__qualname__} has no method `__call__`")
+    found = inspect.signature(call)
+    return found.replace(parameters=list(found.parameters.values())[1:])
+
+
+def _borrowed(inner: Any, name: str) -> Any:
+    """An attribute that a wrapper takes from what it wraps, if that has one."""
+    if type(inner) is types.MethodType:
+        inner = inner.__func__
+    if is_function(inner):
+        return getattr(inner, name, _NOTHING)
+    held = _names.instance_dict(inner) or {}
+    if name in held:
+        return held[name]
+    found = class_attribute(inner.cls if type(inner) is _Unbuilt else type(inner), name)
+    return _NOTHING if found is None else found
+
+
+_NOTHING = object()
 
 
 # What `functools.wraps` leaves on a wrapper, beside text.
