@@ -135,7 +135,7 @@ def test_what_cannot_be_unflattened_is_refused():
     assert str(caught.value) == (
         "Cannot serialise a `test_unflattened.Failing` at `model`. The unflatten "
         "function of `test_unflattened.Failing` failed on what the object flattens "
-        "into: IndexError: list index out of range. Register a kind for it with "
+        "into: IndexError: tuple index out of range. Register a kind for it with "
         "`zodiax_io.register_kind`."
     )
 
