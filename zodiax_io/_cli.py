@@ -22,6 +22,7 @@ from ._diff import diff
 from ._errors import ArgumentError, ZodiaxIOError, shown
 from ._inspect import names
 from ._integrity import repair, verify
+from ._libraries import import_anywhere
 from ._migrate import files_below, migration, rewritten
 from ._show import (
     Item,
@@ -484,7 +485,7 @@ def _called(name: str) -> object:
     """What a callable of the user's gives."""
     module, _, qualname = name.partition(":")
     try:
-        made = importlib.import_module(module)
+        made = import_anywhere(module)
         for part in qualname.split("."):
             made = getattr(made, part)
         return made() if callable(made) else made

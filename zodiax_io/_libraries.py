@@ -17,6 +17,7 @@ import importlib.machinery
 import os
 import site
 import sys
+from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 from typing import Any
@@ -195,6 +196,14 @@ class _Guard:
         if found is None and asking.f_code.co_name != "<module>":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return found
+
+    def find_distributions(self, context: Any = None) -> Iterable[Any]:
+        """Nothing; but the finders asked after this one look into libraries alone."""
+        # `importlib.metadata` hands one context to all finders in turn.
+        given = getattr(context, "__dict__", {})
+        if "path" not in given and _asking(sys._getframe(1)) is not None:
+            given["path"] = search_path()
+        return ()
 
 
 def _asking(frame: FrameType | None) -> FrameType | None:
