@@ -3,6 +3,7 @@
 import importlib.metadata
 import io
 import json
+import os
 import platform
 import sys
 import types
@@ -36,8 +37,8 @@ def fresh():
     """Look every package up anew, before and after."""
 
     def clear():
-        for function in (_environment._distribution, _environment._version):
-            function.cache_clear()
+        for name in ("_distribution", "_version", "_tables_of"):
+            getattr(_environment, name).cache_clear()
 
     clear()
     yield
@@ -62,16 +63,12 @@ class Distribution(importlib.metadata.Distribution):
 @pytest.fixture
 def install(monkeypatch, fresh):
     """Install distributions, or remove them, for one test."""
-    real, fakes = importlib.metadata.distribution, {}
+    real, fakes = _environment._installed, {}
 
     def find(name):
-        if name in fakes:
-            if fakes[name] is None:
-                raise importlib.metadata.PackageNotFoundError(name)
-            return fakes[name]
-        return real(name)
+        return fakes[name] if name in fakes else real(name)
 
-    monkeypatch.setattr(importlib.metadata, "distribution", find)
+    monkeypatch.setattr(_environment, "_installed", find)
 
     def add(name, version=None, origin=None):
         fakes[name] = None if version is None else Distribution(name, version, origin)
@@ -135,9 +132,17 @@ def own_function(x):
 
 def test_settings_of_jax_are_recorded():
     """The settings that change values stand in the file."""
-    assert Checkpoint.of(1).document["settings"] == {
+    settings = Checkpoint.of(1).document["settings"]
+    assert settings == {
         "jax_enable_x64": False,
         "jax_default_prng_impl": "threefry2x32",
+        "jax_threefry_partitionable": True,
+        "jax_random_seed_offset": 0,
+        "jax_high_dynamic_range_gumbel": False,
+        "jax_default_matmul_precision": None,
+        "jax_allow_f16_reductions": True,
+        **{n: settings[n] for n in ("jax_explicit_x64_dtypes",) if n in settings},
+        "jax_numpy_dtype_promotion": "standard",
     }
 
 
@@ -178,12 +183,7 @@ def test_editable_package_carries_the_commit_of_its_checkout(install, tmp_path):
 def test_a_module_of_ones_own_is_found_by_its_folder(
     install, tmp_path, monkeypatch, file, module
 ):
-    """Its distribution may have another name; asking all that are installed is slow."""
-
-    def slow():
-        raise AssertionError("every installed package is looked through")
-
-    monkeypatch.setattr(importlib.metadata, "packages_distributions", slow)
+    """Its distribution may have another name; the folder of the checkout tells it."""
     path = tmp_path / "src" / file
     path.parent.mkdir(parents=True)
     path.write_text("def f(x):\n    return x\n")
@@ -191,7 +191,8 @@ def test_a_module_of_ones_own_is_found_by_its_folder(
     function = importlib.import_module(module).f
     assert set(recorded([function])) == ALWAYS
     mine = Distribution("somebodys-lab", "3.0", editable(tmp_path))
-    monkeypatch.setattr(importlib.metadata, "distributions", lambda: iter([mine]))
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda **_: iter([mine]))
+    _environment._tables_of.cache_clear()
     install("somebodys-lab", "3.0", editable(tmp_path))
     assert recorded([function])["somebodys-lab"] == "3.0"
 
@@ -255,6 +256,115 @@ def test_package_of_unclear_origin_has_its_version(install, origin):
     assert recorded([optax.l2_loss])["optax"] == "1.0"
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "ref: ../../secret",
+        "ref: refs/../../../secret",
+        "ref: refs/heads/../../../secret",
+        "ref: /etc/passwd",
+        "ref: refs/heads/linked",
+        "ref: refs/linked/secret",
+        "ref: refs/heads/fifo",
+        "ref: refs/heads/.hidden",
+        "ref: refs//heads/main",
+        "ref: refs/heads/words",
+        "words of a secret",
+        "f" * 100,
+        "\x1b[31m" + COMMIT,
+        "",
+    ],
+)
+def test_a_checkout_tells_nothing_but_its_commit(install, tmp_path, head):
+    """What is no commit, and what lies outside of the `.git` folder, is not told."""
+    git = tmp_path / "checkout" / ".git"
+    (git / "refs" / "heads").mkdir(parents=True)
+    (git / "HEAD").write_text(head + "\n")
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789ab" * 3)
+    (git / "refs" / "heads" / "words").write_text("words of a secret")
+    (git / "refs" / "heads" / ".hidden").write_text(COMMIT)
+    (git / "refs" / "heads" / "linked").symlink_to(secret)
+    (git / "refs" / "linked").symlink_to(tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(git / "refs" / "heads" / "fifo")
+    install("optax", "1.0", editable(git.parent))
+    assert recorded([optax.l2_loss])["optax"] == "1.0"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.parametrize("name", ["HEAD", "packed-refs"])
+def test_a_checkout_with_a_pipe_does_not_hang(install, tmp_path, name):
+    """A pipe or a device is no file to read."""
+    git = tmp_path / ".git"
+    git.mkdir()
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / name).unlink(missing_ok=True)
+    os.mkfifo(git / name)
+    install("optax", "1.0", editable(tmp_path))
+    assert recorded([optax.l2_loss])["optax"] == "1.0"
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch, fresh):
+    """A library folder in which this test may install."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("metadata", "here"),
+    [
+        (b"Name: lens\nVersion: 1.2\n", "1.2"),
+        (b"Metadata-Version: 2.1\nVERSION : 1.2\nName: lens\n\nVersion: 3\n", "1.2"),
+        (b"Name: lens\nVersion: \xff\n", "unknown"),
+        (b"Name: lens\n\nVersion: 1.2\n", "unknown"),
+        (b"", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_metadata_that_cannot_be_read(library, metadata, here):
+    """A package whose metadata cannot be understood is of an unknown version."""
+    info = library / "lens-1.2.dist-info"
+    info.mkdir()
+    if metadata is None and hasattr(os, "mkfifo"):
+        os.mkfifo(info / "METADATA")
+    elif metadata is not None:
+        (info / "METADATA").write_bytes(metadata)
+    with pytest.raises(VersionMismatchError) as caught:
+        load({"lens": "0.9"}, versions="error")
+    (found,) = caught.value.differences
+    assert found.here == here
+    assert found.kind == ("newer" if here == "1.2" else "other")
+
+
+def test_packages_of_the_working_folder_are_not_looked_up(tmp_path, monkeypatch, fresh):
+    """A stranger's folder may hold metadata of any package."""
+    info = tmp_path / "lens-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: lens\nVersion: 1.2\n")
+    (info / "RECORD").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
+    assert importlib.metadata.version("lens") == "1.2"
+    with pytest.raises(VersionMismatchError) as caught:
+        load({"lens": "1.2"}, versions="error")
+    assert caught.value.differences[0].here is None
+
+
+def test_a_package_under_another_name(library):
+    """The distribution of a package is told by what it has installed."""
+    info = library / "lens_makers-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: lens-makers\nVersion: 1.2\n")
+    (info / "RECORD").write_text("lens_of_test/__init__.py,,\nlens_tool.py,,\n")
+    for name in ("lens_of_test", "lens_tool"):
+        assert _environment.recorded({"Lens.Makers": "1"}, name) == ("Lens.Makers", "1")
+    assert _environment.recorded({"lens-makers": "1"}, "nowhere_of_test") is None
+
+
 # Comparing ----------------------------------------------------------------------------
 
 
@@ -285,7 +395,18 @@ def difference(then, install, now):
         ("1.0", "1.0.0", "other"),
         ("1.0", "1.0 (commit 0123456789ab)", "other"),
         ("1.0 (commit aaaaaaaaaaaa)", "1.0 (commit bbbbbbbbbbbb)", "other"),
-        ("1.0.dev1", "1.0.dev2", "other"),
+        ("1.0.dev1", "1.0.dev2", "newer"),
+        ("1.0rc1", "1.0", "newer"),
+        ("1.0", "1.0rc1", "older"),
+        ("1.0.post1", "1.0", "older"),
+        ("1.0.dev9", "1.0a1", "newer"),
+        ("1!1.0", "2.0", "older"),
+        ("0.9 (commit aaaaaaaaaaaa)", "1.0rc1", "newer"),
+        ("1.0rc1 (commit aaaaaaaaaaaa)", "1.0", "newer"),
+        ("2.0+cpu", "2.0+cu121", "other"),
+        ("2.0+cpu", "2.0", "other"),
+        ("1.0-final-of-mine", "1.1", "newer"),
+        ("2.0-final-of-mine", "1.1", "older"),
         ("unknown", "1.0", "newer"),
     ],
 )
@@ -303,6 +424,93 @@ def test_difference(install, then, now, kind):
         assert difference(then, install, now) == kind
 
 
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize(
+    "version", ["9" * 100_000, "1" + ".0" * 50_000, "1." * 50_000, "1a" * 50_000]
+)
+def test_hostile_versions_take_no_time(install, version, n):
+    """Numbers of any length are not made of what a file says."""
+    install("somepackage", "1.0")
+    with pytest.raises(VersionMismatchError):
+        load({"somepackage": version * n}, versions="error")
+    _environment.is_before(version * n, "1.0")
+
+
+SETTINGS = {
+    "jax_enable_x64": True,
+    "jax_default_prng_impl": "rbg",
+    "jax_threefry_partitionable": False,
+    "jax_random_seed_offset": 3,
+    "jax_high_dynamic_range_gumbel": True,
+    "jax_default_matmul_precision": "highest",
+    "jax_allow_f16_reductions": False,
+    "jax_numpy_dtype_promotion": "strict",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_differs(name, tmp_path):
+    """Each setting that changes the meaning of saved state is compared, as versions."""
+    before, other = _environment.settings()[name], SETTINGS[name]
+    jax.config.update(name, other)
+    try:
+        zodiax_io.serialise(tmp_path / "m.zdx", 7)
+        assert deserialise(tmp_path / "m.zdx", versions="error") == 7
+    finally:
+        jax.config.update(name, before)
+    text = (
+        "m.eqx was written with settings of JAX that differ from those here:\n"
+        f"  {name}: {other} in the file, {before} here (setting)\n"
+        "Set a setting before JAX is used: "
+        f'`jax.config.update("{name}", {other!r})`.'
+    )
+    with pytest.raises(VersionMismatchError) as caught:
+        deserialise(tmp_path / "m.zdx", versions="error")
+    assert str(caught.value) == text
+    (found,) = caught.value.differences
+    assert (found.package, found.file, found.here) == (name, str(other), str(before))
+    with pytest.warns(VersionMismatchWarning) as warned:
+        assert deserialise(tmp_path / "m.zdx") == 7
+    assert (
+        str(warned[0].message) == text + '\nPass `versions="ignore"` if that is well.'
+    )
+    assert deserialise(tmp_path / "m.zdx", versions="ignore") == 7
+    summary = zodiax_io.summarise(tmp_path / "m.zdx")
+    assert summary.settings[name] == summary.as_dict()["settings"][name] == other
+    assert f"{name} {other} ({before} here)" in str(summary)
+    zodiax_io.serialise(tmp_path / "n.zdx", 7)
+    changed = zodiax_io.diff(tmp_path / "m.zdx", tmp_path / "n.zdx")
+    assert str(changed) == f"  {name}: {other} -> {before}"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"jax_enable_x64": False, "jax_default_prng_impl": "threefry2x32"},
+        {"jax_unheard_of": True, "jax_platforms": "nowhere"},
+        {"jax_threefry_partitionable": [1], "jax_enable_x64": {}},
+    ],
+)
+def test_a_file_that_tells_fewer_settings(settings):
+    """What a file does not tell, as files of older releases, is not compared."""
+    checkpoint = Checkpoint.of(7)
+    checkpoint.document["settings"] = settings
+    assert checkpoint.load(versions="error") == 7
+
+
+def test_a_setting_that_jax_has_no_more(monkeypatch):
+    """It is told, since nothing here works as it did there."""
+    names = (*_environment._SETTINGS, "jax_gone")
+    monkeypatch.setattr(_environment, "_SETTINGS", names)
+    checkpoint = Checkpoint.of(7)
+    checkpoint.document["settings"]["jax_gone"] = "on\x1b[31m"
+    with pytest.raises(VersionMismatchError) as caught:
+        checkpoint.load(versions="error")
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "  jax_gone: on\\x1b[31m in the file, no such setting here"
+
+
 def test_same_versions_say_nothing():
     """Where nothing differs, nothing is said."""
     assert load(recorded(1), versions="error") == 7
@@ -314,13 +522,13 @@ FILE = {
     "older": "1.5",
     "gone": "1.0",
     "alpha": "1.0",
-    "changed": "1.0.dev1",
+    "changed": "1.0+one",
 }
 LINES = (
-    "The file was written with other packages than those here:\n"
+    "The file was written with packages that differ from those here:\n"
     "  gone: 1.0 in the file, not installed here\n"
     "  older: 1.5 in the file, 1.4 here (older)\n"
-    "  changed: 1.0.dev1 in the file, 1.0.dev2 here (other)\n"
+    "  changed: 1.0+one in the file, 1.0+two here (other)\n"
     "  alpha: 1.0 in the file, 2.0 here (newer)\n"
     "  newer: 1.0 in the file, 1.1 here (newer)"
 )
@@ -335,7 +543,7 @@ def differing(install):
         "older": "1.4",
         "gone": None,
         "alpha": "2.0",
-        "changed": "1.0.dev2",
+        "changed": "1.0+two",
     }.items():
         install(name, version)
 

@@ -78,7 +78,8 @@ class Diff:
     changes : tuple of Change
         In the order of the trees.
     versions : tuple of Difference
-        Packages that are others in the second file than in the first.
+        Packages, and settings of JAX, that are others in the second file than in the
+        first.
     """
 
     changes: tuple[Change, ...] = ()
@@ -95,7 +96,8 @@ class Diff:
     def __str__(self) -> str:
         """A line for each change, and for each package."""
         versions = [
-            f"  {d.package}: {shown(d.file)} -> {shown(d.here or 'not recorded')}"
+            f"  {shown(d.package)}: {shown(d.file)} -> "
+            + ("not recorded" if d.here is None else shown(d.here))
             for d in self.versions
         ]
         return "\n".join([*map(str, self.changes), *versions])
@@ -168,7 +170,11 @@ def diff(
     with ExitStack() as stack:
         ours, theirs = (_side(tree, stack) for tree in (a, b))
         changes = tuple(_Walk(ours, theirs, ignore, float(atol), float(rtol)))
-        versions = tuple(changes_between(ours.versions, theirs.versions))
+        versions = tuple(
+            changes_between(
+                ours.versions, theirs.versions, ours.settings, theirs.settings
+            )
+        )
     return Diff(changes, versions)
 
 
@@ -218,6 +224,7 @@ class _Side:
     array: Callable[[Node], NDArray[Any]]
     versions: Mapping[str, str]
     odd: Mapping[int, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name_here: NameHere = str
     paths: dict[int, str] = field(default_factory=dict[int, str])  # as they are met
 
@@ -259,7 +266,9 @@ def _side(tree: Any, stack: ExitStack) -> _Side:
     judge = Judge()
     judge.script = script_of(document.settings)
     here = names_here(judge)
-    return _Side(document.tree, by_id, read, document.versions, {}, here)
+    return _Side(
+        document.tree, by_id, read, document.versions, {}, document.settings, here
+    )
 
 
 def _on_host(array: Any) -> NDArray[Any]:

@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 import re
+import stat
 import sys
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
-from . import _names
-from ._errors import ArgumentError
+from . import _libraries, _names
+from ._errors import ArgumentError, shown
 
 # Always recorded: what every file depends on.
 _ALWAYS = ("zodiax_io", "jax", "jaxlib", "equinox", "numpy")
 
+# The settings of JAX under which the same saved state means something else. Left out
+# are those that only raise errors, print, or trade speed for rounding in the compiler.
+_SETTINGS = (
+    "jax_enable_x64",  # the dtype of all that is computed
+    "jax_default_prng_impl",  # the generator of raw keys, and of `jax.random.key`
+    "jax_threefry_partitionable",  # the numbers that a threefry key gives
+    "jax_random_seed_offset",  # the key that an integer seed gives
+    "jax_high_dynamic_range_gumbel",  # what `gumbel` and `categorical` draw
+    "jax_default_matmul_precision",  # what weights compute, in digits
+    "jax_allow_f16_reductions",  # what sums of half precision give, in digits
+    "jax_explicit_x64_dtypes",  # the dtype of what is asked for with 64 bits
+    "jax_numpy_dtype_promotion",  # which dtypes a model may mix
+)
+
 
 @dataclass(frozen=True)
 class Difference:
-    """One package that is not what it was when the file was written.
+    """One package or setting that is not as it was when the file was written.
 
     Attributes
     ----------
     package : str
-        The distribution, or ``python``.
+        The distribution, ``python``, or the name of a setting of JAX.
     file : str
-        Its version when the file was written.
+        Its version, or value, when the file was written.
     here : str or None
-        Its version here, None when it is not installed.
-    kind : {"missing", "older", "newer", "other"}
-        What is here, compared with the file; the worst comes first.
+        Its version, or value, here; None when it is not installed, or JAX has no such
+        setting.
+    kind : {"missing", "setting", "older", "newer", "other"}
+        What is here, compared with the file; "other" for what has no order.
     """
 
     package: str
@@ -46,9 +66,11 @@ class Difference:
 
     def __str__(self) -> str:
         """One line, as warnings list it."""
-        here = "not installed" if self.here is None else self.here
-        note = "" if self.kind == "missing" else f" ({self.kind})"
-        return f"{self.package}: {self.file} in the file, {here} here{note}"
+        name, file = shown(self.package, 100), shown(self.file)
+        if self.here is None:
+            absent = "no such setting" if self.kind == "setting" else "not installed"
+            return f"{name}: {file} in the file, {absent} here"
+        return f"{name}: {file} in the file, {shown(self.here)} here ({self.kind})"
 
 
 def versions_of(
@@ -74,11 +96,28 @@ def versions_of(
 
 
 def settings() -> dict[str, Any]:
-    """The settings of JAX that change values."""
-    config: Any = jax.config
+    """The settings of JAX that change the meaning of what is saved, as plain data."""
+    # Another release of JAX may lack some.
     return {
-        "jax_enable_x64": bool(config.jax_enable_x64),
-        "jax_default_prng_impl": str(config.jax_default_prng_impl),
+        name: _plain(getattr(jax.config, name))
+        for name in _SETTINGS
+        if hasattr(jax.config, name)
+    }
+
+
+def _plain(value: Any) -> bool | int | str | None:
+    if isinstance(value, enum.Enum):
+        value = value.name.lower()  # as `jax.config.update` takes it
+    return value if isinstance(value, (bool, int)) or value is None else str(value)
+
+
+def settings_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of JAX among all that a file says of the process that wrote it."""
+    found = {name: recorded[name] for name in _SETTINGS if name in recorded}
+    return {
+        name: value
+        for name, value in found.items()
+        if value is None or type(value) in (bool, int, str)
     }
 
 
@@ -111,58 +150,174 @@ def script_of(settings: dict[str, Any]) -> str | None:
     return name if _is_module_name(name) else None
 
 
-@functools.cache
+# Installed packages -------------------------------------------------------------------
+
+# Each file may ask for names that no other file has.
+_cached = functools.lru_cache(maxsize=4096)
+
+
+@_cached
 def _distribution(package: str) -> str | None:
     """The distribution that installs a package; None for a script of one's own."""
     if _names.is_standard(package) or package == "__main__":
         return None
+    if _installed(package) is not None:
+        return _name(_installed(package)) or package
+    if package == "zodiax_io":
+        return package
+    file = _file_of(package)
+    if file is not None and not _libraries.is_library_file(str(file)):
+        return _checkout_with(file)
+    return _tables().packages.get(package)  # such as `PIL`, of Pillow
+
+
+def _installed(distribution: str) -> importlib.metadata.Distribution | None:
+    """What is installed under a name, in a library folder."""
     try:
-        return importlib.metadata.distribution(package).metadata["Name"]
-    except importlib.metadata.PackageNotFoundError:
-        if package == "zodiax_io":
-            return package
-        place = _place(package)
-        if place is not None and not _LIBRARIES & set(place.parts):
-            return _checkout_with(place)
-        # The slow way, for packages such as `PIL` of Pillow.
-        found = importlib.metadata.packages_distributions().get(package)
-        return found[0] if found else None
+        found = importlib.metadata.distributions(
+            name=distribution, path=_libraries.search_path()
+        )
+        return next(iter(found), None)
+    except (ValueError, OSError):  # of a name that cannot be one's
+        return None
 
 
-_LIBRARIES = {"site-packages", "dist-packages"}
+@dataclass(frozen=True)
+class _Tables:
+    """What is found only by looking at all that is installed."""
+
+    packages: dict[str, str]  # the distribution of each package that can be imported
+    checkouts: tuple[tuple[pathlib.Path, str], ...]  # of what is installed to be edited
 
 
-def _place(package: str) -> pathlib.Path | None:
+def _tables() -> _Tables:
+    """The tables of what is installed now; made again when a library has changed."""
+    folders = _libraries.search_path()
+    return _tables_of(tuple((folder, _changed_at(folder)) for folder in folders))
+
+
+def _changed_at(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(maxsize=1)
+def _tables_of(folders: tuple[tuple[str, int], ...]) -> _Tables:
+    packages: dict[str, str] = {}
+    checkouts: list[tuple[pathlib.Path, str]] = []
+    for found in importlib.metadata.distributions(path=[path for path, _ in folders]):
+        name = _name(found)
+        if name is None:
+            continue
+        for package in _top_level(found):
+            packages.setdefault(package, name)
+        folder = _checkout(found)
+        if folder is not None:
+            checkouts.append((folder.resolve(), name))
+    return _Tables(packages, tuple(checkouts))
+
+
+def _top_level(distribution: importlib.metadata.Distribution) -> Iterator[str]:
+    """The packages and modules that a distribution has installed."""
+    declared = _text(distribution, "top_level.txt")
+    if declared is not None:
+        yield from declared.split()
+        return
+    for line in (_text(distribution, "RECORD") or "").splitlines():
+        first, _, rest = line.partition(",")[0].strip('"').partition("/")
+        name = first if rest else first.partition(".")[0]
+        if name.isidentifier() and (rest or first.endswith((".py", ".so", ".pyd"))):
+            yield name
+
+
+def _file_of(package: str) -> pathlib.Path | None:
     """The file or folder of a package that has been imported."""
     module = sys.modules.get(package)
     try:
         spec: Any = module.__dict__["__spec__"]
         places = [spec.origin] if spec.has_location else spec.submodule_search_locations
         return pathlib.Path(next(iter(places))).resolve()
-    # What stands in for a module may hold anything.
+    # A substitute for a module may hold anything.
     except (AttributeError, KeyError, TypeError, ValueError, StopIteration, OSError):
         return None
 
 
 def _checkout_with(file: pathlib.Path) -> str | None:
     """The distribution that is installed from a folder which holds a file, if any."""
-    for distribution in importlib.metadata.distributions():
-        folder = _checkout(distribution)
-        if folder is not None and file.is_relative_to(folder.resolve()):
-            return distribution.metadata["Name"]
+    for folder, name in _tables().checkouts:
+        if file.is_relative_to(folder):
+            return name
     return None
 
 
-@functools.cache
+_UNKNOWN = "unknown"
+
+
+@_cached
 def _version(distribution: str) -> str | None:
-    try:
-        found = importlib.metadata.distribution(distribution)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
+    """The version that is installed, with the commit of a checkout."""
+    found = _installed(distribution)
+    if found is None:
         if distribution == "zodiax_io":  # run from a checkout, without installation
             return sys.modules["zodiax_io"].__version__
         return None
+    version = _header(found, "Version") or _UNKNOWN
     commit = _commit(found)
-    return found.version if commit is None else f"{found.version} (commit {commit})"
+    return version if commit is None else f"{version} (commit {commit})"
+
+
+def _name(distribution: importlib.metadata.Distribution | None) -> str | None:
+    return None if distribution is None else _header(distribution, "Name")
+
+
+def _header(distribution: importlib.metadata.Distribution, field: str) -> str | None:
+    """A field of a package's metadata; None if it cannot be read."""
+    text = _text(distribution, "METADATA") or _text(distribution, "PKG-INFO") or ""
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if not line.strip():
+            break
+        if colon and name.strip().lower() == field.lower():
+            return value.strip() or None
+    return None
+
+
+def _text(distribution: importlib.metadata.Distribution, name: str) -> str | None:
+    """A file of a package's metadata; None if there is none that can be read."""
+    folder = getattr(distribution, "_path", None)
+    try:
+        if not isinstance(folder, pathlib.Path):  # in an archive
+            return distribution.read_text(name)
+        # Of old packages the metadata is one file, not a folder.
+        path = folder if folder.is_file() and name == "PKG-INFO" else folder / name
+        return _read(path)
+    except (ValueError, OSError, KeyError):
+        return None
+
+
+_MOST = 1 << 24  # bytes: lists of files may be long, and descriptions
+
+
+def _read(path: pathlib.Path) -> str:
+    """The text of a regular file; a pipe or a device is not opened for long.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is not a regular file of moderate size, or not text.
+    """
+    # Without O_NONBLOCK, to open a pipe would wait for a writer.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a device may be to use it
+        raise OSError(f"{path} is not a regular file")
+    descriptor = os.open(path, flags)
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST:
+            raise OSError(f"{path} is not a regular file of moderate size")
+        return file.read(_MOST).decode("utf8")
 
 
 def _commit(distribution: importlib.metadata.Distribution) -> str | None:
@@ -170,16 +325,21 @@ def _commit(distribution: importlib.metadata.Distribution) -> str | None:
     try:
         vcs = _origin(distribution).get("vcs_info")
         if vcs is not None:
-            return str(vcs["commit_id"])[:12]
+            return _hexadecimal(vcs["commit_id"])
         folder = _checkout(distribution)
-        return None if folder is None else _head(folder)
+        return None if folder is None else _head(folder / ".git")
     except (ValueError, KeyError, TypeError, OSError, AttributeError):
         return None
 
 
+def _hexadecimal(commit: str) -> str | None:
+    """The beginning of a commit's name; None if the text is not one."""
+    return commit[:12] if re.fullmatch(r"[0-9a-f]{7,64}", commit) else None
+
+
 def _origin(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
     """Where a package was installed from, as installers write it down."""
-    return json.loads(distribution.read_text("direct_url.json") or "{}")
+    return json.loads(_text(distribution, "direct_url.json") or "{}")
 
 
 def _checkout(distribution: importlib.metadata.Distribution) -> pathlib.Path | None:
@@ -189,26 +349,45 @@ def _checkout(distribution: importlib.metadata.Distribution) -> pathlib.Path | N
         url = urllib.parse.urlparse(origin.get("url", ""))
         if url.scheme != "file" or not origin.get("dir_info", {}).get("editable"):
             return None
-    except (ValueError, TypeError, AttributeError, OSError):
+        # As `urllib.request.url2pathname`, which brings all of HTTP along.
+        path = urllib.parse.unquote(url.path)
+        return pathlib.Path(path[1:] if re.match(r"/[A-Za-z]:", path) else path)
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError):
         return None
-    from urllib.request import url2pathname  # it brings all of HTTP along
-
-    return pathlib.Path(url2pathname(url.path))
 
 
-def _head(folder: pathlib.Path) -> str | None:
-    git = folder / ".git"
-    head = (git / "HEAD").read_text().strip()
+_REFERENCE = re.compile(r"refs(/(?!\.)[A-Za-z0-9._-]+)+", re.ASCII)
+
+
+def _head(git: pathlib.Path) -> str | None:
+    """The commit that is checked out; nothing outside of the `.git` folder is read.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the folder is not as git keeps it.
+    """
+    head = _within(git, "HEAD").strip()
     if not head.startswith("ref: "):
-        return head[:12]
-    reference = head[5:]
-    loose = git / reference
-    if loose.is_file():
-        return loose.read_text().strip()[:12]
-    for line in (git / "packed-refs").read_text().splitlines():
-        if line.endswith(" " + reference):
-            return line[:12]
+        return _hexadecimal(head)
+    reference = head[5:].strip()
+    if _REFERENCE.fullmatch(reference) is None:
+        return None
+    if (git / reference).is_file():
+        return _hexadecimal(_within(git, reference).strip())
+    for line in _within(git, "packed-refs").splitlines():
+        commit, _, name = line.partition(" ")
+        if name == reference:
+            return _hexadecimal(commit)
     return None
+
+
+def _within(folder: pathlib.Path, name: str) -> str:
+    """The text of a file in a folder, to which no link leads out of it."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise OSError(f"{name} leads out of {folder}")
+    return _read(path)
 
 
 def has_version(package: str) -> bool:
@@ -219,12 +398,21 @@ def has_version(package: str) -> bool:
 
 def recorded(versions: Mapping[str, str], package: str) -> tuple[str, str] | None:
     """The distribution and version of a package that wrote a file, if it says so."""
-    wanted = {_normal(package), _normal(_distribution(package) or package)}
-    return next((item for item in versions.items() if _normal(item[0]) in wanted), None)
+    known = _by_name(tuple(versions.items()))
+    found = known.get(canonicalize_name(package))
+    if found is None:
+        distribution = _distribution(package)
+        found = distribution and known.get(canonicalize_name(distribution))
+    return found or None
 
 
-def _normal(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
+@functools.lru_cache(maxsize=8)
+def _by_name(versions: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
+    """The versions of a file, by the name that all spellings have in common."""
+    return {canonicalize_name(item[0]): item for item in reversed(versions)}
+
+
+# Comparing ----------------------------------------------------------------------------
 
 
 def check_version(version: object) -> None:
@@ -240,50 +428,95 @@ def check_version(version: object) -> None:
 
 
 def is_before(version: str, other: str) -> bool:
-    """Whether a release is older than another one."""
-    return _release(version) < _release(other)
+    """Whether a version is older than another one, a release candidate included."""
+    return _order(version, other) < 0
 
 
-_RANK = {"missing": 0, "older": 1, "other": 2, "newer": 3}
+_RANK = {"missing": 0, "setting": 1, "older": 2, "other": 3, "newer": 4}
 
 
-def compare(recorded: dict[str, str]) -> list[Difference]:
-    """How the packages here differ from those of a file, the worst first."""
+def compare(
+    recorded: Mapping[str, str], settings_then: Mapping[str, Any] | None = None
+) -> list[Difference]:
+    """How the packages and settings here differ from a file's, the worst first."""
     differences: list[Difference] = []
     for package, then in recorded.items():
         now = platform.python_version() if package == "python" else _version(package)
         if now != then:
             differences.append(Difference(package, then, now, _kind(then, now)))
+    differences += _settings_between(settings_of(settings_then or {}), settings())
     return sorted(differences, key=lambda d: (_RANK[d.kind], d.package))
 
 
 def changes_between(
-    first: Mapping[str, str], second: Mapping[str, str]
+    first: Mapping[str, str],
+    second: Mapping[str, str],
+    settings_then: Mapping[str, Any],
+    settings_now: Mapping[str, Any],
 ) -> list[Difference]:
-    """How the packages of two files differ, where both tell theirs."""
+    """How the packages and settings of two files differ, where both tell theirs."""
     if not first or not second:
         return []
+    now = settings_of(settings_now)
+    then = {n: v for n, v in settings_of(settings_then).items() if n in now}
     return [
         Difference(
             package, version, second.get(package), _kind(version, second.get(package))
         )
         for package, version in first.items()
         if second.get(package) != version
+    ] + _settings_between(then, now)
+
+
+def _settings_between(
+    then: Mapping[str, Any], now: Mapping[str, Any]
+) -> list[Difference]:
+    """The settings that differ; one that a file does not tell is not among them."""
+    return [
+        Difference(name, str(value), str(now[name]) if name in now else None, "setting")
+        for name, value in then.items()
+        if name not in now or now[name] != value or type(now[name]) is not type(value)
     ]
 
 
 def _kind(then: str, now: str | None) -> str:
     if now is None:
         return "missing"
-    before, after = _release(then), _release(now)
-    if before == after:
+    if not _leading(now):
         return "other"
-    return "older" if after < before else "newer"
+    order = _order(now, then)
+    return "other" if order == 0 else "older" if order < 0 else "newer"
 
 
-def _release(version: str) -> tuple[int, ...]:
-    match = re.match(r"\d{1,9}(\.\d{1,9})*", version)
+def _order(version: str, other: str) -> int:
+    """Below 0 if a version is before another, 0 if neither is before the other."""
+    ours, theirs = _parsed(version), _parsed(other)
+    if ours is None or theirs is None:
+        # Something else than PEP 440 knows: what it begins with has to do.
+        first, second = _leading(version), _leading(other)
+        return (first > second) - (first < second)
+    return (ours > theirs) - (ours < theirs)
+
+
+_LONGEST = 100  # characters of a version: integers of any length take their time
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(version: str) -> Version | None:
+    """A version by PEP 440, without what tells apart builds of one release."""
+    text = version.partition(" (commit ")[0]
+    if len(text) > _LONGEST:
+        return None
+    try:
+        return Version(Version(text).public)
+    except InvalidVersion:
+        return None
+
+
+def _leading(version: str) -> tuple[int, ...]:
+    """The numbers that a text begins with, as far as they could be a release."""
+    match = re.match(r"[0-9]{1,9}(\.[0-9]{1,9}){0,9}", version)
     numbers = [int(n) for n in match[0].split(".")] if match else []
-    while numbers and numbers[-1] == 0:
+    while len(numbers) > 1 and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)

@@ -365,7 +365,7 @@ def deserialise(
     )
     judge = Judge(trusted, renames, unknown)
     with opened(path_or_file, salvage=skip) as (document, reader, name):
-        _compare_versions(document.versions, versions, name)
+        _compare_versions(document, versions, name)
         if like is not None:
             return _load_into(like, document, reader, judge, name, reading)
         evolution = Evolution(document.versions, strict, check_init)
@@ -576,14 +576,27 @@ def _raise_first(faults: Faults, found: Survey, name: str) -> NoReturn:
     )
 
 
-def _compare_versions(recorded: dict[str, str], versions: str, name: str) -> None:
+def _compare_versions(document: _format.Document, versions: str, name: str) -> None:
+    """Warn of packages and settings that differ from a file's, or refuse."""
     if versions == "ignore":
         return
-    differences = _environment.compare(recorded)
+    differences = _environment.compare(document.versions, document.settings)
     if not differences:
         return
-    lines = "\n".join(f"  {shown(difference)}" for difference in differences)
-    text = f"{name} was written with other packages than those here:\n{lines}"
+    settings = [d for d in differences if d.kind == "setting"]
+    kinds = ["packages"] * (len(settings) < len(differences))
+    kinds += ["settings of JAX"] * bool(settings)
+    lines = "\n".join(f"  {difference}" for difference in differences)
+    text = (
+        f"{name} was written with {' and '.join(kinds)} that differ from those here:\n"
+    )
+    text += lines
+    for setting in settings[:1]:
+        value = document.settings[setting.package]
+        text += (
+            "\nSet a setting before JAX is used: "
+            f'`jax.config.update("{setting.package}", {shown(repr(value))})`.'
+        )
     if versions == "error":
         raise VersionMismatchError(text, differences)
     text += '\nPass `versions="ignore"` if that is well.'

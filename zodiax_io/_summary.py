@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from . import _commit, _dtypes, _format
 from ._backends.base import Entry
 from ._compat import detached, without_collection
-from ._environment import compare
+from ._environment import compare, settings_of
 from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
 from ._opaque import seen_by
 from ._pair import holds_checkpoint, is_file, opened, pair_of, read_structure
@@ -112,10 +112,11 @@ def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
         root,
         metadata,
         dict(document.versions),
-        tuple(compare(document.versions)),
+        tuple(compare(document.versions, document.settings)),
         size,
         saved,
         _later(path_or_file) if reader is not None and is_path(path_or_file) else None,
+        settings=settings_of(document.settings),
     )
 
 

@@ -120,11 +120,13 @@ class Summary:
     versions : dict of str to str
         The packages that wrote the file.
     differences : tuple of Difference
-        How those here differ from them.
+        How the packages and settings here differ from those of the file.
     size : int or None
         Bytes on the disk, of both files.
     saved : float or None
         When, in seconds since 1970.
+    settings : dict
+        The settings of JAX under which it was written.
     """
 
     file: str
@@ -138,6 +140,7 @@ class Summary:
     look: Callable[[Sequence[Item]], Mapping[int, Picture]] | None = field(
         default=None, repr=False, compare=False
     )
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __repr__(self) -> str:
         """The tree, as at a prompt somebody wants to see it."""
@@ -175,6 +178,7 @@ class Summary:
             "size": self.size,
             "saved": None if self.saved is None else date_of(self.saved),
             "versions": self.versions,
+            "settings": self.settings,
             "differences": [vars(difference) for difference in self.differences],
             "metadata": None if self.metadata is None else self.metadata.as_dict(),
             "tree": self.root.as_dict(),

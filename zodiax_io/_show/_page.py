@@ -11,6 +11,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from .._errors import shown
 from ._items import Item, Summary, date_of, size_of
 from ._numbers import Picture, Statistics
 from ._text import PLAIN, lines_of, text_of
@@ -70,13 +71,16 @@ def _data_of(summary: Summary) -> dict[str, Any]:
         facts.append(f"saved {date_of(summary.saved)}")
     if summary.size is not None:
         facts.append(f"{size_of(summary.size)} on disk")
-    here = {d.package: d.here or "not" for d in summary.differences}
+    here = {d.package: shown(d.here or "not") for d in summary.differences}
     return {
         "facts": facts,
         "types": list(types),
         "items": rows,
         "notes": _notes_of(summary.metadata),
-        "packages": [[n, v, here.get(n)] for n, v in summary.versions.items()],
+        "packages": [
+            [shown(name), shown(value), here.get(name)]
+            for name, value in (summary.versions | summary.settings).items()
+        ],
     }
 
 

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
+from .._environment import Difference
 from .._errors import shown
 from ._items import Item, Summary, counted, date_of, size_of
 from ._numbers import Statistics
@@ -91,14 +92,24 @@ def head_of(summary: Summary, width: int) -> Iterator[Line]:
     differ = {difference.package: difference for difference in summary.differences}
     texts = [
         f"{shown(package, 60)} {shown(version, 60)}"
-        + ("" if package not in differ else f" ({differ[package].here or 'not'} here)")
+        + ("" if package not in differ else f" ({_here(differ[package])} here)")
         for package, version in summary.versions.items()
     ]
     yield from ([(line, "faint")] for line in _wrapped("with", texts, width))
+    set_otherwise = [
+        f"{d.package} {shown(d.file, 60)} ({_here(d)} here)"
+        for d in summary.differences
+        if d.kind == "setting"
+    ]
+    yield from ([(line, "faint")] for line in _wrapped("set", set_otherwise, width))
     if summary.metadata is not None:
         yield from _tree(summary.metadata, width, 2, everything=False)
     if summary.file:
         yield []
+
+
+def _here(difference: Difference) -> str:
+    return "not" if difference.here is None else shown(difference.here, 60)
 
 
 def _wrapped(first: str, words: Sequence[str], width: int) -> Iterator[str]:
