@@ -1,13 +1,13 @@
 """What is in a file, looked at: pictures, notebooks, and the page for a browser."""
 
 import base64
-import importlib.util
 import io
 import json
 import os
 import re
 import shutil
 import struct
+import sys
 import zlib
 from urllib.parse import quote
 
@@ -180,10 +180,9 @@ def test_what_has_no_numbers():
 
 @pytest.fixture
 def without_treescope(monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda n: None if n == "treescope" else find(n)
-    )
+    """Nothing that is installed draws."""
+    monkeypatch.delitem(sys.modules, "treescope", raising=False)
+    monkeypatch.setattr("zodiax_io._show._notebook.find", lambda name: None)
 
 
 def test_a_notebook_shows_pictures(tmp_path, without_treescope):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import html
-import importlib.util
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 
+from .._libraries import find
 from ._items import Item, Summary, size_of
 from ._numbers import Picture
 from ._text import folded, head_of, text_of, totals_of, words_of
@@ -18,7 +19,7 @@ _DRAWN = 200  # arrays that are drawn, of those that are listed
 
 def html_of(summary: Summary) -> str:
     """A summary for a notebook; drawn by treescope, where that is installed."""
-    if importlib.util.find_spec("treescope") is not None:
+    if "treescope" in sys.modules or find("treescope") is not None:
         from ._treescope import html_by_treescope
 
         return html_by_treescope(summary)
