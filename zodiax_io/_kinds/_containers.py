@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime as dt
+import enum
 import functools
 import types
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -68,21 +69,34 @@ def _decode_deque(parts: Parts) -> collections.deque[Any]:
 def _encode_set(obj: Any) -> Parts:
     check_keys(list(obj))
     # The order of a set depends on the process; that of its contents' text does not.
-    return Parts(children=sorted(obj, key=_stable), is_node=False)
+    return Parts(children=sorted(obj, key=_text_of), is_node=False)
 
 
-def _stable(obj: Any) -> tuple[str, str]:
+def _text_of(obj: Any) -> str:
+    """A text of a vetted key that is the same in every process, and tells it apart."""
     cls = type(obj)
-    if isinstance(obj, (tuple, frozenset)):
-        inner = (
-            sorted(map(_stable, obj))
-            if isinstance(obj, frozenset)
-            else map(_stable, obj)
-        )
-        return cls.__name__, repr(list(inner))
-    if isinstance(obj, (str, bytes, int, float, complex)) or obj is None:
-        return cls.__name__, repr(obj)
-    return cls.__name__, _names.name_of(obj) or ""
+    named = _names.name_of(obj)
+    of = ":".join(_names.own_name(cls) or ("", cls.__name__))
+    if named is not None:
+        return f"{of} {named}"
+    if _names.derives(cls, enum.Enum):
+        return f"{of} {obj._name_} {obj._value_!r}"
+    if _names.derives(cls, np.generic):
+        return f"{of} {obj.dtype.str} {obj.tobytes().hex()}"
+    if cls is frozenset:
+        inside = sorted(_text_of(item) for item in frozenset.__iter__(obj))
+    elif _names.derives(cls, tuple):
+        inside = [_text_of(item) for item in tuple.__iter__(obj)]
+    elif cls is slice:
+        inside = [_text_of(item) for item in (obj.start, obj.stop, obj.step)]
+    elif cls is types.MethodType:
+        inside = [_text_of(obj.__self__), obj.__func__.__qualname__]
+    elif has_python_layout(cls):
+        held = _attributes_of(obj)
+        inside = [f"{name}={_text_of(held[name])}" for name in sorted(held)]
+    else:  # written in C, and a value: a number, a text, a date, a dtype
+        return f"{of} {obj!r}"
+    return f"{of} {inside}"
 
 
 def _hashed(children: list[Any], into: Callable[[list[Any]], Any]) -> Any:
