@@ -563,18 +563,18 @@ def test_reader_at_any_operation(path):
 def test_save_at_any_step_of_a_load(path, monkeypatch):
     """A save in the midst of a load: it gives the old version or the new one."""
     serialise(path, OLD)
-    opening, number = os.open, 0
+    opening, number = _commit._open_descriptor, 0
     while True:
         serialise(path, OLD)
         opened = []
 
-        def save_first(file, flags, *args, opened=opened, number=number, **options):
+        def save_first(file, flags, opened=opened, number=number):
             opened.append(file)
             if len(opened) == number + 1:
                 serialise(path, NEW)
-            return opening(file, flags, *args, **options)
+            return opening(file, flags)
 
-        monkeypatch.setattr(os, "open", save_first)
+        monkeypatch.setattr(_commit, "_open_descriptor", save_first)
         assert is_whole(path, OLD, NEW)
         monkeypatch.undo()
         number += 1
@@ -806,7 +806,8 @@ def test_names_that_no_file_can_have(tmp_path, monkeypatch):
 @pytest.fixture
 def windows(monkeypatch):
     """The rules of Windows: no fcntl, no open folders, no renaming of open files."""
-    replacing, opening, real = os.replace, os.open, os.path.realpath
+    replacing, opening = os.replace, _commit._open_descriptor
+    real = os.path.realpath
     state = types.SimpleNamespace(busy=0, tries=0)
 
     def is_open(path):
@@ -830,10 +831,10 @@ def windows(monkeypatch):
             raise refused(source if is_open(source) else target)
         replacing(source, target)
 
-    def open_file(path, *args, **options):
+    def open_file(path, flags):
         if os.path.isdir(path):
             raise PermissionError(errno.EACCES, "is a folder", str(path))
-        return opening(path, *args, **options)
+        return opening(path, flags)
 
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("needs /proc")
@@ -842,7 +843,7 @@ def windows(monkeypatch):
     for name in ("fchmod", "fchown"):
         monkeypatch.delattr(os, name)
     monkeypatch.setattr(os, "replace", replace)
-    monkeypatch.setattr(os, "open", open_file)
+    monkeypatch.setattr(_commit, "_open_descriptor", open_file)
     return state
 
 

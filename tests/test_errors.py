@@ -26,6 +26,8 @@ ERRORS = {
     "NotAFileError": IsADirectoryError,
     "PlaceholderError": NotImplementedError,
     "ReadError": OSError,
+    "RecursionLimitError": RecursionError,
+    "ResourceError": MemoryError,
     "SaveError": OSError,
     "SerialisationError": TypeError,
     "NewerFormatError": ValueError,

@@ -8,12 +8,14 @@ import io
 import os
 import pickle
 import shutil
+import socket
 import stat
 import tempfile
 import warnings
 import zipfile
 import zlib
 from pathlib import Path
+from unittest import mock
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -166,14 +168,14 @@ def test_names_up_to_the_limit(tmp_path, text, suffix):
 def test_limit_of_the_file_system_is_asked_for(tmp_path, monkeypatch):
     """A file system with shorter names gets shorter temporaries."""
     monkeypatch.setattr(os, "pathconf", lambda folder, name: 143)
-    seen, opening = [], os.open
+    seen, opening = [], _commit.FileIO
 
-    def spy(path, flags, *args, **options):
-        if flags & os.O_CREAT:
-            seen.append(len(os.path.basename(path)))
-        return opening(path, flags, *args, **options)
+    def spy(file, mode):
+        if "x" in mode:
+            seen.append(len(os.path.basename(file)))
+        return opening(file, mode)
 
-    monkeypatch.setattr(os, "open", spy)
+    monkeypatch.setattr(_commit, "FileIO", spy)
     serialise(tmp_path / ("x" * 139 + ".zdx"), TREE)
     assert len(seen) == 2
     assert max(seen) <= 143
@@ -1119,6 +1121,121 @@ def test_leftover_that_is_a_link_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_bytes() == b"keep"
 
 
+def _pipe(path):
+    os.mkfifo(path)
+
+
+def _socket(path):
+    # The path of a socket may be of some hundred bytes only.
+    with socket.socket(socket.AF_UNIX) as end, contextlib.chdir(path.parent):
+        end.bind(path.name)
+
+
+def _folder(path):
+    path.mkdir()
+
+
+def _link(path):
+    path.symlink_to("nowhere")
+
+
+def _link_to_itself(path):
+    path.symlink_to(path.name)
+
+
+def _device(path):
+    try:
+        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))  # as /dev/null
+    except OSError:
+        pytest.skip("only root can make a device")
+
+
+ODD = [_pipe, _socket, _folder, _link, _link_to_itself, _device]
+
+
+@contextlib.contextmanager
+def observed_opening(opened):
+    """Note every path that a save or load opens for reading."""
+    real = _commit._open_descriptor
+
+    def opening(path, flags):
+        opened.append(str(path))
+        return real(path, flags)
+
+    with mock.patch.object(_commit, "_open_descriptor", opening):
+        yield
+
+
+@pytest.mark.parametrize("make", ODD)
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o666])
+def test_odd_things_among_the_leftovers(tmp_path, make, mode):
+    """What no saver made is neither opened nor removed, however it is called."""
+    odd = tmp_path / ".model.eqx.zdxtmp-1-00aabbcc"
+    make(odd)
+    if not odd.is_symlink():
+        odd.chmod(mode)
+    os.utime(odd, (0, 0), follow_symlinks=False)
+    opened = []
+    with observed_opening(opened):
+        serialise(tmp_path / "model", TREE)
+    assert str(odd) not in opened
+    assert os.path.lexists(odd)
+    assert same(deserialise(tmp_path / "model"), TREE)
+
+
+@pytest.mark.parametrize("make", [_pipe, _socket, _folder, _device])
+@pytest.mark.parametrize("name", ["model.zdx", "model.eqx"])
+@pytest.mark.parametrize("given", ["model", "model.zdx", "model.eqx"])
+def test_odd_things_in_the_place_of_a_file(tmp_path, make, name, given):
+    """A pipe, socket, folder or device is refused at once, and never opened."""
+    serialise(tmp_path / "model", TREE)
+    (tmp_path / name).unlink()
+    make(tmp_path / name)
+    opened = []
+    with observed_opening(opened):
+        for call in (
+            lambda: serialise(tmp_path / given, OTHER),
+            lambda: deserialise(tmp_path / given),
+            lambda: zodiax_io.verify(tmp_path / given),
+            lambda: zodiax_io.repair(tmp_path / given),
+        ):
+            with contextlib.suppress(ZodiaxIOError), warnings.catch_warnings():
+                warnings.simplefilter("ignore", zodiax_io.ZodiaxIOWarning)
+                call()
+    assert str(tmp_path / name) not in opened
+    assert not stat.S_ISREG((tmp_path / name).lstat().st_mode)
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch):
+    """Between a look at a file and opening it, a pipe may have come."""
+    path = tmp_path / "model.eqx"
+    serialise(path, TREE)
+    look = os.stat
+
+    def swap(file, *args, **options):
+        status = look(file, *args, **options)
+        if str(file) == str(path) and stat.S_ISREG(status.st_mode):
+            path.unlink()
+            os.mkfifo(path)
+        return status
+
+    monkeypatch.setattr(_commit.os, "stat", swap)
+    with pytest.raises(NotAFileError):
+        deserialise(path)
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/stdout", "/dev/stdin"])
+def test_devices_are_refused_by_name(path):
+    """The name of a device is no name to which a suffix is added."""
+    if not os.path.exists(path) or os.path.isfile(path):
+        pytest.skip(f"{path} is no device here")
+    with pytest.raises(NotAFileError) as caught:
+        serialise(path, TREE)
+    assert str(caught.value) == f"Cannot save to {path}: it is no regular file."
+    with pytest.raises(ZodiaxIOError):
+        deserialise(path)
+
+
 # Failing saves ------------------------------------------------------------------------
 
 
@@ -1153,13 +1270,9 @@ class _Failing:
 
 
 def fail_when_writing(monkeypatch, error, room):
-    open_descriptor = os.fdopen
+    real = _commit.FileIO
     monkeypatch.setattr(
-        _commit.os,
-        "fdopen",
-        lambda *args, **options: _Failing(
-            open_descriptor(*args, **options), room, error
-        ),
+        _commit, "FileIO", lambda *args: _Failing(real(*args), room, error)
     )
 
 
@@ -1204,16 +1317,20 @@ def test_interruption_leaves_everything_as_it_was(tmp_path, before, monkeypatch,
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "open"])
+@pytest.mark.parametrize(
+    ("module", "call"),
+    [(_commit.os, "fsync"), (_commit.os, "replace"), (_commit, "FileIO")],
+    ids=["fsync", "replace", "open"],
+)
 def test_failing_system_call_leaves_everything_as_it_was(
-    tmp_path, before, monkeypatch, call
+    tmp_path, before, monkeypatch, module, call
 ):
     """When the system refuses a step, the save fails as a whole."""
 
     def refuse(*args, **options):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(_commit.os, call, refuse)
+    monkeypatch.setattr(module, call, refuse)
     with pytest.raises(SaveError):
         serialise(tmp_path / "model", TREE)
     monkeypatch.undo()

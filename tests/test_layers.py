@@ -14,7 +14,7 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # A module imports from rows below its own only; those of one row know nothing of each
 # other. A package counts as one module.
 LAYERS = [
-    {"_errors", "_compat", "_libraries"},
+    {"_errors", "_compat", "_libraries", "_threads"},
     {"_curated", "_dtypes", "_commit", "_modules", "_paths", "_progress", "_trees"},
     {"_names", "_distance"},
     {"_trust", "_environment"},

@@ -19,13 +19,17 @@ else:
         # What is made here stays: a collection in the middle, which looks at all that
         # JAX has made, would take longer than all the rest and find nothing.
         collecting = gc.isenabled()
-        gc.disable()
         try:
-            # First, so that what the others import is looked for in libraries first.
-            importlib.import_module(f"{__name__}._libraries")
-            # As a statement, this would ask the package for `_api` first.
-            _api = importlib.import_module(f"{__name__}._api")
-        finally:
+            try:
+                gc.disable()
+                # First, so that what others import is looked for in libraries first.
+                importlib.import_module(f"{__name__}._libraries")
+                # As a statement, this would ask the package for `_api` first.
+                _api = importlib.import_module(f"{__name__}._api")
+            finally:
+                if collecting:
+                    gc.enable()
+        finally:  # an interrupt may have ended the first
             if collecting:
                 gc.enable()
         here = globals()

@@ -16,7 +16,7 @@ from typing import Any
 
 import zodiax_io
 
-from ._compat import deep_recursion
+from ._compat import call_deeply
 from ._convert import convert
 from ._diff import diff
 from ._errors import ArgumentError, ZodiaxIOError, shown
@@ -287,11 +287,13 @@ def _table(rows: Sequence[dict[str, Any]], width: int) -> Iterable[Line]:
 
 
 def _print_json(data: Any) -> None:
-    with deep_recursion(4 * MAX_DEPTH):
-        # Deep and large at once, most of the text would be its indentation.
-        text = json.dumps(data, allow_nan=False)
-        short = len(text) < 1_000_000
-        print(json.dumps(data, indent=1) if short else text)
+    print(call_deeply(4 * MAX_DEPTH, _json, data))
+
+
+def _json(data: Any) -> str:
+    text = json.dumps(data, allow_nan=False)
+    # Deep and large at once, most of the text would be its indentation.
+    return json.dumps(data, indent=1) if len(text) < 1_000_000 else text
 
 
 def _bytes(text: str) -> int:

@@ -18,7 +18,9 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -93,85 +95,84 @@ def commit(
         If the files cannot be written. What was there before is there still.
     """
     targets = [path for path in (companion, structure) if path is not None]
-    temporaries: list[Path] = []
-    committed = first = False
+    saving = _Saving([_Temporary(target) for target in targets])
+    temporaries = saving.temporaries
     try:
-        for target in targets:
-            _check_target(target)
-        _sweep(companion)  # first of all: it may need the room
-        with contextlib.ExitStack() as stack:
-            first = not companion.exists()
-            files: list[Any] = []
-            content = b""
+        try:
             for target in targets:
-                file, temporary = stack.enter_context(_temporary(target))
-                temporaries.append(temporary)
-                files.append(file)
-                if target is companion:
-                    _reserve(file, size)
-                    content = write(_Whole(file))
-                else:
-                    _Whole(file).write(content)
-                _finish(file, durable)
+                _check_target(target)
+            _sweep(companion)  # first of all: it may need the room
+            saving.is_first = not companion.exists()
+            content = temporaries[0].write(write, durable, size)
+            for temporary in temporaries[1:]:
+                temporary.write(_writer_of(content), durable)
             if structure is not None:
                 # Not before there is another: a leftover may be the only sign that
                 # the companion without a structure is this pair's.
                 _sweep(structure)
-                if durable and first:
+                if durable and saving.is_first:
                     _sync_folder(companion.parent)
-            ours = os.fstat(files[0].fileno())
+            ours = os.fstat(temporaries[0].file.fileno())
             if check is not None:
                 check()
-            for target, file in zip(targets, files, strict=True):
-                _rename(file, temporaries[0], target)
-                del temporaries[0]
-                committed = True
+            temporaries[0].rename()
+            if structure is not None:
                 # A structure may not reach the disk alone: there would be neither
                 # nothing nor all.
-                if durable and first and target is companion is not targets[-1]:
+                if durable and saving.is_first:
                     _sync_folder(companion.parent)
-            if structure is not None and copy is not None:
-                _agree(stack, structure, companion, ours, copy, durable)
+                temporaries[1].rename()
+                if copy is not None:
+                    _agree(saving.opened, structure, companion, ours, copy, durable)
             if durable:
                 _sync_folder(companion.parent)
+        finally:
+            saving.end()
     except ZodiaxIOError:
         raise
     except OSError as error:
         outcome = "What was there before is intact."
-        if committed:
+        if temporaries[0].has_moved():
             outcome = f"{companion.name} holds the new checkpoint whole."
         raise SaveError(
             error.errno,
             f"Cannot save to {companion.parent}: {error.strerror or error}. {outcome}",
         ) from error
-    finally:
-        try:
-            if committed and structure is not None:
-                replaced = structure.is_file() and not structure.is_symlink()
-                _complete(temporaries, structure, keep=first or not replaced)
-        finally:
-            for temporary in temporaries:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
+    finally:  # an interrupt may have ended the first
+        saving.end()
 
 
-def _complete(temporaries: list[Path], structure: Path, *, keep: bool) -> None:
-    """Rename a structure that was stopped after its companion had been renamed.
+@dataclass(eq=False, repr=False)
+class _Saving:
+    """The files of a save under way.
 
-    If that cannot be done, a structure that would be the first of its path is kept as
-    it is: the next save sees by it that the companion belongs to this path.
+    Attributes
+    ----------
+    temporaries : list of _Temporary
+        The companion, and the structure if there is one.
+    opened : list of FileSource
+        What is open beside them.
+    is_first : bool
+        Whether there was no companion before.
     """
-    for temporary in list(temporaries):
+
+    temporaries: list[_Temporary]
+    opened: list[FileSource] = field(default_factory=list["FileSource"])
+    is_first: bool = False
+
+    def end(self) -> None:
+        """Close and remove what is left; doing it twice does no harm."""
         try:
-            os.replace(temporary, structure)
-        except OSError:
-            if not keep:
-                continue
-        except BaseException:  # a second Ctrl-C
-            if keep:
-                temporaries.remove(temporary)
-            raise
-        temporaries.remove(temporary)
+            for temporary in self.temporaries:
+                temporary.close()
+            companion, *others = self.temporaries
+            for structure in others if companion.has_moved() else ():
+                structure.complete(self.is_first)
+        finally:
+            for temporary in self.temporaries:
+                temporary.discard()
+            for source in self.opened:
+                source.close()
 
 
 def follow(
@@ -184,20 +185,30 @@ def follow(
     SaveError
         If the operating system refuses.
     """
+    opened: list[FileSource] = []
     try:
-        with contextlib.ExitStack() as stack:
-            _agree(stack, structure, companion, None, copy, durable=True)
-        _sync_folder(companion.parent)
+        try:
+            _agree(opened, structure, companion, None, copy, durable=True)
+            _sync_folder(companion.parent)
+        finally:
+            _close_all(opened)
     except ZodiaxIOError:
         raise
     except OSError as error:
         raise SaveError(
             error.errno, f"Cannot write {structure}: {error.strerror or error}."
         ) from error
+    finally:  # an interrupt may have ended the first
+        _close_all(opened)
+
+
+def _close_all(opened: list[FileSource]) -> None:
+    for source in opened:
+        source.close()
 
 
 def _agree(
-    stack: contextlib.ExitStack,
+    opened: list[FileSource],
     structure: Path,
     companion: Path,
     ours: os.stat_result | None,
@@ -207,25 +218,27 @@ def _agree(
     """Let the structure follow a companion that another saver has just renamed.
 
     Whoever renames a structure last looks at the companion after it, so that the pair
-    is one when all have ended.
+    is one when all have ended. What is opened on the way stays open, so that no other
+    file gets its number meanwhile.
     """
     for _ in range(_TRIES):
         try:
-            now = FileSource(companion)
-            stack.callback(now.close)  # no other file gets its number meanwhile
+            opened.append(FileSource(companion))
+            now = opened[-1]
             if ours is not None and os.path.samestat(now.status, ours):
                 return
             content, ours = copy(now), now.status
         except ZodiaxIOError:  # gone, or no companion of ours: not our concern
             return
-        with _temporary(structure) as (file, temporary):
+        temporary = _Temporary(structure)
+        try:
             try:
-                _Whole(file).write(content)
-                _finish(file, durable)
-                _rename(file, temporary, structure)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+                temporary.write(_writer_of(content), durable)
+                temporary.rename()
+            finally:
+                temporary.discard()
+        finally:  # an interrupt may have ended the first
+            temporary.discard()
 
 
 def _check_target(target: Path) -> None:
@@ -247,33 +260,112 @@ def _check_target(target: Path) -> None:
             raise NotAFileError(f"Cannot save to {target}: it is {what}.")
 
 
-@contextlib.contextmanager
-def _temporary(target: Path) -> Generator[tuple[Any, Path], None, None]:
-    """A new file beside the target, with the rights that it has or would get."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    start = _start_of_temporaries(target)
-    for _ in range(_TRIES):
-        name = f"{start}{os.getpid()}-{secrets.token_hex(4)}"
-        path = target.with_name(name)
-        # 0666 under the umask, as `open` gives; `mkstemp` would give 0600.
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
-        try:
+class _Temporary:
+    """A new file beside its target, removed unless it takes the place of the target.
+
+    Its name is noted before it is made, and the file in the call that opens it. So
+    `discard` finds all that there is, wherever an interrupt came.
+
+    Attributes
+    ----------
+    target : Path
+        The file that it replaces.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self._path: Path | None = None
+        self._files: list[Any] = []
+        self._is_whole = self._is_kept = False
+
+    @property
+    def file(self) -> Any:
+        """The open file, which holds a lock until it is closed."""
+        return self._files[-1]
+
+    def write(
+        self, write: Callable[[Any], bytes], durable: bool, size: int = 0
+    ) -> bytes:
+        """Make the file, and write it; what `write` returned."""
+        self._open()
+        _reserve(self.file, size)
+        content = write(_Whole(self.file))
+        _finish(self.file, durable)
+        self._is_whole = True
+        return content
+
+    def _open(self) -> None:
+        """Make the file, with the rights that the target has or would get."""
+        start = _start_of_temporaries(self.target)
+        for _ in range(_TRIES):
+            name = f"{start}{os.getpid()}-{secrets.token_hex(4)}"
+            self._path = self.target.with_name(name)
+            try:
+                # Rights of 0666 under the umask, as `open` gives; `mkstemp` would give
+                # 0600. Without a buffer: what is written comes in large pieces, and
+                # stays aligned.
+                self._files.extend(map(FileIO, [self._path], ["xb+"]))
+            except FileExistsError:  # that of another saver
+                self._path = None
+                continue
+            descriptor = self.file.fileno()
             # The lock tells the next saver that this one is alive. Another may have
             # taken the file for a leftover before it was held.
-            if _lock(descriptor) is not False and os.path.lexists(path):
-                _copy_rights(target, descriptor)
-                break
-        except BaseException:
-            os.close(descriptor)
-            path.unlink(missing_ok=True)
-            raise
-        os.close(descriptor)
-        path.unlink(missing_ok=True)
-    else:
+            if _lock(descriptor) is not False and os.path.lexists(self._path):
+                return _copy_rights(self.target, descriptor)
+            self.discard()
         raise OSError(errno.EAGAIN, "other savers keep removing what this one writes")
-    # Without a buffer: what is written comes in large pieces, and stays aligned.
-    with os.fdopen(descriptor, "wb", buffering=0) as file:
-        yield file, path
+
+    def rename(self) -> None:
+        """Take the place of the target."""
+        assert self._path is not None
+        _rename(self.file, self._path, self.target)
+
+    def has_moved(self) -> bool:
+        """Whether it has taken the place of the target.
+
+        This is looked up: an interrupt may come right after the renaming.
+        """
+        path = self._path
+        return self._is_whole and path is not None and not os.path.lexists(path)
+
+    def complete(self, is_first: bool) -> None:
+        """Take the place of the target after a failure, or an interrupt.
+
+        If that cannot be done, a structure that would be the first of its path is kept
+        as it is: the next save sees by it that the companion belongs to this path.
+        """
+        if self._path is None or not self._is_whole or self.has_moved():
+            return
+        replaces = self.target.is_file() and not self.target.is_symlink()
+        self._is_kept = is_first or not replaces
+        with contextlib.suppress(OSError):
+            os.replace(self._path, self.target)
+
+    def close(self) -> None:
+        """Close the file, and let go of its lock."""
+        for file in self._files:
+            file.close()
+
+    def discard(self) -> None:
+        """Close the file, and remove it where it still has its own name."""
+        try:
+            self.close()
+        finally:
+            if self._path is not None and not (self._is_kept or self.has_moved()):
+                self._is_whole = False  # what is removed has not moved
+                with contextlib.suppress(OSError):
+                    os.unlink(self._path)
+
+
+def _writer_of(content: bytes) -> Callable[[Any], bytes]:
+    """What writes these bytes, and returns them."""
+
+    def write(file: Any) -> bytes:
+        file.write(content)
+        return content
+
+    return write
 
 
 def _copy_rights(target: Path, descriptor: int) -> None:
@@ -310,8 +402,9 @@ def _finish(file: Any, durable: bool) -> None:
     if durable:
         _sync(file.fileno())
     # Network file systems report a full disk when a descriptor is closed; this one
-    # stays open for its lock.
-    os.close(os.dup(file.fileno()))
+    # stays open for its lock. Both in one call of C: an interrupt between the two would
+    # leave a descriptor, and with it the lock.
+    any(map(os.close, map(os.dup, [file.fileno()])))
 
 
 def _sync(descriptor: int) -> None:
@@ -346,17 +439,21 @@ def _rename(file: Any, source: Path, target: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     if sys.platform == "win32":  # folders cannot be opened there
         return
+    opened: list[int] = []
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # one that may be written to, but not listed
-        return
-    try:
-        _sync(descriptor)
-    except OSError as error:
-        if error.errno not in _UNKNOWN:
-            raise
-    finally:
-        os.close(descriptor)
+        try:
+            _open(opened, folder, os.O_RDONLY)
+        except PermissionError:  # one that may be written to, but not listed
+            return
+        try:
+            _sync(opened[0])
+        except OSError as error:
+            if error.errno not in _UNKNOWN:
+                raise
+        finally:
+            _close(opened)
+    finally:  # an interrupt may have ended the first
+        _close(opened)
 
 
 def _lock(descriptor: int) -> bool | None:
@@ -430,53 +527,94 @@ def _sweep(target: Path) -> None:
 def _sweep_locked(leftover: str) -> bool | None:
     if fcntl is None:
         return None
-    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    if not stat.S_ISREG(os.lstat(leftover).st_mode):
+        return False  # no saver made a pipe, a device or a link
+    flags = getattr(os, "O_NOFOLLOW", 0) | _FLAGS
+    opened: list[int] = []
     try:
-        descriptor = os.open(leftover, os.O_RDWR | flags)
-    except PermissionError:  # that of a target which is read-only
-        descriptor = os.open(leftover, os.O_RDONLY | flags)
-    try:
-        # The lock of a living saver is held. One who has just renamed its
-        # temporary holds it too, or has let go of a file that is no longer it.
-        held = _lock(descriptor)
-        if held and os.path.samestat(os.fstat(descriptor), os.lstat(leftover)):
-            os.unlink(leftover)
-        return held
-    finally:
-        os.close(descriptor)
+        try:
+            try:
+                _open(opened, leftover, os.O_RDWR | flags)
+            except PermissionError:  # that of a target which is read-only
+                _open(opened, leftover, os.O_RDONLY | flags)
+            # The lock of a living saver is held. One who has just renamed its
+            # temporary holds it too, or has let go of a file that is no longer it.
+            held = _lock(opened[0])
+            if held and os.path.samestat(os.fstat(opened[0]), os.lstat(leftover)):
+                os.unlink(leftover)
+            return held
+        finally:
+            _close(opened)
+    finally:  # an interrupt may have ended the first
+        _close(opened)
 
 
 # Reading ------------------------------------------------------------------------------
+
+
+# A pipe must not be waited for: its kind is looked at once it is open.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
+_open_descriptor = os.open
+
+
+def _open(opened: list[int], path: str | os.PathLike[str], flags: int) -> None:
+    """Open a file, and note its descriptor in the list.
+
+    Both in one call of C: between two an interrupt could come, and leave a descriptor
+    that nobody closes.
+    """
+    opened.extend(map(_open_descriptor, [path], [flags]))
+
+
+def _close(opened: list[int]) -> None:
+    """Close the descriptors of a list, each in the call of C that takes it out."""
+    any(map(os.close, map(opened.pop, [-1] * len(opened))))
+
+
+def _open_regular(files: list[FileIO], path: Path, where: str) -> os.stat_result:
+    """Open a regular file for reading, and no other; add it to the list."""
+    opened: list[int] = []
+    try:
+        try:
+            _open(opened, path, os.O_RDONLY | _FLAGS)
+            status = os.fstat(opened[0])
+            _check_regular(status, where)
+            # From the list into the file object, again in one call.
+            files.extend(map(FileIO, map(opened.pop, [-1]), ["rb"]))
+            return status
+        finally:
+            _close(opened)
+    finally:  # an interrupt may have ended the first
+        _close(opened)
+
+
+def _check_regular(status: os.stat_result, where: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise NotAFileError(f"{where} is {what}.")
 
 
 class FileSource:
     """A file opened once: whatever is renamed over it, the bytes stay the same."""
 
     def __init__(self, path: Path) -> None:
-        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        # A pipe must not be waited for: its kind is looked at once it is open.
-        flags |= getattr(os, "O_NONBLOCK", 0)
         self.name, where = shown(path.name), shown(path, MAX_PATH)
+        self._lock = threading.Lock()
+        self._files: list[FileIO] = []
         try:
-            descriptor = os.open(path, flags)
+            _check_regular(os.stat(path), where)  # a device is not even opened
+            self.status = _open_regular(self._files, path, where)
+        except ZodiaxIOError:
+            raise
         except FileNotFoundError:
             raise MissingFileError(f"There is no file {where}.") from None
-        except IsADirectoryError:
-            raise NotAFileError(f"{where} is a folder, not a file.") from None
         except OSError as error:
             reason = error.strerror
             if error.errno == errno.ENAMETOOLONG:
                 reason = f"{too_long(path) or reason}."
             raise ReadError(error.errno, f"Cannot open {where}: {reason}") from error
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise NotAFileError(f"{where} is {what}.")
-        self._file = os.fdopen(descriptor, "rb", buffering=0)
-        self._lock = threading.Lock()
-        self.status = status
-        self.size = status.st_size
+        self.size = self.status.st_size
+        self._file = self._files[0]
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Fill `buffer` with the bytes from `offset` on."""
@@ -617,6 +755,8 @@ def read_from(file: Any, size: int = -1) -> bytes:
     """
     try:
         data = file.read() if size < 0 else file.read(size)
+    except MemoryError:
+        raise
     except Exception as error:  # also what `gzip` and others raise of their own
         raise ReadError(f"Cannot read the file object: {error}.") from error
     if data is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 MAX_NAME = 120
@@ -62,6 +64,14 @@ class ReadError(ZodiaxIOError, OSError):
     """The operating system refused to read."""
 
 
+class ResourceError(ZodiaxIOError, MemoryError):
+    """There was not enough memory; neither the file nor the tree is at fault."""
+
+
+class RecursionLimitError(ResourceError, RecursionError):
+    """Python's recursion limit was reached; neither file nor tree is at fault."""
+
+
 class UnknownFormatError(ZodiaxIOError, ValueError):
     """The file is not one of ours, or is of a format newer than this release."""
 
@@ -109,7 +119,7 @@ class ClassChangedError(ZodiaxIOError, TypeError):
 
 
 class SettingsError(ZodiaxIOError, RuntimeError):
-    """A setting of JAX would change what is loaded."""
+    """A setting of JAX would change what is loaded, or forbids to load or save it."""
 
 
 class VersionMismatchError(ZodiaxIOError, RuntimeError):
@@ -132,6 +142,64 @@ class MissingPackageError(ZodiaxIOError, ImportError):
 
 class PlaceholderError(ZodiaxIOError, NotImplementedError):
     """A function that could not be saved was called after loading."""
+
+
+# What a disk answers that no longer reads what it holds. Whatever else a system
+# refuses to read (rights, a limit of open files, a server that is away) may pass.
+_UNREADABLE = {
+    getattr(errno, name)
+    for name in ("EIO", "EILSEQ", "EBADMSG", "EUCLEAN", "EREMOTEIO")
+    if hasattr(errno, name)
+}
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error is about the bytes of a file, and would come again elsewhere."""
+    if isinstance(error, ReadError):
+        return error.errno in _UNREADABLE
+    return isinstance(error, (CorruptFileError, UnknownFormatError)) and not isinstance(
+        error, NewerFormatError
+    )
+
+
+def not_damage(error: BaseException, doing: str) -> ZodiaxIOError | None:
+    """An error that is about this process, as one of ours; None for any other.
+
+    Every boundary that turns foreign errors into errors about a file, or about an
+    object, asks this first: a lack of memory says nothing about either.
+    """
+    if isinstance(error, (ResourceError, SettingsError)):
+        return error
+    text = shown(error, 400)
+    if isinstance(error, MemoryError):
+        return ResourceError(f"There is not enough memory to {doing}.")
+    if isinstance(error, RecursionError):
+        return RecursionLimitError(
+            f"Python's recursion limit does not suffice to {doing}. Call it with fewer "
+            "calls around it, or raise the limit by `sys.setrecursionlimit`."
+        )
+    if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in text:
+        return ResourceError(f"JAX has not enough memory to {doing}: {text}")
+    if isinstance(error, RuntimeError) and "Disallowed" in text and "transfer" in text:
+        return SettingsError(
+            f"`jax.transfer_guard` does not allow to {doing}: {text}. Do it outside of "
+            'the guard, or with `jax.transfer_guard("disallow")`, which allows it.'
+        )
+    return None
+
+
+@contextmanager
+def resources_for(doing: str) -> Generator[None, None, None]:
+    """Say of a lack of memory what could not be done for it."""
+    try:
+        yield
+    except ZodiaxIOError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        ours = not_damage(error, doing)
+        if ours is None:
+            raise
+        raise ours from error
 
 
 class ZodiaxIOWarning(UserWarning):

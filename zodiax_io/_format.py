@@ -10,7 +10,7 @@ from typing import Any
 
 import msgpack
 
-from ._compat import deep_recursion
+from ._compat import call_deeply
 from ._errors import (
     CorruptFileError,
     NewerFormatError,
@@ -72,9 +72,9 @@ def pack(document: Document, depth: int) -> bytes:
     """The bytes of a structure file whose trees are `depth` levels deep."""
     plain = dict(vars(document))
     if depth >= _LEVELS:
-        with deep_recursion(8 * depth):
-            for name in ("metadata", "tree"):
-                plain[name] = None if plain[name] is None else _fold(plain[name], 0)
+        for name in ("metadata", "tree"):
+            if plain[name] is not None:
+                plain[name] = call_deeply(8 * depth, _fold, plain[name], 0)
     body = _pack(plain)
     digest = _digest(VERSION, body)
     return _FRAME.pack(MAGIC, VERSION, len(body), digest) + body
@@ -234,7 +234,7 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
         if _MARK in bytes(body):
             plain["tree"] = _unfold(plain["tree"])
             plain["metadata"] = _unfold(plain["metadata"])
-    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         # msgpack's own exceptions are ValueErrors, but for a few.
         raise CorruptFileError(f"{file} is damaged: {error}.") from error
     except msgpack.exceptions.UnpackException as error:

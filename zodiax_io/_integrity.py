@@ -18,9 +18,11 @@ from ._errors import (
     CorruptFileError,
     MissingFileError,
     NewerFormatError,
+    ReadError,
     SaveError,
     UnknownFormatError,
     ZodiaxIOError,
+    is_damage,
     shown,
 )
 from ._pair import (
@@ -271,6 +273,8 @@ def _look(found: Sources) -> _State:
     except NewerFormatError:
         raise
     except DAMAGE as error:
+        if isinstance(error, ReadError) and not is_damage(error):
+            raise
         try:
             if structure is None:
                 raise error

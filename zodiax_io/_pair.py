@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Generator
@@ -33,8 +32,11 @@ from ._errors import (
     NewerFormatError,
     NotAFileError,
     ReadError,
+    ResourceError,
     UnknownFormatError,
     ZodiaxIOError,
+    is_damage,
+    not_damage,
     shown,
     warn,
 )
@@ -259,8 +261,8 @@ def sources(path_or_file: Any) -> Generator[Sources, None, None]:
     source = found.companion
     try:
         yield found
-    except MemoryError as error:
-        raise _too_large(source.name) from error
+    except (MemoryError, RecursionError) as error:
+        raise not_damage(error, f"load {source.name}") or error from error
     finally:
         source.close()
 
@@ -340,9 +342,8 @@ def _holds_several(file: Any, start: int) -> bool:
     return not one
 
 
-def _too_large(name: str) -> ReadError:
-    text = f"There is not enough memory to load {shown(name, MAX_PATH)}."
-    return ReadError(errno.ENOMEM, text)
+def _too_large(name: str) -> ResourceError:
+    return ResourceError(f"There is not enough memory to load {shown(name, MAX_PATH)}.")
 
 
 @contextmanager
@@ -361,7 +362,7 @@ def opened(
         except NewerFormatError:
             raise
         except DAMAGE as error:
-            if found.structure is None:
+            if found.structure is None or not is_damage(error):
                 raise
             if not salvage:
                 raise _with_advice(error, found.structure) from error

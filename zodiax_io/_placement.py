@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,13 @@ from jax.sharding import Sharding
 from numpy.typing import NDArray
 
 from ._compat import put
-from ._errors import ArgumentError, CorruptFileError, ReadError, shown
+from ._errors import (
+    ArgumentError,
+    CorruptFileError,
+    SettingsError,
+    not_damage,
+    shown,
+)
 from ._survey import Path, path_text
 
 
@@ -84,8 +89,8 @@ def place(
         If an array cannot be where it was asked to.
     CorruptFileError
         If JAX has no such arrays.
-    ReadError
-        If a device has no room for them.
+    ResourceError, SettingsError
+        If a device has no room for them, or a setting of JAX forbids it.
     """
     groups: dict[int, list[int]] = {}
     for i, target in enumerate(targets):
@@ -98,15 +103,20 @@ def place(
             # Aligned memory is shared rather than copied.
             placed = put([arrays[i] for i in members], target)
         except Exception as error:  # JAX's own, among them that for a full device
-            if "RESOURCE_EXHAUSTED" in str(error):
-                raise ReadError(
-                    errno.ENOMEM, f"JAX has not enough memory to hold {file}: {error}"
+            lacking = not_damage(error, f"hold the arrays of {file}")
+            if lacking is not None:
+                raise lacking from error
+            if isinstance(error, RuntimeError) and target is None:
+                raise SettingsError(
+                    f"{file}: JAX cannot hold its arrays as it is set here: "
+                    f"{shown(error, 400)}."
                 ) from error
             if target is None:
                 raise CorruptFileError(
                     f"{file}: JAX cannot hold one of its arrays: {shown(error)}."
                 ) from error
-            first = next(i for i in members if not _fits(arrays[i], target))
+            unfit = (i for i in members if not _fits(arrays[i], target))
+            first = next(unfit, members[0])
             raise ArgumentError(
                 f"{file}: the array at `{shown(path_text(paths[first]))}` of shape "
                 f"{arrays[first].shape} cannot be placed as asked: {shown(error, 400)}"

@@ -23,6 +23,7 @@ from ._errors import (
     ReadError,
     VersionMismatchError,
     VersionMismatchWarning,
+    resources_for,
     shown,
     warn,
 )
@@ -48,7 +49,7 @@ from ._trust import Judge
 
 
 @detached()
-@without_collection()
+@without_collection
 def serialise(
     path_or_file: PathOrFile,
     tree: Any,
@@ -121,7 +122,8 @@ def serialise(
     trees = (
         {"model": tree} if metadata is None else {"model": tree, "metadata": metadata}
     )
-    encoded = encode_all(trees, functions=functions)
+    with resources_for("take the tree apart"):
+        encoded = encode_all(trees, functions=functions)
     names = {name for part in encoded.values() for name in part.names}
     records = [record for part in encoded.values() for record in part.records]
     kept = [one for part in encoded.values() for one in part.kept]
@@ -153,7 +155,8 @@ def serialise(
         with counted(progress, size, f"Saving {name}".rstrip()) as tick:
             return chosen.write(file, records, structure, tick=tick or no_tick)
 
-    put(path_or_file, write, durable=durable, size=size)
+    with resources_for(f"save {name or 'to the file object'}"):
+        put(path_or_file, write, durable=durable, size=size)
     _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
 
 
@@ -165,12 +168,15 @@ def _check_flags(**flags: Any) -> None:
 
 def _check_destination(path_or_file: Any, tree: Any) -> None:
     if is_path(path_or_file):
-        folder = FilePath(path_or_file)
-        if folder.suffix == "" and os.path.isdir(folder):  # never raises
+        path = FilePath(path_or_file)
+        if path.suffix == "" and os.path.isdir(path):  # never raises
             raise NotAFileError(
-                f"Cannot save to {folder}: it is a folder. Name a file in it, such as "
-                f"{folder / 'model.zdx'}."
+                f"Cannot save to {path}: it is a folder. Name a file in it, such as "
+                f"{path / 'model.zdx'}."
             )
+        if path.suffix == "" and os.path.exists(path) and not os.path.isfile(path):
+            # `/dev/stdout` names no `/dev/stdout.zdx`.
+            raise NotAFileError(f"Cannot save to {path}: it is no regular file.")
     elif not _commit.is_writable(path_or_file):
         hint = ""
         if isinstance(tree, (str, os.PathLike)):
@@ -192,7 +198,7 @@ def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
 
 
 @detached()
-@without_collection()
+@without_collection
 def deserialise(
     path_or_file: PathOrFile,
     *,

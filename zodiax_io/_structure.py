@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
 from . import _dtypes, _environment, _names
-from ._compat import deep_recursion, detached, enumeration_item_type
+from ._compat import call_deeply, detached, enumeration_item_type
 from ._errors import (
     ArgumentError,
     ClassChangedError,
@@ -20,6 +20,7 @@ from ._errors import (
     SerialisationError,
     SettingsError,
     ZodiaxIOError,
+    not_damage,
     shown,
 )
 from ._evolution import Evolution
@@ -263,6 +264,8 @@ class _Encoder:
                     "Taking it apart computes with a tracer, whose values do not exist "
                     "yet. Save outside of `jax.jit`, `jax.grad` and `jax.vmap`.",
                 ) from error
+            except MemoryError:
+                raise
             except Exception as error:
                 raise _cannot(
                     obj,
@@ -366,6 +369,8 @@ def _leaves(obj: Any) -> list[Any]:
     """The leaves of an object; none where JAX fails, as on keys it cannot sort."""
     try:
         return leaves_as_saved(obj)
+    except MemoryError:
+        raise
     except Exception:  # the keys' own code
         return []
 
@@ -441,8 +446,7 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
     offset = 0
     for i, (root, tree) in enumerate(trees.items()):
         encoder = _Encoder(functions)
-        with deep_recursion(_FRAMES):
-            structure = encoder.node_of(tree, root, 0, dynamic=i == 0)
+        structure = call_deeply(_FRAMES, encoder.node_of, tree, root, 0, dynamic=i == 0)
         records = [*encoder.leaves, *encoder.extras]
         for index, leaf in enumerate(records, start=offset):
             if leaf.repeats:
@@ -566,8 +570,7 @@ def locate(tree: Any, wanted: Mapping[int, int]) -> Located:
     The `wanted` stand for probes: objects by their identity.
     """
     encoder = _Locator(wanted)
-    with deep_recursion(_FRAMES):
-        structure = encoder.node_of(tree, "model", 0, dynamic=True)
+    structure = call_deeply(_FRAMES, encoder.node_of, tree, "model", 0, dynamic=True)
     nodes = [met.node for met in encoder.met.values() if met.node is not None]
     return Located(
         structure,
@@ -715,6 +718,9 @@ class _Decoder:
             changed = isinstance(error, ClassChangedError)
             if isinstance(error, ZodiaxIOError) and not changed:
                 raise
+            lacking = not_damage(error, f"build `{short_path(path)}` of {self.file}")
+            if lacking is not None:
+                raise lacking from error
             if self.left_out > left_out:
                 where = shown(path_text(path))
                 raise ArgumentError(
@@ -785,8 +791,7 @@ def decode(
     evolution = evolution or Evolution()
     evolution.may_call = judge.may_call
     decoder = _Decoder(found.by_id, judge, arrays, fill, evolution, file)
-    with deep_recursion(_FRAMES):
-        tree = decoder.object_of(structure, root)
+    tree = call_deeply(_FRAMES, decoder.object_of, structure, root)
     unknown = fill.keys() - decoder.filled
     if unknown:
         places = sorted({*decoder.places, *decoder.filled})[:_MAX_PLACES]

@@ -42,7 +42,7 @@ from ._survey import Node, children_of, label_of, walk
 
 
 @detached()
-@without_collection()
+@without_collection
 def summarise(
     path_or_tree: Any, at: str | None = None, *, values: bool = False
 ) -> Summary:

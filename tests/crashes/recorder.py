@@ -1,7 +1,7 @@
 """The file operations of a save, one by one: to be replayed, refused or interrupted.
 
-The functions of `os` are replaced for a while, so that the code under test runs
-unchanged: on a real folder, with a list of what it did to it.
+The functions that touch the disk are replaced for a while, so that the code under test
+runs unchanged: on a real folder, with a list of what it did to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from zodiax_io import _commit
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class Recorder:
             for name in self._real:
                 patch = mock.patch.object(os, name, getattr(self, f"_{name}"))
                 stack.enter_context(patch)
+            calls = {"FileIO": self._new, "_open_descriptor": self._open}
+            for name, call in calls.items():
+                self._real[name] = getattr(_commit, name)
+                stack.enter_context(mock.patch.object(_commit, name, call))
             with contextlib.suppress(ImportError):
                 import fcntl
 
@@ -97,16 +103,19 @@ class Recorder:
             return None
         return name if os.path.realpath(folder) == self.folder else None
 
-    def _open(self, path: Any, flags: int, *args: Any, **options: Any) -> int:
-        name = self._name(path)
-        new = bool(flags & os.O_CREAT) and name is not None
-        if new:
-            self.note(Operation("create", len(self.operations), name or ""))
-        descriptor = self._real["open"](path, flags, *args, **options)
-        if new and name is not None:
-            self._inodes[name] = len(self.operations) - 1
-            self._files[descriptor] = self._inodes[name], name
-        elif os.path.realpath(os.fspath(path)) == self.folder:
+    def _new(self, file: Any, mode: str = "r") -> Any:
+        name = None if isinstance(file, int) else self._name(file)
+        if name is None or "x" not in mode:
+            return self._real["FileIO"](file, mode)
+        self.note(Operation("create", len(self.operations), name))
+        raw = _Raw(self, file, mode)
+        self._inodes[name] = len(self.operations) - 1
+        self._files[raw.fileno()] = self._inodes[name], name
+        return raw
+
+    def _open(self, path: Any, flags: int) -> int:
+        descriptor = self._real["_open_descriptor"](path, flags)
+        if os.path.realpath(os.fspath(path)) == self.folder:
             self._folders.add(descriptor)
         return descriptor
 
@@ -118,16 +127,6 @@ class Recorder:
         """A descriptor is to be closed, and may mean another file soon."""
         self._files.pop(descriptor, None)
         self._folders.discard(descriptor)
-
-    def _fdopen(
-        self, descriptor: int, mode: str = "r", buffering: int = -1, **options: Any
-    ) -> Any:
-        if descriptor not in self._files:
-            return self._real["fdopen"](descriptor, mode, buffering, **options)
-        raw = _Raw(self, descriptor, mode)
-        if buffering == 0:
-            return raw
-        return io.BufferedWriter(raw, buffering if buffering > 1 else 8192)
 
     def _write(self, descriptor: int, data: Any) -> int:
         offset = os.lseek(descriptor, 0, os.SEEK_CUR) if self._mine(descriptor) else 0
@@ -193,8 +192,8 @@ class Recorder:
 class _Raw(io.FileIO):
     """A file whose writes are listed as they reach the system."""
 
-    def __init__(self, recorder: Recorder, descriptor: int, mode: str) -> None:
-        super().__init__(descriptor, mode.replace("b", "") + "b")
+    def __init__(self, recorder: Recorder, path: Any, mode: str) -> None:
+        super().__init__(path, mode)
         self._recorder = recorder
 
     def write(self, data: Any) -> int:
@@ -214,7 +213,7 @@ class _Raw(io.FileIO):
 
 
 _PATCHED = [
-    *("open", "close", "fdopen", "write", "pwrite", "ftruncate", "fsync", "fdatasync"),
+    *("close", "write", "pwrite", "ftruncate", "fsync", "fdatasync"),
     *("fchmod", "fchown", "replace", "rename", "unlink", "remove"),
 ]
 

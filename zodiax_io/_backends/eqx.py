@@ -12,7 +12,6 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,7 +23,8 @@ from numpy.typing import NDArray
 
 from .. import _dtypes
 from .._dtypes import ALIGNMENT, Record
-from .._errors import CorruptFileError, ReadError
+from .._errors import CorruptFileError, ReadError, is_damage
+from .._threads import Job, Threads
 from .base import Entry, Faults, Sink, Source, Tick, no_tick
 
 _TRAILER = struct.Struct("<Q8s")
@@ -301,34 +301,35 @@ def _write_large(
 
 
 class _Hasher:
-    """A thread that hashes what another one writes."""
+    """Takes the checksum of what this thread writes, in another thread."""
 
     def __init__(self) -> None:
-        self._pool: Any = None
-        self._last: Any = None
+        self._threads = Threads(1)
+        self._jobs: list[Job] = []
 
     def __enter__(self) -> _Hasher:
+        self._threads.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._threads.__exit__()
 
     def begin(self, check: Any, piece: memoryview) -> None:
-        """Add a piece to a checksum, when those before it have been added."""
-        if self._pool is None:
-            self._pool = _threads(1)
-        self._last = self._pool.submit(check.update, piece)
+        """Add a piece to a checksum, after those before it."""
+        before = self._jobs[-1] if self._jobs else None
+        self._jobs.append(self._threads.begin(self._add, before, check, piece))
+
+    @staticmethod
+    def _add(before: Job | None, check: Any, piece: memoryview) -> None:
+        if before is not None:
+            before.result()
+        check.update(piece)
 
     def finish(self) -> None:
         """Wait until all pieces have been added."""
-        self._last.result()
-
-
-def _threads(count: int) -> Any:
-    from concurrent.futures import ThreadPoolExecutor  # small files need none
-
-    return ThreadPoolExecutor(count)
+        for job in self._jobs:
+            job.result()
+        self._jobs = []
 
 
 def _end(structure: bytes, offset: int) -> bytes:
@@ -412,11 +413,11 @@ class EqxReader:
             if group:
                 stretches.append(_Stretch(entries, group, verify))
         pieces = [piece for stretch in stretches for piece in stretch.pieces]
-        with ExitStack() as stack:
-            run = map
-            if sum(len(piece.view) for piece in pieces) >= _WORTH_THREADS:
-                run = stack.enter_context(_threads(_THREADS)).map
-            outcomes = run(self._outcome, pieces)
+        # No thread at all: each piece is read when it is asked for.
+        worthwhile = sum(len(piece.view) for piece in pieces) >= _WORTH_THREADS
+        with Threads(_THREADS if worthwhile else 0) as threads:
+            jobs = [threads.begin(self._outcome, piece) for piece in pieces]
+            outcomes = (job.result() for job in jobs)
             for stretch in stretches:
                 self._take(entries, stretch, outcomes, verify, tick, arrays, faults)
         return arrays, faults
@@ -494,6 +495,8 @@ class EqxReader:
                     digests.append(check.intdigest())
                     check = None
         except (CorruptFileError, ReadError) as error:
+            if not is_damage(error):
+                raise
             return error, digests
         return None, digests
 
@@ -527,6 +530,8 @@ class EqxReader:
                 if fault is None and check.intdigest() != entry.checksum:
                     fault = _fault(entry, number, _CHECKSUM)
             except (CorruptFileError, ReadError) as error:
+                if not is_damage(error):
+                    raise
                 fault = error
             if fault is not None:
                 faults[number] = fault
@@ -586,7 +591,7 @@ def _shaped(entry: Entry, number: int, buffer: Any, offset: int) -> NDArray[Any]
     order = "F" if entry.fortran else "C"
     try:
         return np.ndarray(entry.shape, entry.dtype, buffer, offset=offset, order=order)
-    except (ValueError, TypeError, MemoryError) as error:
+    except (ValueError, TypeError) as error:
         raise _fault(entry, number, f"is no array: {error}") from error
 
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from .. import _dtypes, _names
 from .._backends import Entry, Faults, no_tick
 from .._backends.base import Source, Tick
-from .._compat import deep_recursion
+from .._compat import call_deeply
 from .._errors import (
     CorruptFileError,
     OldFileWarning,
     ReadError,
     UnknownFormatError,
+    is_damage,
     shown,
     warn,
 )
@@ -74,16 +75,15 @@ class LegacyReader:
         self._found: dict[str, Any] = {}  # classes by our names, or None
         self._settled = True
         self._notes: list[str] = []
-        with deep_recursion(FRAMES):
-            try:
-                self._root = parsed(plain, {})
-                if self._root.children is None:
-                    raise ValueError("a leaf stands for a tree")
-            except (ValueError, TypeError, RecursionError) as error:
-                raise UnknownFormatError(
-                    f"{file} is a pickle, and zodiax_io runs none: it reads those of "
-                    f"`zodiax.experimental.serialise`, but in this one {error}."
-                ) from None
+        try:
+            self._root = call_deeply(FRAMES, parsed, plain, {})
+            if self._root.children is None:
+                raise ValueError("a leaf stands for a tree")
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UnknownFormatError(
+                f"{file} is a pickle, and zodiax_io runs none: it reads those of "
+                f"`zodiax.experimental.serialise`, but in this one {error}."
+            ) from None
         self._entries = find_entries(source, end, file)
         self.document = self._made()
 
@@ -95,11 +95,14 @@ class LegacyReader:
     def _made(self) -> Document:
         builder = Builder(self._entries, self._one, self._find)
         static = functools.partial(told_static, self._find)
+
+        def build() -> tuple[bool, Any, bool]:
+            settled = Dealer(self._root, self._entries, static).deal()
+            tree = builder.node(self._root)
+            return settled, tree, any(map(_is_wide, leaves(self._root)))
+
         try:
-            with deep_recursion(FRAMES):
-                self._settled = Dealer(self._root, self._entries, static).deal()
-                tree = builder.node(self._root)
-                wide = any(map(_is_wide, leaves(self._root)))
+            self._settled, tree, wide = call_deeply(FRAMES, build)
         except (ValueError, RecursionError) as error:
             raise CorruptFileError(f"{self._file} is damaged: {error}.") from None
         except Lost:
@@ -175,6 +178,8 @@ class LegacyReader:
             try:
                 arrays[number] = self._one(number)
             except (CorruptFileError, ReadError) as fault:
+                if not is_damage(fault):
+                    raise
                 faults[number] = fault
             tick(entries[number].length)
         return arrays, faults
@@ -205,6 +210,8 @@ class LegacyReader:
                     length = min(_PIECE, entry.length - start)
                     some_bytes(self._source, entry.offset + start, length)
             except (CorruptFileError, ReadError) as fault:
+                if not is_damage(fault):
+                    raise
                 faults[number] = fault
         return faults
 
