@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 import jax.numpy as jnp
 import jax.random as jr
+import ml_dtypes
 import numpy as np
 import pytest
 from documents import Checkpoint
-from hypothesis import given
+from hypothesis import example, given
 from strategies import jax_arrays, numpy_arrays, trees
 
 import zodiax_io
@@ -54,6 +55,7 @@ def saved(tree, **options):
 
 
 @given(array=numpy_arrays() | jax_arrays())
+@example(array=np.ones(3, ml_dtypes.float8_e5m2))
 def test_any_array_is_drawn(array):
     """Statistics are NumPy's; a picture is made of whatever has finite numbers."""
     array = np.asarray(array)

@@ -115,10 +115,18 @@ def _row_of(item: Item, types: dict[str, int], *, drawn: bool) -> dict[str, Any]
 
 
 def _drawing_of(picture: Picture) -> dict[str, Any]:
-    line = [float(f"{v:.4g}") if math.isfinite(v) else None for v in picture.line]
+    line = [_short(value) for value in picture.line]
     image = base64.b64encode(picture.image).decode()
     drawing = {"h": list(picture.counts), "c": line, "i": image, "w": picture.part}
     return {name: value for name, value in drawing.items() if value}
+
+
+def _short(number: float) -> float | None:
+    """A number in four digits; JSON knows no infinity, to which the largest round."""
+    short = float(f"{number:.4g}")
+    if math.isfinite(short):
+        return short
+    return number if math.isfinite(number) else None
 
 
 def _notes_of(metadata: Item | None) -> list[tuple[int, str, str]]:
