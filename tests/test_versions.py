@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from clients import optax
 from documents import Checkpoint
+from jax.extend.random import define_prng_impl
 
 import zodiax_io
 from zodiax_io import (
@@ -615,3 +616,43 @@ def test_any_version_of_a_package(version):
         load({"numpy": version}, versions="error")
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+# Random keys --------------------------------------------------------------------------
+
+
+def generator(name):
+    """A generator that is not JAX's, under any name."""
+    return define_prng_impl(
+        key_shape=(2,),
+        seed=lambda seed: jnp.zeros(2, "uint32"),
+        split=lambda key, shape: jnp.zeros((*shape, 2), "uint32"),
+        random_bits=lambda key, width, shape: jnp.zeros(shape, "uint32"),
+        fold_in=lambda key, data: key,
+        name=name,
+        tag="mine",
+    )
+
+
+@pytest.mark.parametrize("name", ["mine", "threefry2x32", "rbg"])
+@pytest.mark.parametrize(
+    "tree_of",
+    [
+        lambda key: {"a": key},
+        lambda key: {"a": key.dtype},
+        lambda key: {"a": jax.ShapeDtypeStruct((), key.dtype)},
+    ],
+    ids=["key", "dtype", "struct"],
+)
+def test_a_key_of_another_generator_is_refused(name, tree_of):
+    """Its name may lead to another generator, which gives other numbers."""
+    key = jax.random.key(0, impl=generator(name))
+    with pytest.raises(zodiax_io.SerialisationError) as caught:
+        zodiax_io.serialise(io.BytesIO(), tree_of(key))
+    assert caught.value.path == "model['a']"
+    assert str(caught.value).endswith(
+        "at `model['a']`. Its random keys are not of a generator of JAX (threefry2x32, "
+        "rbg, unsafe_rbg), so nothing shows that they would give the same numbers "
+        "elsewhere. Keep `jax.random.key_data(key)` instead, and after loading use "
+        "`jax.random.wrap_key_data(data, impl=...)`."
+    )

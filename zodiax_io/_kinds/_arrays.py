@@ -85,7 +85,7 @@ def _decode_jax(parts: Parts) -> Any:
 
 def _encode_key(obj: jax.Array) -> Parts:
     _available(obj)
-    impl = str(jr.key_impl(obj))
+    impl = _impl_of(obj.dtype)
     data = jr.key_data(obj)
     extra = {"impl": impl, "shape": list(data.shape), "dtype": data.dtype.name}
     return Parts(extra=extra, array=_record(data))
@@ -250,7 +250,14 @@ def _impl_of(dtype: Any) -> str:
     for name in ("threefry2x32", "rbg", "unsafe_rbg"):
         if _key_dtype(name) == dtype:
             return name
-    raise CannotKeep("Its random keys are of an implementation that JAX does not name.")
+    # Another may have the name of one of these, or mean something else in a process
+    # that registers it again.
+    raise CannotKeep(
+        "Its random keys are not of a generator of JAX (threefry2x32, rbg, unsafe_rbg), "
+        "so nothing shows that they would give the same numbers elsewhere. Keep "
+        "`jax.random.key_data(key)` instead, and after loading use "
+        "`jax.random.wrap_key_data(data, impl=...)`."
+    )
 
 
 @functools.cache
@@ -343,7 +350,7 @@ ARRAY_KINDS = (
         lambda cls: cls is _compat.key_array_type(),
         _encode_key,
         _decode_key,
-        keeps="typed random keys (`jax.random.key`) of any implementation",
+        keeps="typed random keys (`jax.random.key`) of JAX's generators",
         shared=True,
     ),
     refusal("tracer", subclass(jax.Array, Tracer), _refuse_tracer),
