@@ -19,7 +19,7 @@ import zodiax_io
 from ._compat import call_deeply
 from ._convert import convert
 from ._diff import diff
-from ._errors import ArgumentError, ZodiaxIOError, shown
+from ._errors import ArgumentError, ZodiaxIOError, shown, shown_lines
 from ._inspect import names
 from ._integrity import repair, verify
 from ._libraries import import_anywhere
@@ -72,12 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(text: str) -> None:
     """Say what went wrong; a name in it cannot steer the terminal."""
-    lines = (shown(line, 10_000) for line in text.splitlines())
-    print("zodiax-io:", "\n".join(lines), file=sys.stderr)
+    print("zodiax-io:", shown_lines(text.rstrip("\n")), file=sys.stderr)
 
 
 def _warning(message: Warning | str, *_: object) -> str:
-    return f"zodiax-io: {message}\n"
+    return f"zodiax-io: {shown_lines(message)}\n"
 
 
 def _parser() -> argparse.ArgumentParser:

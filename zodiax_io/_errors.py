@@ -26,6 +26,11 @@ def shown(text: object, longest: int = MAX_NAME) -> str:
     return escaped if len(escaped) <= longest else escaped[: longest - 1] + "…"
 
 
+def shown_lines(text: object, longest: int = 10_000) -> str:
+    """Text of several lines, each made safe to print; `longest` is of a line."""
+    return "\n".join(shown(line, longest) for line in str(text).split("\n"))
+
+
 class ZodiaxIOError(Exception):
     """The base of every error that zodiax_io raises on purpose."""
 

@@ -20,6 +20,7 @@ from ._errors import (
     PlaceholderError,
     ZodiaxIOError,
     shown,
+    shown_lines,
 )
 from ._evolution import Evolution
 from ._kinds import (
@@ -203,7 +204,8 @@ class Opaque:
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise a `PlaceholderError`: there is no code to run."""
         raise PlaceholderError(
-            f"There is nothing to call: `{shown(self.type_name)}` {self.reason}."
+            f"There is nothing to call: `{shown(self.type_name)}` "
+            f"{shown_lines(self.reason)}."
         )
 
     def __eq__(self, other: object) -> bool:
@@ -426,7 +428,7 @@ class _Rest:
 
     def __repr__(self) -> str:
         """The class, as a treedef shows it."""
-        return self.origin.name or self.origin.kind
+        return shown(self.origin.name or self.origin.kind)
 
 
 def _same(ours: Any, theirs: Any) -> bool:

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec, SingleDeviceSharding
 from numpy.typing import NDArray
 
 from .. import _compat, _dtypes
-from .._errors import CorruptFileError
+from .._errors import MAX_PATH, CorruptFileError, shown
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
 
 _SCALAR_META = type(jnp.float32)
@@ -219,12 +219,13 @@ class Damaged:
 
     def __repr__(self) -> str:
         what = "" if self.shape is None else f" {self.dtype}{list(self.shape)}"
-        return f"<damaged{what} at {self.path}>"
+        return f"<damaged{what} at {shown(self.path, MAX_PATH)}>"
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise CorruptFileError(
-            f"What was at `{self.path}` was damaged in its file, and left out when it "
-            f"was loaded: {self.reason}. Put an array in its place first."
+            f"What was at `{shown(self.path, MAX_PATH)}` was damaged in its file, and "
+            f"left out when it was loaded: {shown(self.reason, 400)}. Put an array in "
+            "its place first."
         )
 
     __array__ = __call__ = __bool__ = _refuse
@@ -232,8 +233,8 @@ class Damaged:
 
 def _refuse_damaged(obj: Damaged) -> Parts:
     raise CannotKeep(
-        f"It stands for what was damaged at `{obj.path}` of the file that it was "
-        "loaded from. Put an array in its place."
+        f"It stands for what was damaged at `{shown(obj.path)}` of the file that it "
+        "was loaded from. Put an array in its place."
     )
 
 
@@ -253,9 +254,9 @@ def _impl_of(dtype: Any) -> str:
     # Another may have the name of one of these, or mean something else in a process
     # that registers it again.
     raise CannotKeep(
-        "Its random keys are not of a generator of JAX (threefry2x32, rbg, unsafe_rbg), "
-        "so nothing shows that they would give the same numbers elsewhere. Keep "
-        "`jax.random.key_data(key)` instead, and after loading use "
+        "Its random keys are not of a generator of JAX (threefry2x32, rbg, "
+        "unsafe_rbg), so nothing shows that they would give the same numbers "
+        "elsewhere. Keep `jax.random.key_data(key)` instead, and after loading use "
         "`jax.random.wrap_key_data(data, impl=...)`."
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _compat, _names, _trees
 from .._curated import EXEMPT, FRAMEWORKS, FUNCTIONS
-from .._errors import PlaceholderError
+from .._errors import MAX_PATH, PlaceholderError, shown, shown_lines
 from .._trust import (
     CONSTANT,
     DEFAULTS,
@@ -636,20 +636,21 @@ class Placeholder:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Raise a `PlaceholderError` that names the function."""
-        where = f"The function `{self.name}` at `{self.path}`"
+        path, source = shown(self.path, MAX_PATH), shown_lines(self.source)
+        where = f"The function `{shown(self.name)}` at `{path}`"
         advice = (
             "so there is nothing to call. Put it back by "
-            f'`zodiax_io.deserialise(path, fill={{"{self.path}": function}})`.'
+            f'`zodiax_io.deserialise(path, fill={{"{path}": function}})`.'
         )
         if self._versions is not None:
-            raise PlaceholderError(f"{where} {self.source}, {advice}")
+            raise PlaceholderError(f"{where} {source}, {advice}")
         raise PlaceholderError(
-            f"{where} could not be saved, {advice} Its source was:\n{self.source}"
+            f"{where} could not be saved, {advice} Its source was:\n{source}"
         )
 
     def __repr__(self) -> str:
         """The name and the path."""
-        return f"<placeholder for {self.name} at {self.path}>"
+        return f"<placeholder for {shown(self.name)} at {shown(self.path, MAX_PATH)}>"
 
     def _state(self) -> tuple[Any, ...]:
         if self._versions is not None:  # it has a name to be known by
