@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, Literal, NoReturn
@@ -14,6 +15,7 @@ from . import _commit, _environment, _format
 from ._alongside import Likeness, targets
 from ._backends import ArrayReader, Faults, Sink, backend_named, no_tick
 from ._compat import detached, release, without_collection
+from ._environment import Difference
 from ._errors import (
     ArgumentError,
     CorruptFileError,
@@ -21,6 +23,7 @@ from ._errors import (
     NotAFileError,
     PlaceholderWarning,
     ReadError,
+    SettingsError,
     VersionMismatchError,
     VersionMismatchWarning,
     resources_for,
@@ -371,21 +374,21 @@ def deserialise(
     )
     judge = Judge(trusted, renames, unknown)
     with opened(path_or_file, salvage=skip) as (document, reader, name):
-        _compare_versions(document, versions, name)
-        if like is not None:
-            return _load_into(like, document, reader, judge, name, reading)
         evolution = Evolution(document.versions, strict, check_init)
         evolution.old = isinstance(reader, LegacyReader)
-        tree, marks = _load(
-            document,
-            reader,
-            judge,
-            name,
-            "model",
-            reading,
-            fill=fill,
-            evolution=evolution,
-        )
+        with _differences_reported(document, versions, name):
+            if like is not None:
+                return _load_into(like, document, reader, judge, name, reading)
+            tree, marks = _load(
+                document,
+                reader,
+                judge,
+                name,
+                "model",
+                reading,
+                fill=fill,
+                evolution=evolution,
+            )
     if marks:
         _warn_of_damage([(mark.path, mark.reason) for mark in marks], name)
     return tree
@@ -582,28 +585,51 @@ def _raise_first(faults: Faults, found: Survey, name: str) -> NoReturn:
     )
 
 
-def _compare_versions(document: _format.Document, versions: str, name: str) -> None:
-    """Warn of packages and settings that differ from a file's, or refuse."""
-    if versions == "ignore":
-        return
-    differences = _environment.compare(document.versions, document.settings)
+@contextmanager
+def _differences_reported(
+    document: _format.Document, versions: str, name: str
+) -> Generator[None, None, None]:
+    """Warn of packages and settings that differ from a file's, or refuse.
+
+    Where a load may be refused for one of the settings, the warning waits for it: the
+    refusal says all that the warning would.
+    """
+    differences: list[Difference] = []
+    if versions != "ignore":
+        differences = _environment.compare(document.versions, document.settings)
     if not differences:
+        yield
         return
+    text = _listed(differences, document, name)
+    if versions == "error":
+        raise VersionMismatchError(text, differences)
+    warning = VersionMismatchWarning(
+        f'{text}\nPass `versions="ignore"` if that is well.'
+    )
+    late = any(difference.package == "jax_enable_x64" for difference in differences)
+    if not late:
+        warn(warning)
+    try:
+        yield
+    except SettingsError:
+        late = False
+        raise
+    finally:
+        if late:
+            warn(warning)
+
+
+def _listed(
+    differences: Sequence[Difference], document: _format.Document, name: str
+) -> str:
     settings = [d for d in differences if d.kind == "setting"]
     kinds = ["packages"] * (len(settings) < len(differences))
     kinds += ["settings of JAX"] * bool(settings)
-    lines = "\n".join(f"  {difference}" for difference in differences)
-    text = (
-        f"{name} was written with {' and '.join(kinds)} that differ from those here:\n"
-    )
-    text += lines
+    what = " and ".join(kinds)
+    text = f"{name} was written with {what} that differ from those here:\n"
+    text += "\n".join(f"  {difference}" for difference in differences)
     for setting in settings[:1]:
-        value = document.settings[setting.package]
-        text += (
-            "\nSet a setting before JAX is used: "
-            f'`jax.config.update("{setting.package}", {shown(repr(value))})`.'
-        )
-    if versions == "error":
-        raise VersionMismatchError(text, differences)
-    text += '\nPass `versions="ignore"` if that is well.'
-    warn(VersionMismatchWarning(text))
+        value = shown(repr(document.settings[setting.package]))
+        call = f'jax.config.update("{setting.package}", {value})'
+        text += f"\nSet a setting before JAX is used: `{call}`."
+    return text
