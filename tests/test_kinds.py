@@ -231,6 +231,11 @@ EXAMPLES: dict[str, list[Any]] = {
         np.ones((1,) * 64),
         np.zeros((0, 3), ml_dtypes.int4),
     ],
+    "masked": [
+        np.ma.array([1.0, 2.0], mask=[0, 1], fill_value=-1.0, hard_mask=True),
+        np.ma.array(np.arange(6).reshape(2, 3)),
+        np.ma.array([(1, 2.0)], mask=[(0, 1)], dtype=[("a", "i4"), ("b", "f8")]),
+    ],
     "scalar": [
         *(np.dtype(name).type(1) for name in "?bhilqBHILQefdgFDG"),
         *(np.ones(1, dtype)[0] for dtype in EXTENDED_DTYPES),
@@ -304,6 +309,12 @@ EXAMPLES: dict[str, list[Any]] = {
     "namedtuple": [Point(jnp.ones(2), Point(1)), jnp.linalg.eigh(jnp.eye(2))],
     "tuple": [(), (1, (2, None))],
     "list": [[], [1, [jnp.ones(1)]]],
+    "column": [
+        [*map(nan, NANS), *[-0.0] * 300],
+        tuple(range(2**63 - 300, 2**63)),
+        [True, False] * 200,
+        ["日本", "", "a\x00"] * 100,
+    ],
     "deque": [
         collections.deque(),
         collections.deque([1, 2], maxlen=5),
@@ -344,7 +355,7 @@ EXAMPLES: dict[str, list[Any]] = {
     "marker": [Sentinel()],
 }
 # Kinds whose rows are there to refuse, with advice; and one met only within others.
-REFUSING = {"tracer", "ndarray", "damaged", "subclass", "unnamed"}
+REFUSING = {"advised", "tracer", "ndarray", "damaged", "subclass", "unnamed"}
 APART = {"default"}
 # And one whose objects go by the kind of what they stand for (test_opaque.py).
 STANDING_IN = {"opaque"}
@@ -544,10 +555,11 @@ def test_an_array_of_objects_is_refused():
 
 
 def test_a_subclass_of_an_array_is_refused():
-    """Masked arrays and their kin keep more than values, so they are refused."""
-    assert text_of_refusal([np.ma.masked_array([1.0], [True])]) == (
-        "Cannot serialise a `numpy.ma.MaskedArray` at `model[0]`. Subclasses of "
-        "`numpy.ndarray` keep more than their values. Convert it by `numpy.asarray`."
+    """A record array is more than its values: it is refused, with a way to keep it."""
+    assert text_of_refusal([np.rec.array([(1,)], [("a", "i4")])]) == (
+        "Cannot serialise a `numpy.rec.recarray` at `model[0]`. It is a structured "
+        "array whose fields are attributes. Keep `numpy.array(x, "
+        "dtype=x.dtype.descr)`, and make it again by `x.view(numpy.recarray)`."
     )
 
 
@@ -610,11 +622,11 @@ REFUSED = {
     "a counter": (collections.Counter("ab"), "A subclass of `dict` may hold more"),
     "a namedtuple with attributes": (holding(), "attributes beside its fields"),
     "a local class": (local_class(), "is defined inside a function"),
-    "a generator": ((x for x in ()), "Make it a pytree"),
-    "a lock": (threading.Lock(), "Make it a pytree"),
-    "an open file": (io.BytesIO(), "Make it a pytree"),
-    "a module": (np, "Make it a pytree"),
-    "a random generator": (np.random.default_rng(0), "Make it a pytree"),
+    "a generator": ((x for x in ()), "Keep the items that are left"),
+    "a lock": (threading.Lock(), "belongs to this process"),
+    "an open file": (io.BytesIO(), "Keep its content"),
+    "a module": (np, "Keep its name"),
+    "a random generator": (np.random.default_rng(0), "Keep the state of its generator"),
     "strings of any width": (np.array(["a"], "T"), "refers to Python objects"),
     "a dtype with metadata": (
         np.dtype("f4", metadata={"unit": "m"}),
@@ -625,9 +637,12 @@ REFUSED = {
         {i * (2**61 - 1): i for i in range(100)},
         "share one hash value",
     ),
-    "a record array": (np.rec.array([(1, 2.0)]), "Subclasses of `numpy.ndarray`"),
-    "a sharding": (jax.sharding.SingleDeviceSharding(jax.devices()[0]), "Make it a"),
-    "a device": (jax.devices()[0], "Make it a pytree"),
+    "a record array": (np.rec.array([(1, 2.0)]), "fields are attributes"),
+    "a sharding": (
+        jax.sharding.SingleDeviceSharding(jax.devices()[0]),
+        "of this machine",
+    ),
+    "a device": (jax.devices()[0], "belongs to this machine"),
     "dimensions to be computed": (Float[Array, "{n}+1"], "are to be computed"),
 }
 

@@ -123,11 +123,11 @@ def _labelled(
     if isinstance(keys, list):
         # Keys that are no text may stand in another order in each tree.
         known: dict[int, bytes] = {}
+        times: dict[bytes, int] = {}
         for key, (index, child) in zip(keys, children, strict=False):
             digest = _digest(key, by_id, name_here, known, 0)
-            count = 0
-            while (digest, count) in result:  # such as NaN, which is never the same
-                count += 1
+            count = times.get(digest, 0)  # such as NaN, which is never the same
+            times[digest] = count + 1
             result[digest, count] = node, index, child
         return result
     for key, child in children:

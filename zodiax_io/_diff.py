@@ -24,7 +24,7 @@ from ._errors import ArgumentError, CorruptFileError, shown
 from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure import locate, logical
-from ._survey import Node, children_of, label_of, resolved, said, walk
+from ._survey import Node, children_of, label_of, resolved, said, walk, without_columns
 from ._trust import Judge
 
 
@@ -227,11 +227,20 @@ class _Side:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name_here: NameHere = str
     paths: dict[int, str] = field(default_factory=dict[int, str])  # as they are met
+    values: dict[int, bytes] = field(default_factory=dict[int, bytes])  # of the shared
 
     def meant(self, node: Node) -> Node | None:
         """The node itself, or what it shares; None if that is not there."""
         found = resolved(node, self.by_id)
         return None if found is None or found["kind"] == "same" else found
+
+    def value(self, node: Node) -> bytes:
+        """What a node holds of its own; what many refer to is packed once."""
+        if "id" not in node:
+            return _said(node, self)
+        if id(node) not in self.values:
+            self.values[id(node)] = _said(node, self)
+        return self.values[id(node)]
 
 
 def _side(tree: Any, stack: ExitStack) -> _Side:
@@ -245,6 +254,7 @@ def _side(tree: Any, stack: ExitStack) -> _Side:
             found.odd,
         )
     document, reader, name = stack.enter_context(opened(tree))
+    without_columns(document.tree)
     entries = reader.entries(document.records)
     by_id: dict[int, Node] = {}
     for _, node in walk(document.tree):
@@ -348,7 +358,7 @@ class _Walk:
         odd = self.a.odd.get(id(left), self), self.b.odd.get(id(right), self)
         if self not in odd:  # two objects that can only be told apart by identity
             return (None if odd[0] is odd[1] else change()), False
-        if _said(left, self.a) != _said(right, self.b):
+        if self.a.value(left) != self.b.value(right):
             if self._are_near(left, right):
                 return None, False
             return change(), not any(shares)
@@ -441,12 +451,13 @@ def _keyed(node: Node, side: _Side) -> _Keyed:
     keys, names = node.get("keys"), node.get("static")
     static = {n for n in names if type(n) is str} if isinstance(names, list) else ()
     result: _Keyed = {}
+    times: dict[bytes, int] = {}
     for name, child in children_of(node):
         key: Any = name
         if type(name) is int and isinstance(keys, list) and name < len(keys):
             key = _bare(keys[name], side)
-            while key in result:  # such as two keys that are nan
-                key = (key,)
+            times[key] = times.get(key, 0) + 1
+            key = key, times[key]  # two keys that are nan look alike
         result[key] = label_of(node, name), child, name in static
     return result
 

@@ -112,24 +112,28 @@ def _fold(node: dict[str, Any], level: int) -> dict[str, Any]:
 def _unfold(tree: Any) -> Any:
     """The opposite of `_fold`, in place and without recursion."""
     root = [tree]
-    waiting: list[tuple[Any, Any, int]] = [(root, 0, 0)]
+    waiting: list[tuple[Any, Any, int, int]] = [(root, 0, 0, 0)]
     while waiting:
-        holder, key, depth = waiting.pop()
+        holder, key, depth, packs = waiting.pop()
         node = holder[key]
         if depth > _MAX_DEPTH:
             raise ValueError("a tree is nested too deeply")
         if not isinstance(node, dict):
             continue  # the survey of the structure says where and what
         if set(node) == {_DEEPER} and isinstance(node[_DEEPER], bytes):
+            packs += 1
+            if packs > _MAX_DEPTH // _LEVELS:  # each would unpack all below it anew
+                raise ValueError("packed subtrees lie within one another too often")
             node = holder[key] = _unpack(node[_DEEPER])
             if not isinstance(node, dict) or set(node) == {_DEEPER}:
                 raise ValueError("a packed subtree is not a node")
         for part in ("keys", "node"):
             children = node.get(part)
             if isinstance(children, dict):
-                waiting += [(children, name, depth + 1) for name in children]
+                waiting += [(children, name, depth + 1, packs) for name in children]
             elif isinstance(children, list):
-                waiting += [(children, i, depth + 1) for i in range(len(children))]
+                indices = range(len(children))
+                waiting += [(children, i, depth + 1, packs) for i in indices]
     return root[0]
 
 

@@ -271,7 +271,7 @@ def _made(origin: Origin, children: tuple[Any, ...], keys: tuple[Any, ...]) -> O
     return obj
 
 
-def leaves_as_saved(tree: Any) -> list[Any]:
+def leaves_as_saved(tree: Any, stop: Callable[[Any], bool] | None = None) -> list[Any]:
     """The leaves that JAX found in a tree before objects in it became `Opaque`.
 
     What holds an `Opaque` may have its class here, and its node in a file describes
@@ -282,7 +282,7 @@ def leaves_as_saved(tree: Any) -> list[Any]:
     Exception
         As `_trees.leaves`.
     """
-    return _trees.leaves(tree, below=_children_as_saved)
+    return _trees.leaves(tree, stop, _children_as_saved)
 
 
 def _children_as_saved(obj: Any) -> list[Any] | None:

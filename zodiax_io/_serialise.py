@@ -47,7 +47,7 @@ from ._structure import (
     key_target,
     restore,
 )
-from ._survey import Node, Path, Survey, path_text, survey
+from ._survey import Node, Path, Survey, path_text, survey, without_columns
 from ._trust import Judge
 
 
@@ -507,6 +507,8 @@ def _load(
         document = reader.told_by(judge)
     node: Node = document.tree if root == "model" else document.metadata or {}
     path: Path | str = root
+    if reading.only is not None:
+        without_columns(node, root)
     found = survey(node, root, opaque=judge.lenient)
     wanted = found
     if reading.only is not None:
@@ -543,6 +545,7 @@ def _load_into(
     reading: Reading,
 ) -> Any:
     structure, root = document.tree, "model"
+    without_columns(structure)
     found = survey(structure, root)
     chosen = None
     if reading.only is not None:

@@ -34,6 +34,8 @@ from ._kinds import (
     MemberGone,
     Parts,
     Placeholder,
+    advice_for,
+    is_column,
     is_unnamed_function,
     kind_named,
     kinds_of,
@@ -95,6 +97,8 @@ class _Leaf(NamedTuple):
 
 
 class _Encoder:
+    with_columns = True  # long lists of numbers as one node
+
     def __init__(self, functions: str) -> None:
         self.functions = functions
         self.met: dict[int, _Met] = {}
@@ -128,6 +132,8 @@ class _Encoder:
         for kind in () if id(obj) in self.failures else kinds_of(type(obj)):
             if kind.gives_way:
                 break
+            if kind.name == "column" and not self.with_columns:
+                continue
             try:
                 parts = kind.encode(obj)
             except Exception:
@@ -190,20 +196,23 @@ class _Encoder:
             starts: list[int] = []
             nodes: dict[Any, Node] = {}
             named = isinstance(children, dict)
-            static = parts.static
+            static = frozenset(parts.static)
             for name, child in children.items() if named else enumerate(children):
                 starts.append(len(self.leaves))
-                leafy = inside and not (static and name in static)
+                leafy = inside and name not in static
                 nodes[name] = self.node_of(child, (path, node, name), depth + 1, leafy)
             if inside and parts.order is not None:
                 self._reorder(starts, parts.order)
             if dynamic and parts.by_leaves:
                 self._match_leaves(obj, extras, path, node)
+            told = parts.static
             if parts.by_leaves and named and kind is not UNKNOWN:
-                static = _describe_leaves(obj, children, node)
-            if static:
-                node["static"] = list(static)
+                told = _describe_leaves(obj, children, node)
+            if told:
+                node["static"] = list(told)
             node["node"] = nodes if named else list(nodes.values())
+        if kind.name == "column":
+            self.size += len(obj)
         if met is not None:
             met.node, met.size = node, self.size - before
         return node
@@ -211,8 +220,9 @@ class _Encoder:
     def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
         """Move what JAX finds among the leaves of an object there, in JAX's order."""
         inside = self.extras[start:]
+        sources = [entry.source for entry in inside]
         moved: set[int] = set()
-        for leaf, found in _matched(_leaves(obj), [entry.source for entry in inside]):
+        for leaf, found in _matched(_recorded_leaves(obj), sources):
             if found is None:
                 self._repeat(node, leaf, path)
             else:
@@ -276,12 +286,7 @@ class _Encoder:
                 tried = True
                 yield kind, parts, obj
         if not tried:
-            raise _cannot(
-                obj,
-                path,
-                "Make it a pytree, or register a kind for it with "
-                "`zodiax_io.register_kind`.",
-            )
+            raise _cannot(obj, path, advice_for(obj))
 
     def _placeholder(self, obj: Any, path: Path | str) -> Placeholder:
         placeholder = placeholder_for(obj, path_text(path))
@@ -310,7 +315,7 @@ class _Encoder:
         node = {"node_type": "leaf", "kind": "same", "value": met.node["id"]}
         if dynamic:
             # Plain Equinox knows nothing of sharing: it reads each appearance anew.
-            for leaf in _leaves(met.obj):
+            for leaf in _recorded_leaves(met.obj):
                 self._repeat(node, leaf, path)
         return node
 
@@ -373,6 +378,15 @@ def _leaves(obj: Any) -> list[Any]:
         raise
     except Exception:  # the keys' own code
         return []
+
+
+def _recorded_leaves(obj: Any) -> list[Any]:
+    """The leaves outside of columns, whose elements get no records."""
+    try:
+        found = leaves_as_saved(obj, is_column)
+    except Exception:  # the keys' own code
+        return []
+    return [leaf for leaf in found if not is_column(leaf)]
 
 
 def _matched(
@@ -511,8 +525,9 @@ class Probe:
 class _Locator(_Encoder):
     """Takes apart what could not be saved, too: it is only looked at."""
 
-    def __init__(self, wanted: Mapping[int, int]) -> None:
+    def __init__(self, wanted: Mapping[int, int], *, with_columns: bool) -> None:
         super().__init__("warn")
+        self.with_columns = with_columns
         self.wanted = wanted
         # With their nodes, which stay so: another would get the identity of one that
         # was given up.
@@ -564,12 +579,15 @@ class Located(NamedTuple):
     odd: dict[int, Any]
 
 
-def locate(tree: Any, wanted: Mapping[int, int]) -> Located:
+def locate(
+    tree: Any, wanted: Mapping[int, int], *, with_columns: bool = False
+) -> Located:
     """Where things are in a tree, whatever is in it.
 
-    The `wanted` stand for probes: objects by their identity.
+    The `wanted` stand for probes: objects by their identity. Long lists of numbers are
+    taken apart, unless they are asked for as columns.
     """
-    encoder = _Locator(wanted)
+    encoder = _Locator(wanted, with_columns=with_columns)
     structure = call_deeply(_FRAMES, encoder.node_of, tree, "model", 0, dynamic=True)
     nodes = [met.node for met in encoder.met.values() if met.node is not None]
     return Located(
@@ -637,6 +655,8 @@ class _Decoder:
         before, counts = self.size, self._inside()
         self.size += 1
         obj = self._build(node, path)
+        if node["kind"] == "column" and type(obj) in (list, tuple):
+            self.size += len(obj)  # each of them a leaf to JAX
         if number is not None:
             inside = tuple(
                 now - then for now, then in zip(self._inside(), counts, strict=True)

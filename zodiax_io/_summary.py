@@ -20,6 +20,7 @@ from ._backends.base import Entry
 from ._compat import detached, without_collection
 from ._environment import compare, settings_of
 from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
+from ._kinds import array_of, elements_of
 from ._opaque import seen_by
 from ._pair import holds_checkpoint, is_file, opened, pair_of, read_structure
 from ._paths import is_path
@@ -38,7 +39,7 @@ from ._show import (
     value_of,
 )
 from ._structure import locate, logical
-from ._survey import Node, children_of, label_of, walk
+from ._survey import Node, children_of, label_of, walk, without_columns
 
 
 @detached()
@@ -98,6 +99,8 @@ def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
             )
         except MissingFileError:
             (document, name), reader = _alone(path_or_file), None
+        if at is not None:  # it may be an element
+            without_columns(document.tree)
         root = _item_of(document.tree, "model", document.records)
         metadata = None
         if document.metadata is not None:
@@ -121,7 +124,7 @@ def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
 
 
 def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
-    found = locate(tree, {})
+    found = locate(tree, {}, with_columns=at is None)
     arrays: list[Any] = []
     for _, node in walk(found.structure):
         if id(node) in found.sources:
@@ -318,6 +321,7 @@ def _item(
     static: bool,
 ) -> Item:
     kind, value, record, digest = str(node["kind"]), None, None, None
+    statistics, picture = None, None
     arrays = numbers = nbytes = 0
     if kind in _dtypes.ARRAY_NODES:
         arrays = 1
@@ -333,6 +337,9 @@ def _item(
             value = plain
         else:
             words, value = "the same as", "" if seen is None else shown(seen[0], 512)
+    elif kind == "column":
+        words, value, statistics, picture = _of_column(node)
+        digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
     else:
         words = shown(node["type"], 400) if type(node.get("type")) is str else kind
         value = _inline(node) if "node" in node else value_of(node)
@@ -354,8 +361,29 @@ def _item(
         nbytes,
         tuple(items),
         record,
-        digest=digest,
+        statistics,
+        picture,
+        digest,
     )
+
+
+def _of_column(
+    node: Node,
+) -> tuple[str, str | None, Statistics | str | None, Picture | None]:
+    """A long list as one item: its type, its ends, and the curve of its numbers."""
+    try:
+        elements = elements_of(node.get("value"))
+        array = array_of(node["value"])
+    except ValueError:
+        return "column", None, None, None
+    ends = [shown(repr(x), 40) for x in (*elements[:2], *elements[-1:])]
+    brackets = _BRACKETS[node["value"]["container"]]
+    text = f"{brackets[0]}{ends[0]}, {ends[1]}, …, {ends[2]}{brackets[1]}"
+    words = f"{node['value']['container']} of {len(elements)} {node['value']['of']}"
+    if array is None:
+        return words, text, None, None
+    statistics, picture = _numbers(array)
+    return words, text, statistics, picture
 
 
 _BRACKETS = {"tuple": "()", "list": "[]"}

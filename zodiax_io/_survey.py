@@ -15,7 +15,7 @@ from ._errors import (
     UnknownFormatError,
     shown,
 )
-from ._kinds import Kind, kind_named
+from ._kinds import Kind, elements_of, kind_named
 from ._trust import Holder, Holders, Use, calls_with_inputs
 
 # JAX's own limit is some 990 levels, less what the caller's stack uses of it.
@@ -138,6 +138,39 @@ def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node
                 f"`{shown(path_text(path))}` holds children that are no tree."
             )
         waiting.extend(reversed(below))
+
+
+def without_columns(structure: Any, root: str = "model") -> None:
+    """Turn each column of a structure into a list or tuple of leaves, in place.
+
+    Who looks at elements one by one sees nodes of one shape.
+
+    Raises
+    ------
+    CorruptFileError
+        If something in the structure is not a node, or a column holds something else.
+    """
+    columns = [
+        (path, node) for path, node in walk(structure, root) if node["kind"] == "column"
+    ]
+    for path, node in columns:
+        value: Any = node.get("value")
+        try:
+            elements = elements_of(value)
+        except ValueError as error:
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` cannot be built as `column`: {error}."
+            ) from error
+        container, of = value["container"], value["of"]
+        del node["value"]
+        node |= {
+            "node_type": "container",
+            "kind": container,
+            "node": [
+                {"node_type": "leaf", "kind": of, "value": element}
+                for element in elements
+            ],
+        }
 
 
 # What a node says of its place in the tree and in the file, and what is in it.
@@ -266,6 +299,12 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
             raise UnknownFormatError(
                 f"`{shown(path_text(path))}` is of the kind `{shown(name)}`, which "
                 + (_UNREGISTERED if of_others else _NEWER)
+            )
+        if "id" in node and not kind.shared:
+            # Many references to one long text would be as many copies once saved.
+            raise CorruptFileError(
+                f"`{shown(path_text(path))}` is numbered to be shared, which a "
+                f"`{kind.name}` never is."
             )
         if (kind.refers_to is None) != ("type" not in node):
             raise CorruptFileError(

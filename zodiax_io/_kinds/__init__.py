@@ -8,6 +8,7 @@ from typing import Any
 from .._errors import ArgumentError
 from .._names import derives
 from .._trust import CLASS, Role
+from ._advice import ADVISED_KINDS, advice_for as advice_for
 from ._arrays import (
     ARRAY_KINDS,
     Damaged as Damaged,
@@ -22,6 +23,12 @@ from ._base import (
     subclass as subclass,
 )
 from ._closures import CLOSURE_KINDS
+from ._columns import (
+    COLUMN_KINDS,
+    array_of as array_of,
+    elements_of as elements_of,
+    is_column as is_column,
+)
 from ._containers import (
     LEAFLESS as LEAFLESS,
     LEAVES as LEAVES,
@@ -55,16 +62,20 @@ from ._values import (
 
 # Exact types come first within each group; a row that matches more says so itself.
 # Between the groups: arrays before values (`np.float64` is a float), named functions
-# before objects (a decorated function may be a Module), types before objects (an
-# annotation may be registered), and constants last.
+# before objects (a decorated function may be a Module), columns before the sequences
+# that they are, advice before objects (a module
+# of flax is a dataclass), types before objects (an annotation may be registered), and
+# constants last.
 _BUILT_IN: tuple[Kind, ...] = (
     *ARRAY_KINDS,
     *VALUE_KINDS,
     *NAME_KINDS,
+    *ADVISED_KINDS,
     *FUNCTION_KINDS,
     *CLOSURE_KINDS,
     *UNNAMED_KINDS,
     *TYPE_KINDS,
+    *COLUMN_KINDS,
     *SEQUENCE_KINDS,
     *MAPPING_KINDS,
     *NAMESPACE_KINDS,

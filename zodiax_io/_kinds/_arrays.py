@@ -152,10 +152,83 @@ def outline(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
+# Masked arrays -----------------------------------------------------------------------
+
+_MASKED = np.ma.MaskedArray
+# How NumPy keeps what a masked array is made of, beside its data.
+_MASKED_STATE = ("_mask", "_fill_value", "_hardmask", "_sharedmask")
+
+
+def _encode_masked(obj: Any) -> Parts:
+    held = vars(obj)
+    if obj.baseclass is not np.ndarray or held.get("_optinfo"):
+        raise CannotKeep(_OF_MASKED)
+    mask, fill, hard, shared = (held[name] for name in _MASKED_STATE)
+    children = {
+        "data": obj.data,
+        "mask": None if mask is np.ma.nomask else mask,
+        "fill_value": fill,
+    }
+    # Its data is what plain Equinox writes of it.
+    return Parts(
+        children=children, static=("mask", "fill_value"), value=[bool(hard), shared]
+    )
+
+
+_OF_MASKED = (
+    "It holds more than data, a mask and a fill value. Keep `x.data`, `x.mask`, and "
+    "what else it holds, and make it again from them."
+)
+
+
+def _decode_masked(parts: Parts) -> Any:
+    children, value = parts.children, parts.value
+    if type(children) is not dict or set(children) != {"data", "mask", "fill_value"}:
+        raise ValueError("a masked array has no data and mask")
+    data, mask, fill = (children[name] for name in ("data", "mask", "fill_value"))
+    if type(data) is not np.ndarray or [*map(type, value)] != [bool, bool]:
+        raise ValueError("a masked array holds no array")
+    expected = np.ma.make_mask_descr(data.dtype)
+    if mask is not None and not (
+        type(mask) is np.ndarray and mask.dtype == expected and mask.shape == data.shape
+    ):
+        raise ValueError("the mask of a masked array does not fit its data")
+    if fill is not None and not (
+        type(fill) is np.ndarray and fill.dtype == data.dtype and fill.shape == ()
+    ):
+        raise ValueError("the fill value of a masked array does not fit its data")
+    made: Any = data.view(_MASKED)
+    state = (np.ma.nomask if mask is None else mask, fill, *value)
+    vars(made).update(zip(_MASKED_STATE, state, strict=True))
+    return made
+
+
 def _refuse_ndarray(obj: Any) -> Parts:
+    cls = type(obj)
+    if isinstance(obj, np.ma.core.MaskedConstant):
+        raise CannotKeep("It marks a value that is not there. Keep None instead.")
+    if isinstance(obj, _MASKED):
+        raise CannotKeep(_OF_MASKED)
+    names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
+    if any(n.startswith("astropy.") and n.endswith(".Quantity") for n in names):
+        raise CannotKeep(
+            "Its unit would be lost by `numpy.asarray`. Keep its value and the text of "
+            "its unit, `(x.value, x.unit.to_string())`, and make it again from both."
+        )
+    if isinstance(obj, np.recarray):
+        raise CannotKeep(
+            "It is a structured array whose fields are attributes. Keep "
+            "`numpy.array(x, dtype=x.dtype.descr)`, and make it again by "
+            "`x.view(numpy.recarray)`."
+        )
+    if cls in (np.matrix, np.memmap, np.char.chararray):
+        raise CannotKeep(
+            "It is an array of values and no more. Keep `numpy.asarray(x)` instead."
+        )
     raise CannotKeep(
-        "Subclasses of `numpy.ndarray` keep more than their values. "
-        "Convert it by `numpy.asarray`."
+        "`numpy.asarray` would drop what its class adds to the values. Keep both, "
+        "`(numpy.asarray(x), vars(x))`, and make it again from them; or register a "
+        "kind for it with `zodiax_io.register_kind`."
     )
 
 
@@ -295,7 +368,9 @@ def _decode_scalar_type(parts: Parts) -> Any:
 def _encode_struct(obj: jax.ShapeDtypeStruct) -> Parts:
     if obj.sharding is not None:
         raise CannotKeep(
-            "Its sharding belongs to this machine. Leave the sharding out."
+            "Its sharding belongs to this machine. Leave the sharding out, by "
+            "`x.update(sharding=None)`, and place the arrays by `sharding=` when "
+            "loading."
         )
     dtype = obj.dtype
     extra: dict[str, Any] = {"shape": list(obj.shape)}
@@ -317,10 +392,15 @@ def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
 
 def _encode_spec(obj: PartitionSpec) -> Parts:
     if getattr(obj, "unreduced", None) or getattr(obj, "reduced", None):
-        raise CannotKeep("Reduced axes of a PartitionSpec belong to one computation.")
+        raise CannotKeep(
+            "Reduced axes of a PartitionSpec belong to one computation. Keep "
+            "`jax.sharding.PartitionSpec(*x)`, without them."
+        )
     axes = list(obj)
     if not all(_is_axis(axis) for axis in axes):
-        raise CannotKeep("Its axes are not all names of mesh axes.")
+        raise CannotKeep(
+            "Its axes are not all names of mesh axes. Keep `tuple(x)` instead."
+        )
     return Parts(children=axes, is_node=False)
 
 
@@ -361,6 +441,14 @@ ARRAY_KINDS = (
         _encode_numpy,
         _decode_numpy,
         keeps="`numpy.ndarray` of any dtype without Python objects",
+        shared=True,
+    ),
+    Kind(
+        "masked",
+        exactly(_MASKED),
+        _encode_masked,
+        _decode_masked,
+        keeps="`numpy.ma.MaskedArray`: data, mask, fill value",
         shared=True,
     ),
     refusal("ndarray", subclass(np.ndarray), _refuse_ndarray),

@@ -30,6 +30,7 @@ from .._trust import (
     class_attribute,
     has_python_layout,
     is_function,
+    is_own_code,
     is_tame,
 )
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
@@ -94,6 +95,8 @@ def _text_of(obj: Any) -> str:
     elif has_python_layout(cls):
         held = _attributes_of(obj)
         inside = [f"{name}={_text_of(held[name])}" for name in sorted(held)]
+    elif cls is int and not -_LARGE < obj < _LARGE:
+        return f"{of} {obj:x}"  # digits take the square of the time, or fail
     else:  # written in C, and a value: a number, a text, a date, a dtype
         return f"{of} {obj!r}"
     return f"{of} {inside}"
@@ -107,7 +110,10 @@ def _hashed(children: list[Any], into: Callable[[list[Any]], Any]) -> Any:
     return result
 
 
+_LARGE = 10**4300  # digits that Python writes at most
 _MAX_COLLISIONS = 64
+_AS_LISTS = "Keep the keys as a list, and the values as another."
+_MAX_COMPARED = 4096  # bytes of an integer that may be compared with other numbers
 
 
 def check_keys(keys: list[Any]) -> None:
@@ -119,6 +125,7 @@ def check_keys(keys: list[Any]) -> None:
         If a key's hash is not Python's own, or too many keys share one hash value.
     """
     counts: dict[int, int] = {}
+    large: set[int] = set()
     for key in keys:
         if type(key) is str:
             continue  # the hash of a string is seeded, so it cannot be designed
@@ -128,16 +135,39 @@ def check_keys(keys: list[Any]) -> None:
         value = hash(key)
         counts[value] = counts.get(value, 0) + 1
         if counts[value] > _MAX_COLLISIONS:
-            raise CannotKeep("Too many of its keys share one hash value.")
+            raise CannotKeep(f"Too many of its keys share one hash value. {_AS_LISTS}")
+        if _is_large(key, 0):
+            large.add(value)
+    if any(counts[value] > 1 for value in large):
+        # To compare an integer with a `Decimal` takes the square of its length.
+        raise CannotKeep(
+            f"A number among its keys is longer than {_MAX_COMPARED} bytes, and has "
+            f"the hash value of another key. {_AS_LISTS}"
+        )
+
+
+def _is_large(key: Any, depth: int) -> bool:
+    """Whether a key is, or holds, a number of many digits."""
+    if type(key) is int:
+        return key.bit_length() > 8 * _MAX_COMPARED
+    if type(key) is Decimal:
+        return key.__sizeof__() > _MAX_COMPARED
+    return (
+        type(key) in (tuple, frozenset)
+        and depth < _MAX_KEY_DEPTH
+        and any(_is_large(item, depth + 1) for item in key)
+    )
 
 
 def _check_key(key: Any, depth: int) -> None:
     cls = type(key)
     if depth > _MAX_KEY_DEPTH:
-        raise CannotKeep("One of its keys is nested too deeply.")
+        raise CannotKeep(f"One of its keys is nested too deeply. {_AS_LISTS}")
     if _names.is_class(key):
         if not is_tame(key):
-            raise CannotKeep("One of its keys is a class that hashes itself.")
+            raise CannotKeep(
+                f"One of its keys is a class that hashes itself. {_AS_LISTS}"
+            )
         return
     for name in ("__hash__", "__eq__", "__lt__", "__gt__"):
         if not _is_vetted(class_attribute(cls, name)):
@@ -154,7 +184,7 @@ def _check_key(key: Any, depth: int) -> None:
     elif cls is slice:
         _check_inside((key.start, key.stop, key.step), depth)
     elif cls is _compat.unravel_type():
-        raise CannotKeep("A function that hashes its arguments is no key.")
+        raise CannotKeep(f"A function that hashes its arguments is no key. {_AS_LISTS}")
     elif class_attribute(cls, "__dataclass_fields__") is not None:
         _check_fields(key, depth)
 
@@ -310,6 +340,12 @@ def _decode_defaultdict(parts: Parts) -> collections.defaultdict[Any, Any]:
 
 def _refuse_subclass(obj: Any) -> Parts:
     base = next(b.__name__ for b in _names.mro(type(obj)) if b in _SUBCLASSED)
+    if any(state_of(obj, {})):
+        raise CannotKeep(
+            f"It is a `{base}` with attributes. Keep both, `({base}(x), vars(x))`, and "
+            "make it again from them; or register a kind for it with "
+            "`zodiax_io.register_kind`."
+        )
     raise CannotKeep(
         f"A subclass of `{base}` may hold more than its items. Convert it to a plain "
         f"`{base}`, or register a kind for it with `zodiax_io.register_kind`."
@@ -448,9 +484,14 @@ def _encode_object(
         if name in fields or (name in _WRAPPER_NAMES) or name == "__orig_class__":
             continue
         if not _may_hold(cls, name, value):
+            advice = "Declare it as a field."
+            if not is_own_code((_names.own_name(cls) or ("",))[0]):
+                advice = (
+                    "Keep what it is made of, and make it again from that; or register "
+                    "a kind for it with `zodiax_io.register_kind`."
+                )
             raise CannotKeep(
-                f"It holds an attribute {name!r} that hides one of its class. "
-                "Declare it as a field."
+                f"It holds an attribute {name!r} that hides one of its class. {advice}"
             )
     if rest:
         extra["beside"] = list(rest)
@@ -529,9 +570,9 @@ _TOLD = (type(None), str, dict, type(_compat.equinox_missing()))
 
 def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     cls, children = parts.refers, _named(parts)
-    absent, beside = parts.extra.get("absent", []), parts.extra.get("beside", [])
+    absent, beside = (set(parts.extra.get(name, ())) for name in ("absent", "beside"))
     missing = [name for name in fields if name not in children and name not in absent]
-    surplus = [name for name in absent if name not in fields]
+    surplus = [name for name in parts.extra.get("absent", ()) if name not in fields]
     # What was no field when saved may be none now; what was one must be one still.
     allowed = {"__orig_class__"}
     if _names.derives(cls, eqx.Module):
@@ -753,7 +794,9 @@ def _encode_namedtuple(obj: Any) -> Parts:
     cls = type(obj)
     names, values = class_attribute(cls, "_fields"), list(tuple.__iter__(obj))
     if len(names) != len(values):
-        raise CannotKeep("It has not as many items as its class has fields.")
+        raise CannotKeep(
+            "It has not as many items as its class has fields. Keep `tuple(x)` instead."
+        )
     if _names.instance_dict(obj):
         raise CannotKeep("It holds attributes beside its fields. Make them fields.")
     return Parts(children=dict(zip(names, values, strict=True)), refers=cls)
@@ -804,7 +847,10 @@ def _encode_node(obj: Any) -> Parts | None:
     if aux is obj:  # registered as static: there is nothing else to it
         return None
     if _is_of(type(obj), FRAMEWORKS) and not _is_plain(aux):
-        raise CannotKeep("Its auxiliary data is not made of plain values.")
+        raise CannotKeep(
+            "Its auxiliary data is not made of plain values. Keep what it is made of, "
+            "and make it again from that."
+        )
     check_unflattening(obj, children, aux, _attributes_of)
     names = _names_of_children(obj, children)
     extra: dict[str, Any] = {"held": names} if names else {}
@@ -932,18 +978,21 @@ def _encode_treedef(obj: Any) -> Parts:
         raise
     except Exception as error:
         raise CannotKeep(
-            f"A class in it cannot be built around numbers: {error}"
+            f"A class in it cannot be built around numbers: {error}. Keep the tree "
+            "itself, and take its treedef by `jax.tree.structure` again."
         ) from error
     if not same:
         raise CannotKeep(
             "A class in it does not flatten into what it was unflattened from, as one "
-            "does whose flattening depends on the values of its leaves."
+            "does whose flattening depends on the values of its leaves. Keep the tree "
+            "itself, and take its treedef by `jax.tree.structure` again."
         )
     found = watch.uses_of_sets()
     if found is not None:
         raise CannotKeep(
             f"A class in it flattens by way of a set (in `{found}`), whose order "
-            "changes from process to process: its leaves could be exchanged."
+            "changes from process to process: its leaves could be exchanged. Keep the "
+            "tree itself, and take its treedef by `jax.tree.structure` again."
         )
     return Parts(children=[tree], is_node=False)
 
@@ -997,7 +1046,8 @@ def _is_looked_at(obj: Any) -> bool:
     if type(look) is types.FunctionType and not is_of_frameworks(look):
         raise CannotKeep(
             "A class in it writes its own `__getattribute__`, which runs when JAX "
-            "takes the tree apart."
+            "takes the tree apart. Keep the tree itself, and take its treedef by "
+            "`jax.tree.structure` again."
         )
     return False
 

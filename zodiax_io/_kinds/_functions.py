@@ -23,6 +23,7 @@ from .._trust import (
     FUNCTION,
     class_attribute,
     function_types,
+    has_python_layout,
     is_function,
     is_own_code,
     is_tame,
@@ -116,10 +117,8 @@ def _encode_token(obj: eqx.Module) -> Parts | None:
 
 
 def _has_state(obj: Any) -> bool:
-    try:
-        return bool(vars_of(obj))
-    except AttributeError:
-        return type(obj).__basicsize__ != object.__basicsize__
+    """Whether an object holds anything, be it in C, as an exception its arguments."""
+    return not has_python_layout(type(obj)) or any(state_of(obj, {}))
 
 
 # Wrappers around functions ------------------------------------------------------------
@@ -714,6 +713,13 @@ def _refuse_function(obj: Any) -> Parts:
         raise CannotKeep(
             "It is a local function of optax, as optimisers and schedules are made of. "
             "Keep the optimiser's state and settings, and make it again by its call."
+        )
+    owner = getattr(obj, "__self__", None)
+    if owner is not None and type(owner) is not types.ModuleType:
+        cls = owner if _names.is_class(owner) else type(owner)
+        raise CannotKeep(
+            f"It is a method of a `{cls.__module__}.{cls.__qualname__}`, which files "
+            "do not bind. Keep the object itself, and take the method from it again."
         )
     place = place_of(obj)
     where = "" if place is None else f" (written at {place})"

@@ -142,14 +142,31 @@ def _decode_slice(parts: Parts) -> slice:
     return slice(children["start"], children["stop"], children["step"])
 
 
+# A range divides its ends by its step, and a fraction looks for common divisors: both
+# take a time that grows with the square of the length of their integers.
+_MAX_DIVIDED = 4096  # bytes
+
+
+def _is_divisible(obj: int) -> bool:
+    return obj.bit_length() < 8 * _MAX_DIVIDED
+
+
 def _encode_range(obj: range) -> Parts:
     children = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+    if not all(map(_is_divisible, children.values())):
+        raise CannotKeep(
+            f"Its integers are longer than {_MAX_DIVIDED} bytes. "
+            "Keep start, stop and step as a tuple."
+        )
     return Parts(children=children, is_node=False)
 
 
 def _decode_range(parts: Parts) -> range:
     children = _expect(parts.children, dict)
-    return range(*(_expect(children[name], int) for name in ("start", "stop", "step")))
+    ends = [_expect(children[name], int) for name in ("start", "stop", "step")]
+    if not all(map(_is_divisible, ends)):
+        raise ValueError(f"a range has integers longer than {_MAX_DIVIDED} bytes")
+    return range(*ends)
 
 
 # Enums --------------------------------------------------------------------------------
@@ -172,7 +189,9 @@ def _encode_enum(obj: enum.Enum) -> Parts:
         _decode_flags(cls, int(obj.value))  # raises now rather than when loading
         parts.value = int(obj.value)
         return parts
-    raise CannotKeep("It is not one of the members of its Enum.")
+    raise CannotKeep(
+        "It is not one of the members of its Enum. Keep its value, `x.value`, instead."
+    )
 
 
 class MemberGone(ValueError):
@@ -225,7 +244,10 @@ def _zone(zone: dt.tzinfo | None) -> Any:
         return {"offset": plain} if unnamed else {"offset": plain, "name": name}
     if type(zone) is zoneinfo.ZoneInfo and zone.key in _zones():
         return {"key": zone.key}
-    raise CannotKeep("Its time zone is neither a `timezone` nor a named `ZoneInfo`.")
+    raise CannotKeep(
+        "Its time zone is neither a `timezone` nor a named `ZoneInfo`. Give it one of "
+        "these, such as by `x.astimezone(datetime.timezone.utc)`."
+    )
 
 
 # What else lies in those folders begins with a small letter: tables, other clocks.
@@ -309,21 +331,19 @@ def _decode_uuid(parts: Parts) -> uuid.UUID:
     return uuid.UUID(bytes=_expect(parts.value, bytes))
 
 
-# To reduce a fraction takes a time that grows with the square of its length.
-_MAX_FRACTION = 4096
-
-
 def _encode_fraction(obj: Fraction) -> Parts:
-    value = [_int_bytes(obj.numerator), _int_bytes(obj.denominator)]
-    if max(map(len, value)) > _MAX_FRACTION:
-        raise CannotKeep(f"Its parts are longer than {_MAX_FRACTION} bytes.")
-    return Parts(value=value)
+    if not (_is_divisible(obj.numerator) and _is_divisible(obj.denominator)):
+        raise CannotKeep(
+            f"Its integers are longer than {_MAX_DIVIDED} bytes. "
+            "Keep numerator and denominator as a tuple."
+        )
+    return Parts(value=[_int_bytes(obj.numerator), _int_bytes(obj.denominator)])
 
 
 def _decode_fraction(parts: Parts) -> Fraction:
     numerator, denominator = (_expect(n, bytes) for n in _expect(parts.value, list))
-    if max(len(numerator), len(denominator)) > _MAX_FRACTION:
-        raise ValueError("a fraction is too long")
+    if max(len(numerator), len(denominator)) > _MAX_DIVIDED:
+        raise ValueError(f"a fraction has integers longer than {_MAX_DIVIDED} bytes")
     return Fraction(_from_bytes(numerator), _from_bytes(denominator))
 
 
@@ -365,7 +385,10 @@ def _decode_path(parts: Parts) -> pathlib.PurePath:
 def _encode_namespace(obj: types.SimpleNamespace) -> Parts:
     children = dict(vars(obj))
     if any(type(name) is not str or is_dunder(name) for name in children):
-        raise CannotKeep("It has an attribute whose name means something to Python.")
+        raise CannotKeep(
+            "It has an attribute whose name means something to Python. Keep `vars(x)`, "
+            "a dictionary, instead."
+        )
     return Parts(children=children, is_node=False)
 
 
@@ -388,6 +411,7 @@ def _decode_reference(parts: Parts) -> Any:
 
 
 def _encode_alias(obj: Any) -> Parts | None:
+    _check_size([obj])
     if type(obj) is typing.ForwardRef:
         raise CannotKeep(
             "A forward reference is text, which Python compiles. Name the class itself."
@@ -408,7 +432,10 @@ def _encode_alias(obj: Any) -> Parts | None:
         return Parts(children=list(args), value="Union", is_node=False)
     if origin is typing.Literal:
         if not all(map(_is_literal, args)):
-            raise CannotKeep("One of its values is not a plain one.")
+            raise CannotKeep(
+                "One of its values is not a plain one. Keep `typing.get_args(x)` "
+                "instead."
+            )
         return Parts(children=list(args), value="Literal", is_node=False)
     rebuilt = _special_form(obj)
     if rebuilt is not None:
@@ -445,10 +472,33 @@ def _is_plain_generic(origin: Any) -> bool:
 
 # `typing` compares each member of a union with each other.
 _MAX_UNION = 256
+# And it hashes all of an annotation for every one around it.
+_MAX_ANNOTATION = 256
+
+
+def _check_size(children: list[Any]) -> None:
+    """Refuse annotations within annotations without end, however they are shared."""
+    waiting, count = list(children), 0
+    while waiting:
+        child = waiting.pop()
+        if type(child) is list:  # the parameters of a `Callable`
+            waiting += child
+        elif type(child) in _ALIAS_TYPES:
+            count += 1
+            waiting += typing.get_args(child)
+        elif type(child) is _TREE_ANNOTATION and child is not PyTree:
+            count += 1
+            waiting.append(child.leaftype)
+        if count > _MAX_ANNOTATION:
+            raise CannotKeep(
+                f"More than {_MAX_ANNOTATION} annotations lie within it. "
+                "Give a part of it a class of its own."
+            )
 
 
 def _decode_alias(parts: Parts) -> Any:
     children, form = _expect(parts.children, list), _expect(parts.value, str)
+    _check_size(children)
     check_keys(children)  # `typing` hashes them
     made = _alias(children, form)
     # It also keeps what it made, and gives that for what is equal: `Literal[0.0]` for
@@ -499,7 +549,7 @@ def _alias(children: list[Any], form: str) -> Any:
     if form in ("|", "Union") and size > _MAX_UNION:
         raise ValueError(f"a union has more than {_MAX_UNION} members")
     if form == "|":
-        return functools.reduce(operator.or_, children)
+        return _either(children)
     if form == "Union":
         return typing.Union[tuple(children)]  # noqa: UP007
     if form == "generic":
@@ -518,6 +568,14 @@ def _alias(children: list[Any], form: str) -> Any:
         return form_of[tuple(children)]
     special = typing.__dict__[form]
     return special[tuple(children)] if len(children) != 1 else special[children[0]]
+
+
+def _either(members: list[Any]) -> Any:
+    """A union by bars, of halves: Python compares all members again at each bar."""
+    if len(members) < 3:
+        return functools.reduce(operator.or_, members)
+    middle = len(members) // 2
+    return _either(members[:middle]) | _either(members[middle:])
 
 
 _CALLABLE_ALIAS = type(collections.abc.Callable[[int], int])
@@ -683,11 +741,18 @@ def _decode_jaxtyping(parts: Parts) -> Any:
         raise ValueError("the dimensions of an annotation are to be computed")
     if not _is_annotation(inner):
         raise ValueError("an annotation refers to something that is not a type")
+    _check_size([inner])
     if name == "PyTree":
         return PyTree[inner, dimensions] if dimensions else PyTree[inner]
     dtype: Any = jaxtyping.__dict__.get(name)
     if not _names.is_class(dtype) or not _names.derives(dtype, AbstractDtype):
         raise ValueError(f"jaxtyping has no dtype {name!r:.80}")
+    # jaxtyping puts the dimensions of an annotation before those of one inside it, so
+    # what it has made never holds one.
+    if not (inner is typing.Any or _names.is_class(inner)) or (
+        type(inner) is _ARRAY_ANNOTATION
+    ):
+        raise ValueError("an annotation of an array holds another annotation")
     made: Any = dtype
     return made[inner, dimensions]
 

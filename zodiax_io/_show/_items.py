@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import math
 import re
 import shutil
@@ -276,7 +277,7 @@ def value_of(node: dict[str, Any]) -> str | None:
     if kind == "complex" and isinstance(value, list) and len(value) == 2:
         return shown(repr(complex(*value))) if all(map(_is_real, value)) else None
     if kind == "bytes" or not isinstance(value, bytes):
-        return None if value is None else shown(repr(value))
+        return None if value is None else shown(_beginning(value))
     if kind == "scalar":
         try:
             dtype = _dtypes.parse(node.get("dtype"))
@@ -284,6 +285,24 @@ def value_of(node: dict[str, Any]) -> str | None:
         except Exception:  # NumPy knows more ways than can be listed
             return None
     return f"{len(value)} bytes"
+
+
+def _beginning(value: Any, most: int = 500) -> str:
+    """The repr of plain data; of long data its beginning, which is all that is shown.
+
+    A value that many nodes share is shown for each of them.
+    """
+    if isinstance(value, (str, bytes)):
+        return repr(value[:500])
+    if not isinstance(value, (list, dict)):
+        return repr(value)
+    within = most // 8
+    parts = [_beginning(item, within) for item in itertools.islice(value, most)]
+    if isinstance(value, dict):
+        pairs = zip(parts, value.values(), strict=False)
+        parts = [f"{key}: {_beginning(held, within)}" for key, held in pairs]
+    text = ", ".join(parts + ["…"] * (len(value) > most))
+    return f"{{{text}}}" if isinstance(value, dict) else f"[{text}]"
 
 
 def _is_real(value: Any) -> bool:

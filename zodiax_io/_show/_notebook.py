@@ -58,8 +58,9 @@ def _tree(
     size = f"{size_of(item.nbytes)} " if item.nbytes else ""
     right = html.escape(f"{size}{'static' if item.static else ''}".strip())
     line += f' <span style="{_STYLES["faint"]}">&ensp;{right}</span>'
-    if item.record is not None and item.record in pictures:
-        kind, data = thumbnail_of(pictures[item.record])
+    picture = picture_for(item, pictures)
+    if picture is not None:
+        kind, data = thumbnail_of(picture)
         source = f"data:{kind};base64,{base64.b64encode(data).decode()}"
         line += f'&ensp;<img alt="" src="{source}" style="{_THUMBNAIL}">'
     if not item.items or item.value is not None:
@@ -91,6 +92,11 @@ _THUMBNAIL = (
     "height: 1.6em; min-width: 0.4em; max-width: 12em; image-rendering: pixelated; "
     "vertical-align: middle"
 )
+
+
+def picture_for(item: Item, pictures: Mapping[int, Picture]) -> Picture | None:
+    """The picture of an array that was read, or of a list that needs no reading."""
+    return item.picture if item.record is None else pictures.get(item.record)
 
 
 def thumbnail_of(picture: Picture) -> tuple[str, bytes]:

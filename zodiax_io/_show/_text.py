@@ -154,7 +154,9 @@ def _tree(
             last = i == len(rows) - 1
             branch = "└─ " if last else "├─ "
             under = "   " if last else "│  "
-            waiting.append((below + branch, below + under, row, level + 1))
+            # Of a deep tree, no more than a line can show.
+            ahead, after = (f"{below}{x}"[: width + 1] for x in (branch, under))
+            waiting.append((ahead, after, row, level + 1))
 
 
 def folded(items: Sequence[Item]) -> Iterator[Item | str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._items import Item, Summary, size_of
-from ._notebook import drawn, listed_of, thumbnail_of
+from ._notebook import drawn, listed_of, picture_for, thumbnail_of
 from ._numbers import Picture
 from ._text import PLAIN, folded, head_of, text_of, told_of, totals_of
 
@@ -84,8 +84,9 @@ def _node(parts: Any, item: Item, pictures: Mapping[int, Picture], level: int) -
         notes.append(size_of(item.nbytes))
     if notes:
         line.append(parts.comment_color(parts.text(f"  # {', '.join(notes)}")))
-    if item.record is not None and item.record in pictures:
-        line.append(_picture(parts, pictures[item.record]))
+    picture = picture_for(item, pictures)
+    if picture is not None:
+        line.append(_picture(parts, picture))
     return parts.build_one_line_tree_node(parts.siblings(*line), item.path)
 
 

@@ -1,0 +1,244 @@
+"""Advice for objects that no kind keeps: how to keep what is in them, and lose nothing.
+
+Classes are recognised by their names, so nothing is imported to recognise them.
+"""
+
+from __future__ import annotations
+
+import io
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+
+from .. import _compat, _names
+from .._trust import is_own_code
+from ._base import CannotKeep, Kind, Parts, refusal
+
+_PROCESS = (
+    "It belongs to this process. Keep what it holds, if it holds anything, and make it "
+    "again after loading."
+)
+_WEAK = "It refers to an object without keeping it. Keep the object itself instead."
+_PROGRAM = (
+    "It is a program that JAX has traced or compiled. Keep the function and its "
+    "arguments, and trace it again; or keep the bytes of "
+    "`jax.export.export(function)(*arguments).serialize()`."
+)
+_SHARDING = (
+    "It belongs to the devices of this machine. Leave it out, and place the arrays by "
+    "`sharding=` when loading."
+)
+
+# Package, names of classes (one of their bases is enough, `*` is any), and the advice.
+# None of these classes is of a kind; what a later release keeps leaves the table.
+_ADVICE: tuple[tuple[str, str, str], ...] = (
+    ("argparse", "Namespace", "Keep `vars(x)`, a dictionary, instead."),
+    ("optparse", "Values", "Keep `vars(x)`, a dictionary, instead."),
+    (
+        "typing typing_extensions",
+        "TypeAliasType",
+        "It is another name for a type. Keep the type, `x.__value__`, instead.",
+    ),
+    (
+        "typing typing_extensions",
+        "NewType",
+        "It is another name for a type. Keep the type, `x.__supertype__`, instead.",
+    ),
+    (
+        "jax",
+        "Ref MutableArray ArrayRef",
+        "It is a mutable array reference. Keep its value, `ref[...]`, instead.",
+    ),
+    ("jax", "Jaxpr ClosedJaxpr Traced Lowered Compiled Exported", _PROGRAM),
+    (
+        "jax",
+        "ShapedArray",
+        "It is an abstract value. Keep `jax.ShapeDtypeStruct(x.shape, x.dtype, "
+        "weak_type=x.weak_type)` instead.",
+    ),
+    (
+        "jax",
+        "Mesh AbstractMesh",
+        "It belongs to the devices of this machine. Keep the lengths of its axes, "
+        "`dict(x.shape)`, and make it again by `jax.make_mesh`.",
+    ),
+    (
+        "jax",
+        "NamedSharding",
+        "It belongs to the devices of this machine. Keep its `spec`, and place the "
+        "arrays by `sharding=` when loading.",
+    ),
+    ("jax jaxlib", "Sharding", _SHARDING),
+    (
+        "jax jaxlib",
+        "Device",
+        "It belongs to this machine. Keep `x.platform` and `x.id`, or place the arrays "
+        "by `device=` when loading.",
+    ),
+    (
+        "flax",
+        "linen.Module",
+        "It is a module of flax.linen, which holds settings and no parameters. Keep "
+        "its variables, as `init` gave them, and make the module again by its call.",
+    ),
+    (
+        "numpy",
+        "Generator",
+        "Keep the state of its generator, `x.bit_generator.state`, and set it again "
+        "after loading; or use `jax.random`.",
+    ),
+    ("numpy", "BitGenerator", "Keep its `state`, and set it again after loading."),
+    (
+        "numpy",
+        "RandomState",
+        "Keep `x.get_state(legacy=False)`, and set it again after loading.",
+    ),
+    (
+        "numpy",
+        "SeedSequence",
+        "Keep its `state`, and make it again by `numpy.random.SeedSequence(**state)`.",
+    ),
+    ("random", "Random", "Keep `x.getstate()`, and set it again after loading."),
+    (
+        "pandas",
+        "DataFrame",
+        "Keep its index, `x.index.to_numpy()`, and `x[name].to_numpy()` of each "
+        "column, and make it again from both.",
+    ),
+    (
+        "pandas",
+        "Series",
+        "Keep `x.index.to_numpy()`, `x.to_numpy()` and its name, and make it again "
+        "from them.",
+    ),
+    ("pandas", "Index", "Keep `x.to_numpy()` and its names, and make it again."),
+    (
+        "xarray",
+        "Dataset DataArray Variable",
+        'Keep `x.to_dict(data="array")`, and make it again by its `from_dict`.',
+    ),
+    (
+        "polars",
+        "DataFrame",
+        "Keep `x.to_dict(as_series=False)`, a dictionary of lists, and make it again.",
+    ),
+    (
+        "torch",
+        "Module Optimizer",
+        "Keep its `state_dict()`, each tensor as `tensor.numpy(force=True)`, and make "
+        "it again by its call.",
+    ),
+    (
+        "torch",
+        "Tensor",
+        "Keep its values, `x.numpy(force=True)`, and make it again by "
+        "`torch.from_numpy`.",
+    ),
+    ("sympy", "Basic", "Keep its text, `sympy.srepr(x)`, and read it by `sympify`."),
+    (
+        "astropy",
+        "UnitBase",
+        "Keep its text, `x.to_string()`, and read it by `astropy.units.Unit`.",
+    ),
+    (
+        "builtins",
+        "BaseException",
+        "Keep its class, its arguments, `x.args`, and its attributes, `vars(x)`.",
+    ),
+    ("builtins", "memoryview", "Keep a copy of its data, `numpy.array(x)`, instead."),
+    (
+        "array",
+        "array",
+        "Keep `x.typecode` and `x.tolist()`, or `numpy.array(x)`, instead.",
+    ),
+    ("_ctypes", "_Pointer CFuncPtr", _PROCESS),
+    (
+        "_ctypes",
+        "_SimpleCData Structure Union Array",
+        "Keep `bytes(x)`, and make it again by `from_buffer_copy` of its class.",
+    ),
+    ("re", "Pattern", "Keep `x.pattern` and `x.flags`, and compile it again."),
+    ("collections", "UserDict UserList UserString", "Keep its `data` instead."),
+    ("collections", "ChainMap", "Keep its `maps`, a list of them, instead."),
+    ("builtins", "dict_keys dict_values dict_items", "Keep `list(x)` instead."),
+    ("_io", "BytesIO StringIO", "Keep its content, `x.getvalue()`, instead."),
+    ("queue _queue", "Queue SimpleQueue", _PROCESS),
+    ("builtins", "weakproxy weakcallableproxy", _WEAK),
+    ("weakref", "*", _WEAK),
+    ("_weakrefset", "WeakSet", _WEAK),
+    ("logging", "Logger", "Keep its name, `x.name`, and get it by `getLogger` again."),
+    ("operator", "*", "Write a function by `def` in its place."),
+    (
+        "threading _thread multiprocessing concurrent asyncio contextvars "
+        "_contextvars socket _socket subprocess selectors ssl sqlite3",
+        "*",
+        _PROCESS,
+    ),
+)
+
+
+def _rules() -> dict[tuple[str, str], str]:
+    return {
+        (package, name): text
+        for packages, names, text in _ADVICE
+        for package in packages.split()
+        for name in names.split()
+    }
+
+
+_BY_NAME = _rules()
+_MODULE = (
+    "It is a module. Keep its name, `x.__name__`, and import it by that after loading."
+)
+_FILE = "It is an open file. Keep its path, and open it again after loading."
+_ITERATOR = (
+    "It is an iterator, which gives each item once. Keep the items that are left, "
+    "`list(x)`, or what it goes over."
+)
+
+
+def _advice_on(cls: type) -> str | None:
+    """What helps with the instances of a class of which no kind keeps any."""
+    for base in _names.mro(cls):
+        module, name = _names.own_name(base) or ("", "")
+        package = _names.top(module)
+        for known in (name, *(["linen.Module"] if ".linen." in module else []), "*"):
+            if known == "linen.Module" and name != "Module":
+                continue
+            text = _BY_NAME.get((package, known))
+            if text is not None:
+                return text
+    if issubclass(cls, types.ModuleType):
+        return _MODULE
+    return _FILE if issubclass(cls, io.IOBase) else None
+
+
+def _refuse(obj: Any) -> Parts | None:
+    cls = type(obj)
+    if issubclass(cls, eqx.Module) or _compat.is_registered_node(cls):
+        return None  # a pytree is kept by what JAX finds in it
+    raise CannotKeep(_advice_on(type(obj)) or _PROCESS)
+
+
+ADVISED_KINDS: tuple[Kind, ...] = (
+    refusal("advised", lambda cls: _advice_on(cls) is not None, _refuse),
+)
+
+
+def advice_for(obj: Any) -> str:
+    """What helps with an object that no row of the table recognises."""
+    cls = type(obj)
+    module, _ = _names.own_name(cls) or ("builtins", "")
+    if is_own_code(module):
+        return (
+            "Make it a pytree, or register a kind for it with "
+            "`zodiax_io.register_kind`."
+        )
+    if issubclass(cls, Iterator):
+        return _ITERATOR
+    return (
+        "Keep what it is made of, such as numbers, text and arrays, and make it again "
+        "from that; or register a kind for it with `zodiax_io.register_kind`."
+    )

@@ -1,0 +1,103 @@
+"""Long lists and tuples of plain numbers or text as one node: a column of values.
+
+A history of losses is a list of Python numbers, each of which is a leaf to JAX. As
+nodes of their own they would take some hundred bytes each, and as records of the
+companion as many again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._base import Kind, Parts, exactly
+
+# What is shorter is kept element by element, which plain Equinox can read.
+SHORTEST = 256
+_DTYPES = {"float": "<f8", "int": "<i8", "bool": "|b1"}
+_CLASSES: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
+_CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {"list": list, "tuple": tuple}
+
+
+def is_column(obj: Any) -> bool:
+    """Whether an object is kept as one column, whose elements get no records."""
+    return _encode_column(obj) is not None
+
+
+def _encode_column(obj: Any) -> Parts | None:
+    if type(obj) not in (list, tuple) or len(obj) < SHORTEST:
+        return None
+    classes = set(map(type, obj))
+    name = classes.pop().__name__
+    if classes or _CLASSES.get(name) is not type(obj[0]):
+        return None
+    data: Any = None
+    try:
+        if name == "str":
+            "".join(obj).encode()  # lone surrogates are no UTF-8
+            data = list(obj)
+        else:
+            data = np.array(obj, _DTYPES[name]).tobytes()
+    except (UnicodeEncodeError, OverflowError):
+        return None
+    return Parts(value={"container": type(obj).__name__, "of": name, "data": data})
+
+
+def elements_of(value: Any) -> list[Any]:
+    """The elements of a column, from the value of its node.
+
+    Raises
+    ------
+    ValueError
+        If the value is not one that a list or tuple can have.
+    """
+    if type(value) is not dict or set(value) != {"container", "of", "data"}:
+        raise ValueError("a column has no data")
+    if value["container"] not in ("list", "tuple"):
+        raise ValueError("a column is neither a list nor a tuple")
+    name, data = value["of"], value["data"]
+    if name == "str":
+        if type(data) is not list or not all(type(text) is str for text in data):
+            raise ValueError("a column of text holds something else")
+        elements = data
+    else:
+        elements = _numbers_of(name, data).tolist()
+    if len(elements) < SHORTEST:
+        raise ValueError(f"a column holds fewer than {SHORTEST} elements")
+    return elements
+
+
+def _numbers_of(name: Any, data: Any) -> NDArray[Any]:
+    if name not in ("float", "int", "bool") or type(data) is not bytes:
+        raise ValueError("a column holds neither numbers nor text")
+    dtype = np.dtype(_DTYPES[name])
+    if len(data) % dtype.itemsize or (name == "bool" and max(data, default=0) > 1):
+        raise ValueError(f"the bytes of a column are not those of its {name}s")
+    return np.frombuffer(data, dtype)
+
+
+def array_of(value: Any) -> NDArray[Any] | None:
+    """The numbers of a column, as an array to make statistics of; None for text."""
+    elements_of(value)
+    return None if value["of"] == "str" else _numbers_of(value["of"], value["data"])
+
+
+def _decode_column(parts: Parts) -> Any:
+    found = elements_of(parts.value)
+    return _CONTAINERS[parts.value["container"]](found)
+
+
+COLUMN_KINDS = (
+    Kind(
+        "column",  # before "tuple" and "list": most of them are short, or mixed
+        exactly(list, tuple),
+        _encode_column,
+        _decode_column,
+        keeps=f"`list` and `tuple` of {SHORTEST} or more plain numbers of one type, or "
+        "of text",
+        shared=True,
+    ),
+)
