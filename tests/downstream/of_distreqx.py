@@ -22,3 +22,11 @@ OBJECTS: Objects = {
         distributions.Normal(jnp.array(0.0), jnp.array(1.0)), bijectors.Tanh()
     ),
 }
+
+# For `registered`: what parameters want.
+BY_NAME = {
+    "bijector": bijectors.Tanh(),
+    "bijectors": [bijectors.Tanh(), bijectors.Sigmoid()],
+    "distribution": distributions.Normal(jnp.zeros(2), jnp.ones(2)),
+    "ndims": 1,
+}

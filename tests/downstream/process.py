@@ -1,6 +1,7 @@
-"""One of the two processes: `python -m tests.downstream.process save|load PACKAGE DIR`.
+"""One of the processes: `python -m tests.downstream.process save|load PACKAGE DIR`.
 
 What became of each object is written to `saved.json` and `loaded.json` in the folder.
+After the objects of the table come those of `registered`, as `<class>(<arguments>)`.
 """
 
 import importlib
@@ -13,17 +14,24 @@ from typing import Any
 
 import zodiax_io
 
-from . import table
+from . import Objects, registered, table
 
 # Functions and classes of the tables themselves.
 OURS = __name__.partition(".")[0]
 Rows = dict[str, tuple[str, str]]
 
 
+def _objects(package: str) -> tuple[Objects, dict[str, str]]:
+    """Those of the table, and of every registered class; and what makes none."""
+    made, unmade = registered.makers(package)
+    return table(package).OBJECTS | made, unmade
+
+
 def save(package: str, folder: Path) -> Rows:
     """Save every object of a package; what is refused leaves its reason."""
-    rows: Rows = {}
-    for number, (name, make) in enumerate(table(package).OBJECTS.items()):
+    objects, unmade = _objects(package)
+    rows: Rows = {name: ("unmade", reason) for name, reason in unmade.items()}
+    for number, (name, make) in enumerate(objects.items(), start=len(rows)):
         try:
             zodiax_io.serialise(folder / f"{number}.zdx", make())
         except zodiax_io.SerialisationError as error:
@@ -82,8 +90,12 @@ def load(package: str, folder: Path) -> Rows:
 
     from equality import differences
 
+    objects, _ = _objects(package)
     for name, tree in trees.items():
-        found = differences(table(package).OBJECTS[name](), tree)
+        if name not in objects:
+            rows[name] = "failed", "made by the saving process only"
+            continue
+        found = differences(objects[name](), tree)
         if found:
             rows[name] = "failed", "; ".join(found)
     return rows
