@@ -393,6 +393,7 @@ def _namesake(function: Any, is_whole: bool) -> types.FunctionType:
     def namesake() -> None:
         """Do nothing: it is never called."""
 
+    vars(namesake).clear()  # a type checker's wrapper bears the name of what it wraps
     inner = _innermost(function)
     cls = inner.cls if type(inner) is _Unbuilt else type(inner)
     for name in ("__name__", "__qualname__"):
