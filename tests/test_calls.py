@@ -197,8 +197,8 @@ def test_own_callable_object_needs_trust(node):
 
 
 def test_a_reference_is_followed():
-    """A function, or data, that is shared counts wherever it is referred to."""
-    function = {**FUNCTION, "id": 0}
+    """A list with a function, or data, counts wherever it is referred to."""
+    function = {**lst(FUNCTION), "id": 0}
     data = {**lst(TEXT), "id": 1}
 
     def same(number):
