@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import pytest
@@ -224,3 +225,20 @@ def test_keys_that_jax_cannot_sort_cost_no_recursion_depth(call):
         with contextlib.suppress(zodiax_io.ZodiaxIOError):
             CALLS[call]()
     assert abs(before - _depth()) <= 5
+
+
+def test_a_profiler_goes_on_through_a_save():
+    """A save that watches what an unflatten function calls can be profiled."""
+    import cProfile
+    import pstats
+
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        file = io.BytesIO()
+        zodiax_io.serialise(file, eqx.filter_jit(jnp.sin))
+        sum([1])
+    finally:
+        profiler.disable()
+    called = {name for _, _, name in pstats.Stats(profiler).stats}
+    assert "serialise" in called and "<built-in method builtins.sum>" in called

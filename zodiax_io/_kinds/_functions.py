@@ -389,11 +389,9 @@ def _outline_of(treedef: Any, dynamic: Any, static: Any) -> tuple[Any, bool]:
 
 def _namesake(function: Any, is_whole: bool) -> types.FunctionType:
     """A function with the name and the signature of something callable."""
-
-    def namesake() -> None:
-        """Do nothing: it is never called."""
-
-    vars(namesake).clear()  # a type checker's wrapper bears the name of what it wraps
+    # Never called. No `def`: a checker of annotations would wrap each of them anew, in
+    # milliseconds, and the wrapper bears another name.
+    namesake: Any = lambda: None  # noqa: E731
     inner = _innermost(function)
     cls = inner.cls if type(inner) is _Unbuilt else type(inner)
     for name in ("__name__", "__qualname__"):
@@ -402,7 +400,7 @@ def _namesake(function: Any, is_whole: bool) -> types.FunctionType:
             found = type.__dict__[name].__get__(cls)
         setattr(namesake, name, found)
     signature = inspect.signature(function) if is_whole else _signature_of(inner, cls)
-    namesake.__signature__ = signature  # type: ignore[attr-defined]
+    namesake.__signature__ = signature
     return namesake
 
 

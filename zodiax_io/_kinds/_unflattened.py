@@ -84,12 +84,19 @@ class Watch:
         self._spaces: dict[types.CodeType, tuple[dict[str, Any], Any]] = {}
 
     def __enter__(self) -> Watch:
-        self._before = sys.getprofile()
-        sys.setprofile(self._note)
+        self._before = before = sys.getprofile()
+        # Another profiler that cannot be put back is left as it is.
+        if before is None or callable(before) or hasattr(before, "enable"):
+            sys.setprofile(self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.setprofile(self._before)
+        before: Any = self._before
+        if before is None or callable(before):
+            sys.setprofile(before)
+        elif hasattr(before, "enable"):  # of `cProfile`, which is no function
+            sys.setprofile(None)
+            before.enable()
 
     def _note(self, frame: types.FrameType, event: str, arg: Any) -> None:
         if event != "call" or frame.f_code in self._spaces:
