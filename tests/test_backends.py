@@ -1,7 +1,10 @@
 """The ways by which bytes travel: joined, alone, reserved, in threads, past copies."""
 
 import errno
+import gc
+import mmap
 import os
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +29,7 @@ def test_groups_change_no_byte(tmp_path, monkeypatch, group):
     """Records are the same whether they are written, and read, alone or together."""
     tree = tree_of(0, 1, 70, 3, 900, 20_000, 2, 0, 5)
     expected = Checkpoint.of(tree)
-    for name in ("_GROUP", "_ALONE", "_BUFFER"):
+    for name in ("_GROUP", "_ALONE", "_STRETCH", "_SHARED"):
         monkeypatch.setattr(backend, name, group)
     assert Checkpoint.of(tree) == expected
     serialise(tmp_path / "model.zdx", tree)
@@ -37,7 +40,7 @@ def test_groups_change_no_byte(tmp_path, monkeypatch, group):
 def threads(monkeypatch):
     """Threads even for small files."""
     monkeypatch.setattr(backend, "_WORTH_THREADS", 1000)
-    monkeypatch.setattr(backend, "_BUFFER", 3000)
+    monkeypatch.setattr(backend, "_STRETCH", 3000)
 
 
 def test_threads_read_what_one_would(tmp_path, threads):
@@ -139,3 +142,48 @@ def test_reserved_files_are_as_long_as_what_is_in_them(tmp_path, monkeypatch):
     serialise(tmp_path / "model.zdx", np.ones(9))
     plain, reserved = (tmp_path / f"{n}.eqx" for n in ("plain", "model"))
     assert plain.read_bytes() == reserved.read_bytes()
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """How many bytes that were taken for records are still in use."""
+    taken = []
+
+    def watched(size, offset, make=backend._aligned):
+        made = make(size, offset)
+        taken.append((weakref.ref(made.base), made.base.nbytes))
+        return made
+
+    monkeypatch.setattr(backend, "_aligned", watched)
+
+    def in_use():
+        return sum(size for kept, size in taken if kept() is not None)
+
+    return in_use
+
+
+@pytest.mark.parametrize("arguments", [{}, {"as_numpy": True}])
+@pytest.mark.parametrize(
+    ("length", "pages"), [(100_000, True), (100_000, False), (18_000, True), (9, True)]
+)
+def test_what_is_kept_keeps_only_itself(
+    tmp_path, monkeypatch, memory, arguments, length, pages
+):
+    """Who keeps an array of a load keeps it, and at most 64 KiB of small ones."""
+    if not pages:
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+
+    def layer(number):
+        one = np.full(length, number, np.float32)
+        others = {"step": np.float32(number), "key": jax.random.key(number)}
+        return others | {"host": one, "device": jnp.asarray(one)}
+
+    serialise(tmp_path / "model.zdx", [layer(number) for number in range(12)])
+    for name in ("step", "key", "host", "device"):
+        loaded = deserialise(tmp_path / "model.zdx", **arguments)
+        kept = loaded[7][name]
+        assert memory() > 12 * 4 * length
+        del loaded
+        gc.collect()
+        assert memory() <= getattr(kept, "nbytes", 16) + (64 << 10) + 1024
+        del kept

@@ -44,7 +44,7 @@ def test_it_ends_at_the_total(tree):
 
 def test_it_moves_on_the_way(tmp_path, monkeypatch):
     """Large records are told of in pieces, by the thread that loads."""
-    names = ("_GROUP", "_ALONE", "_PIECE", "_STEP", "_BUFFER")
+    names = ("_GROUP", "_ALONE", "_PIECE", "_STEP", "_STRETCH", "_SHARED")
     for name in (*names, "_WORTH_HASHING", "_WORTH_THREADS"):
         monkeypatch.setattr(backend, name, 8000)
     calls = []

@@ -9,6 +9,7 @@ and plain Equinox, which stops reading after the last leaf, never notices.
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +40,9 @@ _PIECE = 1 << 20  # what fits the cache: hashed and written while it is there
 _STEP = 4 << 20  # the same, hashed by one thread and written by another
 _GROUP = 4 << 20  # small records are written together, so many bytes at once
 _ALONE = 1 << 18  # from here on, joining takes longer than calling `write`
-_BUFFER = 32 << 20  # records are read together, in buffers large enough for huge pages
+_STRETCH = 32 << 20  # neighbouring records are read by one thread, so many bytes
+_SHARED = 64 << 10  # records share memory up to so much: who keeps one keeps it all
+_PAGES = 256 << 10  # from here on, memory on huge pages is faster than that of NumPy
 _WORTH_HASHING = 1 << 20  # from here on, another thread hashes what this one writes
 _WORTH_THREADS = 16 << 20  # below this, starting threads takes longer than they save
 _THREADS = min(4, max(2, os.cpu_count() or 1))
@@ -398,14 +401,14 @@ class EqxReader:
         verify: bool,
         tick: Tick = no_tick,
     ) -> tuple[dict[int, NDArray[Any]], Faults]:
-        """The arrays of the wanted records, in aligned memory of their own.
+        """The arrays of the wanted records, in aligned memory; small ones share it.
 
         With them, what is wrong with those that could not be read.
         """
         arrays: dict[int, NDArray[Any]] = {}
         faults: Faults = {}
         stretches: list[_Stretch] = []
-        for group in _groups(entries, sorted(set(wanted))):
+        for group in _runs(entries, sorted(set(wanted)), _STRETCH):
             # Memory is taken only for what the file can hold.
             while group and not self._holds(entries[group[-1]]):
                 number = group.pop()
@@ -414,7 +417,7 @@ class EqxReader:
                 stretches.append(_Stretch(entries, group, verify))
         pieces = [piece for stretch in stretches for piece in stretch.pieces]
         # No thread at all: each piece is read when it is asked for.
-        worthwhile = sum(len(piece.view) for piece in pieces) >= _WORTH_THREADS
+        worthwhile = sum(piece.size for piece in pieces) >= _WORTH_THREADS
         with Threads(_THREADS if worthwhile else 0) as threads:
             jobs = [threads.begin(self._outcome, piece) for piece in pieces]
             outcomes = (job.result() for job in jobs)
@@ -442,8 +445,8 @@ class EqxReader:
             if failure is not None:
                 failures.setdefault(numbers[0], failure)
             elif check is not None:  # while threads read on
-                check.update(piece.view)
-            tick(len(piece.view))
+                check.update(piece.blocks[0].view)
+            tick(piece.size)
         if failures and len(numbers) > 1:
             for number in numbers:  # each by itself: some may be whole
                 alone = self.read(entries, [number], verify=verify)
@@ -454,7 +457,7 @@ class EqxReader:
         if check is not None:
             known = [check.intdigest()]
         for i, number in enumerate(numbers if not failures else ()):
-            here = stretch.of(entries[number])
+            here = stretch.of(number)
             digest = known[i] if verify else None
             try:
                 arrays[number] = _array(entries[number], number, here, digest)
@@ -472,33 +475,39 @@ class EqxReader:
 
     def _outcome(self, piece: _Piece) -> _Outcome:
         """Read a piece, and hash the records that are to be hashed on the way."""
-        view, offset, records = piece
         digests: list[int] = []
-        check = None
         try:
-            step = _PIECE if records else len(view)
-            for place in range(0, len(view), step):
-                end = min(place + step, len(view))
-                self._source.read_into(view[place:end], offset + place)
-                while len(digests) < len(records):
-                    first, last = records[len(digests)]
-                    if first >= end:
-                        break
-                    here = view[max(first, place) : min(last, end)]
-                    if check is None and last <= end:
-                        digests.append(xxhash.xxh3_64_intdigest(here))
-                        continue
-                    check = check or xxhash.xxh3_64()
-                    check.update(here)
-                    if last > end:
-                        break
-                    digests.append(check.intdigest())
-                    check = None
+            for block in piece.blocks:
+                self._fill(block, digests)
         except (CorruptFileError, ReadError) as error:
             if not is_damage(error):
                 raise
             return error, digests
         return None, digests
+
+    def _fill(self, block: _Block, digests: list[int]) -> None:
+        view, offset, records = block
+        check, count, done = None, len(records), 0
+        step = _PIECE if records else max(len(view), 1)
+        for place in range(0, len(view), step):
+            end = min(place + step, len(view))
+            self._source.read_into(view[place:end], offset + place)
+            while done < count:
+                first, last = records[done]
+                if first >= end:
+                    break
+                here = view[max(first, place) : min(last, end)]
+                if check is None and last <= end:
+                    digests.append(xxhash.xxh3_64_intdigest(here))
+                    done += 1
+                    continue
+                check = check or xxhash.xxh3_64()
+                check.update(here)
+                if last > end:
+                    break
+                digests.append(check.intdigest())
+                done += 1
+                check = None
 
     def map(
         self, entries: Sequence[Entry], wanted: Iterable[int]
@@ -601,28 +610,38 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
-def _groups(entries: Sequence[Entry], wanted: list[int]) -> list[list[int]]:
-    """Runs of neighbouring records, each small enough for one buffer or alone in it."""
-    groups: list[list[int]] = []
+def _runs(entries: Sequence[Entry], wanted: list[int], limit: int) -> list[list[int]]:
+    """Runs of neighbouring records, each of so many bytes at most, or one record."""
+    runs: list[list[int]] = []
     size = 0
     for number in wanted:
         length = entries[number].length
-        follows = bool(groups) and groups[-1][-1] == number - 1
-        if follows and size + length <= _BUFFER:
-            groups[-1].append(number)
+        follows = bool(runs) and runs[-1][-1] == number - 1
+        if follows and size + length <= limit:
+            runs[-1].append(number)
             size += length
         else:
-            groups.append([number])
+            runs.append([number])
             size = length
-    return groups
+    return runs
+
+
+class _Block(NamedTuple):
+    """Memory of its own, or a part of it, and where the file has what goes there."""
+
+    view: memoryview
+    offset: int
+    records: list[tuple[int, int]]  # those to be hashed as they come
 
 
 class _Piece(NamedTuple):
     """A part of a stretch, which one thread reads."""
 
-    view: memoryview
-    offset: int
-    records: list[tuple[int, int]]  # those to be hashed as they come
+    blocks: list[_Block]
+
+    @property
+    def size(self) -> int:
+        return sum(len(block.view) for block in self.blocks)
 
 
 # What went wrong, and the checksums of the records that were to be hashed.
@@ -634,36 +653,70 @@ class _Stretch:
 
     Several records, or a small one, are read and hashed by one thread, while they are
     in its cache. A large one is read by several, and hashed by another.
+
+    Arrays of JAX share the memory that is read into, so each record has memory of its
+    own: who keeps one of them would keep its neighbours too. Only small ones share.
     """
 
     def __init__(
         self, entries: Sequence[Entry], numbers: list[int], verify: bool
     ) -> None:
         self.numbers = numbers
-        self._start = entries[numbers[0]].offset
-        last = entries[numbers[-1]]
-        size = last.offset + last.length - self._start
-        self._buffer = _aligned(size, self._start)
-        view = memoryview(self._buffer)
+        self._bytes: dict[int, Any] = {}
+        blocks: list[_Block] = []
+        for members in _runs(entries, numbers, _SHARED):
+            blocks.append(self._block(entries, members, verify))
+        size = sum(len(block.view) for block in blocks)
         if len(numbers) > 1 or size <= _WORTH_THREADS:
-            records: list[tuple[int, int]] = []
-            for entry in (entries[number] for number in numbers):
-                first = entry.offset - self._start
-                records.append((first, first + entry.length))
-            self.pieces = [_Piece(view, self._start, records if verify else [])]
+            self.pieces = [_Piece(blocks)]
         else:
-            self.pieces = [
-                _Piece(view[place : place + _WORTH_THREADS], self._start + place, [])
+            view, start, _ = blocks[0]
+            parts = [
+                _Block(view[place : place + _WORTH_THREADS], start + place, [])
                 for place in range(0, size, _WORTH_THREADS)
             ]
+            self.pieces = [_Piece([part]) for part in parts]
 
-    def of(self, entry: Entry) -> Any:
+    def _block(
+        self, entries: Sequence[Entry], numbers: list[int], verify: bool
+    ) -> _Block:
+        start = entries[numbers[0]].offset
+        last = entries[numbers[-1]]
+        buffer = _aligned(last.offset + last.length - start, start)
+        records: list[tuple[int, int]] = []
+        for number in numbers:
+            entry = entries[number]
+            first = entry.offset - start
+            end = first + entry.length
+            self._bytes[number] = buffer[first:end]
+            records.append((first, end))
+        return _Block(memoryview(buffer), start, records if verify else [])
+
+    def of(self, number: int) -> Any:
         """The bytes of a record."""
-        return self._buffer[entry.offset - self._start :][: entry.length]
+        return self._bytes[number]
 
 
 def _aligned(size: int, offset: int) -> Any:
     """Fresh memory whose addresses are aligned as the offsets of the file are."""
-    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    buffer = _pages(size + ALIGNMENT) if size >= _PAGES else None
+    if buffer is None:
+        buffer = np.empty(size + ALIGNMENT, np.uint8)
     shift = (offset - buffer.ctypes.data) % ALIGNMENT
     return buffer[shift : shift + size]
+
+
+def _pages(size: int) -> Any:
+    """Memory straight from the system, on huge pages; None where it has none.
+
+    The system joins those that lie side by side, so that a huge page spans several
+    records: as fast as memory for all of them at once, and each is freed by itself.
+    """
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return None
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    except OSError:  # a limit of memory or of maps, of which NumPy may know a way round
+        return None
+    return np.frombuffer(pages, np.uint8)
