@@ -17,14 +17,15 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from jaxtyping import install_import_hook
+import typechecks
 
 # What is tested is what is installed, wherever these files lie.
 PACKAGE = Path(importlib.util.find_spec("zodiax_io").origin).parent
 
-# Checks every annotation of zodiax_io, shapes and dtypes included, at each call.
+# Checks the annotations of every function of zodiax_io, at each call.
 # ZODIAX_IO_TYPECHECK=0 leaves it out: for fuzzing and timing, where it costs most.
-if os.environ.get("ZODIAX_IO_TYPECHECK", "1") != "0":
+TYPE_CHECKS = os.environ.get("ZODIAX_IO_TYPECHECK", "1") != "0"
+if TYPE_CHECKS:
     if "zodiax_io" in sys.modules:
         raise RuntimeError(
             "zodiax_io was imported before tests/conftest.py could switch on its "
@@ -41,7 +42,7 @@ if os.environ.get("ZODIAX_IO_TYPECHECK", "1") != "0":
         "_diff",
     }
     checked = {path.stem for path in PACKAGE.glob("_*")} - unchecked
-    install_import_hook([f"zodiax_io.{name}" for name in checked], "beartype.beartype")
+    typechecks.install([f"zodiax_io.{name}" for name in checked])
 
 # The same examples in every run, few enough for a machine with two cores, and nothing
 # written beside the checkout: a test says the same twice. No deadlines: the first

@@ -243,7 +243,7 @@ def deserialise(
         A tree to load into: its arrays and numbers are replaced by those at the same
         paths of the file, if they are of the same shape and dtype; all else stays as it
         is in ``like``, and is reported where the file differs. Nothing that the file
-        names is needed, or looked at.
+        names is needed, imported or called.
     trusted : sequence of str, module, class or function, optional
         What the file may name beside what every file may: packages (``"mylab"``, which
         also lets their modules be imported), classes or functions. Your own code,
