@@ -661,22 +661,22 @@ def ends_of(
     path: Path, first: int, last: int
 ) -> tuple[bytes, bytes, os.stat_result] | None:
     """The first and the last bytes of a file, and its status; None if it has none."""
-    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    opened: list[int] = []
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        try:
+            _open(opened, path, os.O_RDONLY | _FLAGS)
+            status = os.fstat(opened[0])
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            start = os.read(opened[0], first)
+            os.lseek(opened[0], max(status.st_size - last, 0), os.SEEK_SET)
+            return start, os.read(opened[0], last), status
+        except OSError:
             return None
-        start = os.read(descriptor, first)
-        os.lseek(descriptor, max(status.st_size - last, 0), os.SEEK_SET)
-        return start, os.read(descriptor, last), status
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+        finally:
+            _close(opened)
+    finally:  # an interrupt may have ended the first
+        _close(opened)
 
 
 class BytesSource:

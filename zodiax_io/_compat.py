@@ -81,7 +81,9 @@ class _Deep:
             self._end(turn)
 
     def _end(self, turn: object) -> None:
-        with contextlib.suppress(ValueError):
+        # No error that is suppressed: it would keep what its frames refer to alive if
+        # an interrupt came in the middle.
+        if turn in self._turns:
             self._turns.remove(turn)
 
     def forget_turns(self) -> None:
