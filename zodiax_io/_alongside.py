@@ -17,6 +17,7 @@ from jax.core import Tracer
 
 from . import _dtypes, _environment, _names, _trees
 from ._errors import (
+    LIMITS,
     ArgumentError,
     CorruptFileError,
     PartialLoadWarning,
@@ -186,13 +187,15 @@ def _marked(
         probed = [Probe(i) if is_wanted(x) else x for i, x in enumerate(leaves)]
         try:
             marked = jtu.tree_unflatten(treedef, probed)
+        except LIMITS:
+            raise
         except Exception:  # a class that converts what it gets
             wanted = {id(x): i for i, x in enumerate(leaves) if is_wanted(x)}
             if len(wanted) < sum(map(is_wanted, leaves)):
                 raise
             return _Marked(leaves, treedef, locate(tree, wanted))
         return _Marked(leaves, treedef, locate(marked, {}))
-    except ZodiaxIOError:
+    except (ZodiaxIOError, *LIMITS):
         raise
     except Exception as error:  # the code of the user's classes
         raise ArgumentError(
@@ -335,7 +338,7 @@ class Likeness:
             self._within[id(path)] = path
         try:
             return self._compare(path, ours, theirs)
-        except ZodiaxIOError:
+        except (ZodiaxIOError, *LIMITS):
             raise
         except Exception as error:  # whatever a damaged node leads to
             raise CorruptFileError(

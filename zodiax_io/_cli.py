@@ -19,7 +19,7 @@ import zodiax_io
 from ._compat import call_deeply
 from ._convert import convert
 from ._diff import diff
-from ._errors import ArgumentError, ZodiaxIOError, shown, shown_lines
+from ._errors import LIMITS, ArgumentError, ZodiaxIOError, shown, shown_lines
 from ._inspect import names
 from ._integrity import repair, verify
 from ._libraries import import_anywhere
@@ -465,6 +465,8 @@ def _rewrite(given: argparse.Namespace) -> int:
         spec = importlib.util.spec_from_file_location("migrations", given.lines)
         assert spec is not None and spec.loader is not None, "it is no Python file"
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except LIMITS:
+        raise
     except Exception as error:
         raise ArgumentError(
             f"{given.lines} cannot be run: {type(error).__name__}: {error}"
@@ -490,6 +492,8 @@ def _called(name: str) -> object:
         for part in qualname.split("."):
             made = getattr(made, part)
         return made() if callable(made) else made
+    except LIMITS:
+        raise
     except Exception as error:
         raise ArgumentError(
             f"--like {shown(name)} cannot be used: {type(error).__name__}: {error}"

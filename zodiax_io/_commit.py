@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import (
+    LIMITS,
     MAX_PATH,
     ArgumentError,
     CorruptFileError,
@@ -228,6 +229,8 @@ def _agree(
             if ours is not None and os.path.samestat(now.status, ours):
                 return
             content, ours = copy(now), now.status
+        except LIMITS:
+            raise
         except ZodiaxIOError:  # gone, or no companion of ours: not our concern
             return
         temporary = _Temporary(structure)
@@ -755,7 +758,7 @@ def read_from(file: Any, size: int = -1) -> bytes:
     """
     try:
         data = file.read() if size < 0 else file.read(size)
-    except MemoryError:
+    except LIMITS:
         raise
     except Exception as error:  # also what `gzip` and others raise of their own
         raise ReadError(f"Cannot read the file object: {error}.") from error
@@ -774,6 +777,8 @@ def position_of(file: Any) -> int | None:
         if file.seekable():
             place = file.tell()
             return place if type(place) is int else None
+    except LIMITS:
+        raise
     except Exception:  # an object that is a file in part
         pass
     return None
@@ -790,6 +795,8 @@ def move(file: Any, place: int, whence: int = os.SEEK_SET) -> int:
     try:
         file.seek(place, whence)
         return file.tell()
+    except LIMITS:
+        raise
     except Exception as error:
         raise ReadError(f"Cannot read the file object: {error}.") from error
 

@@ -10,7 +10,7 @@ from typing import Any
 from . import _format
 from ._backends import Sink, backend_named
 from ._dtypes import record_of
-from ._errors import CorruptFileError, ReadError
+from ._errors import CorruptFileError, ReadError, resources_for
 from ._legacy import LegacyReader
 from ._pair import PathOrFile, loaded_file, opened
 from ._paths import is_path
@@ -19,6 +19,7 @@ from ._survey import MAX_DEPTH, survey
 from ._trust import Judge
 
 
+@resources_for("convert the file")
 def convert(
     source: PathOrFile,
     target: PathOrFile,

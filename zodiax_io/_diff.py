@@ -20,7 +20,7 @@ from ._alongside import NameHere, names_here
 from ._compat import detached
 from ._distance import difference, same_bytes
 from ._environment import Difference, changes_between, script_of
-from ._errors import ArgumentError, CorruptFileError, shown
+from ._errors import ArgumentError, CorruptFileError, resources_for, shown
 from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure import locate, logical
@@ -116,6 +116,7 @@ def _finite(told: dict[str, Any]) -> dict[str, Any]:
     return told | {name: str(told[name]) for name in odd}
 
 
+@resources_for("compare the two")
 @detached()
 def diff(
     a: Any, b: Any, *, ignore: Sequence[str] = (), atol: float = 0.0, rtol: float = 0.0

@@ -167,6 +167,11 @@ def is_damage(error: BaseException) -> bool:
     )
 
 
+# Errors about this process. They say nothing about a file, a tree or a class, so that a
+# handler that draws a conclusion from any error lets them pass.
+LIMITS = (MemoryError, RecursionError)
+
+
 def not_damage(error: BaseException, doing: str) -> ZodiaxIOError | None:
     """An error that is about this process, as one of ours; None for any other.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ._environment import check_version, has_version, is_before, recorded
 from ._errors import (
+    LIMITS,
     ArgumentError,
     ClassChangedError,
     ClassChangedWarning,
@@ -261,6 +262,8 @@ class Evolution:
         name, children = parts.extra["type"], parts.children
         try:
             result = upgrade(dict(children) if isinstance(children, dict) else {})
+        except LIMITS:
+            raise
         except Exception as error:  # the user's
             raise ClassChangedError(
                 f"the upgrade of `{shown(name)}` at `{short_path(path)}` failed: "
@@ -293,7 +296,7 @@ class Evolution:
                 if runs_code(cls, gained) and not self.may_call(cls):
                     raise ClassChangedError(_untrusted(cls, name, where, gained))
                 children[gained] = default_of(cls, gained)
-        except ClassChangedError:
+        except (ClassChangedError, *LIMITS):
             raise
         except (LookupError, TypeError):
             text = _OLD * self.old + _unlike(cls, name, where, changed)
@@ -334,6 +337,8 @@ class Evolution:
                 continue
             try:
                 found(obj)
+            except LIMITS:
+                raise
             except Exception as error:
                 raise ClassChangedError(
                     f"the object at `{short_path(path)}` does not pass the "

@@ -12,6 +12,7 @@ import msgpack
 
 from ._compat import call_deeply
 from ._errors import (
+    LIMITS,
     CorruptFileError,
     NewerFormatError,
     UnknownFormatError,
@@ -183,6 +184,8 @@ def _release_for(body: memoryview) -> str:
         version = _unpack(body)["versions"]["zodiax_io"]
         if type(version) is str and re.match(r"\d+(\.\d+)*", version):
             return f"zodiax_io {shown(version)} wrote it, and every later release does"
+    except LIMITS:
+        raise
     except Exception:  # whatever a later format is
         pass
     return "the changelog says which release came with that format"

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._environment import script_of
-from ._errors import shown
+from ._errors import resources_for, shown
 from ._kinds import kind_named
 from ._pair import PathOrFile, opened
 from ._survey import short_path, survey, walk
 from ._trust import Judge, Verdict
 
 
+@resources_for("find the names in the file")
 def names(
     path_or_file: PathOrFile,
     *,
@@ -78,6 +79,7 @@ def _missing(tree: Any, root: str) -> list[Verdict]:
     return list(found.values())
 
 
+@resources_for("find the names in the file")
 def untrusted(
     path_or_file: PathOrFile,
     *,

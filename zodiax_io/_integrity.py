@@ -14,6 +14,7 @@ from . import _commit, _format
 from ._backends import Entry, Sink, backend_of
 from ._backends.eqx import EqxBackend, is_alike
 from ._errors import (
+    LIMITS,
     ArgumentError,
     CorruptFileError,
     MissingFileError,
@@ -23,6 +24,7 @@ from ._errors import (
     UnknownFormatError,
     ZodiaxIOError,
     is_damage,
+    resources_for,
     shown,
 )
 from ._pair import (
@@ -68,6 +70,7 @@ class Damage:
         return f"{shown(self.file)}: {where}{self.reason}"
 
 
+@resources_for("check the file")
 def verify(path_or_file: PathOrFile) -> list[Damage]:
     """Check every byte of a checkpoint against its checksums, and list all damage.
 
@@ -114,6 +117,7 @@ def verify(path_or_file: PathOrFile) -> list[Damage]:
 _PAUSES = (0.01, 0.05, 0)
 
 
+@resources_for("repair the file")
 def repair(path: str | os.PathLike[str]) -> list[Damage]:
     """Make a checkpoint a whole pair again.
 
@@ -215,7 +219,7 @@ def _check_replaceable(structure: Path, copy: bytes) -> None:
     if _format.has_magic(content):
         try:
             _format.unpack(content, name)
-        except NewerFormatError:
+        except (NewerFormatError, *LIMITS):
             raise
         except ZodiaxIOError:
             return
@@ -318,6 +322,8 @@ def _damaged_structure(found: Sources, copy: bytes) -> list[Damage]:
         if content == copy:
             return []
         _format.unpack(content, name)
+    except LIMITS:
+        raise
     except ZodiaxIOError as error:
         return [_damage(name, error)]
     # Otherwise somebody has just saved: it was as it should be when it was opened.

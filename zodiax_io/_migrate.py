@@ -18,11 +18,13 @@ from ._compat import detached
 from ._diff import diff
 from ._environment import script_of
 from ._errors import (
+    LIMITS,
     MAX_NAME,
     ClassChangedError,
     ClassChangedWarning,
     ZodiaxIOError,
     ZodiaxIOWarning,
+    resources_for,
     shown,
 )
 from ._evolution import literal, proposal
@@ -62,6 +64,7 @@ class Migration:
         return "\n".join([*text, *(["", self.lines] if self.lines else [])])
 
 
+@resources_for("look at the files")
 @detached()
 def migration(
     paths: PathOrFile | Sequence[PathOrFile],
@@ -132,6 +135,8 @@ def _import_all(package: str) -> None:
     """Import a package with all its modules: what has moved may be in any of them."""
     try:
         found = _libraries.import_anywhere(package)
+    except LIMITS:
+        raise
     except Exception:  # of the package; files that need it say so
         return
     for module in pkgutil.walk_packages(

@@ -71,6 +71,8 @@ def failure(error: BaseException) -> str:
     """Type and first line of an error of an import, for messages."""
     try:
         text = str(error)
+    except MemoryError:
+        raise
     except Exception:  # of the package's own error
         text = ""
     name = type.__dict__["__name__"].__get__(type(error))

@@ -15,10 +15,12 @@ import numpy as np
 from . import _names, _trees
 from ._environment import recorded
 from ._errors import (
+    LIMITS,
     ArgumentError,
     ClassChangedError,
     PlaceholderError,
     ZodiaxIOError,
+    resources_for,
     shown,
     shown_lines,
 )
@@ -440,6 +442,8 @@ def _same(ours: Any, theirs: Any) -> bool:
         (a, a_def), (b, b_def) = _trees.flatten(a), _trees.flatten(b)
         if a_def != b_def or len(a) != len(b):
             return False
+    except LIMITS:
+        raise
     except Exception:  # of a class, or keys that JAX cannot sort
         return all(x is y for x, y in zip(a, b, strict=True))
     return all(x is y or _same_leaf(x, y) for x, y in zip(a, b, strict=True))
@@ -451,6 +455,8 @@ def _same_leaf(a: Any, b: Any) -> bool:
     if not eqx.is_array_like(a) or isinstance(a, (bool, int)):
         try:
             return bool(a == b)
+        except LIMITS:
+            raise
         except Exception:  # that of the class
             return False
     return bool(eqx.tree_equal(a, b)) or _same_bits(a, b)
@@ -460,6 +466,8 @@ def _same_bits(a: Any, b: Any) -> bool:
     """For what is not equal to itself."""
     try:
         left, right = np.asarray(a), np.asarray(b)
+    except LIMITS:
+        raise
     except Exception:  # a tracer, or a random key
         return False
     same = left.dtype == right.dtype and left.shape == right.shape
@@ -532,6 +540,7 @@ UNKNOWN = Kind(
 add_kind(UNKNOWN)
 
 
+@resources_for("build the object")
 def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
     kind = _kind_for(cls)
     if kind is None:
@@ -556,7 +565,7 @@ def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
             if made is not None:
                 return made[0]
         result = evolution.build(kind, parts, "model")
-    except ZodiaxIOError:
+    except (ZodiaxIOError, *LIMITS):
         raise
     except Exception as error:
         raise ClassChangedError(

@@ -23,6 +23,7 @@ from ._backends.eqx import (
     start_of_last,
 )
 from ._errors import (
+    LIMITS,
     MAX_PATH,
     ArgumentError,
     CorruptFileError,
@@ -158,6 +159,8 @@ def _belongs(structure: Path, companion: Path) -> bool:
         ):
             start = _commit.read_some(one, 0, _format.FRAME_SIZE)
             return is_copy(copied_structure(other), one.size, start)
+    except LIMITS:
+        raise
     except ZodiaxIOError:
         return False
 
@@ -408,6 +411,8 @@ def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[_format.Document, 
     assert found.structure is not None
     try:
         result = read_beside(found.structure, found.companion)
+    except LIMITS:
+        raise
     except ZodiaxIOError:
         raise damage from None
     name = shown(found.structure.name)

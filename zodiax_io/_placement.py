@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ._compat import put
 from ._errors import (
+    LIMITS,
     ArgumentError,
     CorruptFileError,
     SettingsError,
@@ -129,6 +130,8 @@ def place(
 def _fits(array: NDArray[Any], target: Target) -> bool:
     try:
         put([array], target)
+    except LIMITS:
+        raise
     except Exception:
         return False
     return True

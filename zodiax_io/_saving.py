@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from . import _commit
 from ._backends.eqx import NPY
-from ._errors import MAX_PATH, SaveError, ZodiaxIOError, shown
+from ._errors import LIMITS, MAX_PATH, SaveError, ZodiaxIOError, shown
 from ._pair import (
     COMPANION_SUFFIX,
     STRUCTURE_SUFFIX,
@@ -186,6 +186,8 @@ def _is_of_pair(structure: Path, companion: Path, ours: Glance) -> bool:
     try:
         with closing(_commit.FileSource(companion)) as source:
             copy = copied_structure(source)
+    except LIMITS:
+        raise
     except ZodiaxIOError:
         return False
     files = [Path(temporary) for temporary in _commit.temporaries_of(structure)]
@@ -207,6 +209,8 @@ def _is_foreign(path: Path, start: bytes) -> bool:
     try:
         with closing(_commit.FileSource(path)) as source:
             return _is_whole(source)
+    except LIMITS:
+        raise
     except ZodiaxIOError:
         return False
 

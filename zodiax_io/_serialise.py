@@ -51,6 +51,7 @@ from ._survey import Node, Path, Survey, path_text, survey, without_columns
 from ._trust import Judge
 
 
+@resources_for("save the tree")
 @detached()
 @without_collection
 def serialise(
@@ -200,6 +201,7 @@ def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
         warn(PlaceholderWarning(text))
 
 
+@resources_for("load the file")
 @detached()
 @without_collection
 def deserialise(
@@ -399,6 +401,7 @@ def _warn_of_damage(places: Sequence[tuple[str, str]], name: str) -> None:
     warn(DamagedWarning(f"{name} is damaged. This was left out:\n{lines}"))
 
 
+@resources_for("read the metadata")
 @detached()
 def read_metadata(
     path_or_file: PathOrFile,

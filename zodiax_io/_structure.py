@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import _dtypes, _environment, _names
 from ._compat import call_deeply, detached, enumeration_item_type
 from ._errors import (
+    LIMITS,
     ArgumentError,
     ClassChangedError,
     CorruptFileError,
@@ -21,6 +22,7 @@ from ._errors import (
     SettingsError,
     ZodiaxIOError,
     not_damage,
+    resources_for,
     shown,
 )
 from ._evolution import Evolution
@@ -136,6 +138,8 @@ class _Encoder:
                 continue
             try:
                 parts = kind.encode(obj)
+            except LIMITS:
+                raise
             except Exception:
                 break
             if parts is not None:
@@ -274,7 +278,7 @@ class _Encoder:
                     "Taking it apart computes with a tracer, whose values do not exist "
                     "yet. Save outside of `jax.jit`, `jax.grad` and `jax.vmap`.",
                 ) from error
-            except MemoryError:
+            except LIMITS:
                 raise
             except Exception as error:
                 raise _cannot(
@@ -374,7 +378,7 @@ def _leaves(obj: Any) -> list[Any]:
     """The leaves of an object; none where JAX fails, as on keys it cannot sort."""
     try:
         return leaves_as_saved(obj)
-    except MemoryError:
+    except LIMITS:
         raise
     except Exception:  # the keys' own code
         return []
@@ -384,6 +388,8 @@ def _recorded_leaves(obj: Any) -> list[Any]:
     """The leaves outside of columns, whose elements get no records."""
     try:
         found = leaves_as_saved(obj, is_column)
+    except LIMITS:
+        raise
     except Exception:  # the keys' own code
         return []
     return [leaf for leaf in found if not is_column(leaf)]
@@ -479,6 +485,7 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
     return result
 
 
+@resources_for("describe the tree")
 @detached()
 def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
     """Turn a pytree, static fields included, into a structure of plain data.
@@ -732,15 +739,15 @@ class _Decoder:
                 return kind.decode(parts)
             return self.evolution.build(kind, parts, path)
         except (CannotKeep, Exception) as error:
+            lacking = not_damage(error, f"build `{short_path(path)}` of {self.file}")
+            if lacking is not None:
+                raise lacking from error
             if self.hurt > hurt:  # some code wants to compute with what is inside
                 reason = "it cannot be built without its parts"
                 return self._mark(Damaged(short_path(path), reason))
             changed = isinstance(error, ClassChangedError)
             if isinstance(error, ZodiaxIOError) and not changed:
                 raise
-            lacking = not_damage(error, f"build `{short_path(path)}` of {self.file}")
-            if lacking is not None:
-                raise lacking from error
             if self.left_out > left_out:
                 where = shown(path_text(path))
                 raise ArgumentError(
@@ -953,6 +960,8 @@ def key_target(target: Target, node: Node, path: Path | str, file: str) -> Targe
             if isinstance(target, NamedSharding):
                 target.check_compatible_aval(struct.shape)
             target.shard_shape(struct.shape)
+        except LIMITS:
+            raise
         except Exception as error:  # JAX's own
             raise ArgumentError(
                 f"{file}: the random keys at `{shown(path_text(path))}` of shape "
@@ -967,6 +976,7 @@ def _key_outline(node: Node) -> Any:
     return kind.decode(Parts(extra=node))
 
 
+@resources_for("build the tree")
 @detached()
 def load_structure(
     structure: Any,

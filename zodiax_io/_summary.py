@@ -19,7 +19,14 @@ from . import _commit, _dtypes, _format
 from ._backends.base import Entry
 from ._compat import detached, without_collection
 from ._environment import compare, settings_of
-from ._errors import ArgumentError, MissingFileError, ZodiaxIOError, shown
+from ._errors import (
+    LIMITS,
+    ArgumentError,
+    MissingFileError,
+    ZodiaxIOError,
+    resources_for,
+    shown,
+)
 from ._kinds import array_of, elements_of
 from ._opaque import seen_by
 from ._pair import holds_checkpoint, is_file, opened, pair_of, read_structure
@@ -42,6 +49,7 @@ from ._structure import locate, logical
 from ._survey import Node, children_of, label_of, walk, without_columns
 
 
+@resources_for("summarise the tree or file")
 @detached()
 @without_collection
 def summarise(
@@ -436,6 +444,8 @@ def _from_file(document: _format.Document, reader: Any) -> Fetch:
         try:
             known = [n for n in wanted if n in nodes and 0 <= n < len(entries())]
             arrays, faults = reader.read(entries(), known, verify=True)
+        except LIMITS:
+            raise
         except (ZodiaxIOError, ValueError, TypeError) as error:
             return dict.fromkeys(wanted, f"cannot be read: {error}")
         found: Arrays = {number: f"damaged: {faults[number]}" for number in faults}

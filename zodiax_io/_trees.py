@@ -16,6 +16,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ._compat import array_type, flatten_once
+from ._errors import LIMITS
 
 # Far beyond what JAX itself can flatten: a tree this deep contains itself.
 _MAX_DEPTH = 10_000
@@ -27,6 +28,8 @@ def is_leaf(obj: object) -> bool:
     """Whether JAX sees a leaf in an object."""
     try:
         return flatten_once(obj) is None
+    except LIMITS:
+        raise
     except Exception:  # a node that cannot be flattened
         return False
 
@@ -59,7 +62,7 @@ def leaves(
     ------
     Exception
         What a flatten function or a comparison of keys raises.
-    RecursionError
+    ValueError
         If the tree contains itself.
     """
     found: list[Any] = []
@@ -74,7 +77,7 @@ def leaves(
             found.append(obj)
             continue
         if depth > _MAX_DEPTH:
-            raise RecursionError("a tree that contains itself cannot be flattened")
+            raise ValueError("a tree that contains itself cannot be flattened")
         waiting.extend((child, depth + 1) for child in reversed(children))
     return found
 

@@ -34,7 +34,7 @@ from ._curated import (
     LOCAL_FUNCTIONS,
     PACKAGES,
 )
-from ._errors import MAX_NAME, ArgumentError, UntrustedError, shown
+from ._errors import LIMITS, MAX_NAME, ArgumentError, UntrustedError, shown
 
 
 # By identity: two roles may be described by the same words.
@@ -391,7 +391,7 @@ class Judge:
                 return
             else:
                 _libraries.import_library(module)
-        except MemoryError:
+        except LIMITS:
             raise
         except (Exception, SystemExit) as error:
             self._failures[module] = _modules.failure(error)
@@ -1196,6 +1196,8 @@ def _without_child(module: str) -> tuple[str, str] | None:
         places = space.get("__path__", [])
         try:
             spec = importlib.machinery.PathFinder.find_spec(child, [*places])
+        except LIMITS:
+            raise
         except Exception:  # what a package says of itself may be anything
             return None
         return (parent, parts[n]) if spec is None else None

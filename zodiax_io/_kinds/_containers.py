@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import _compat, _names, _trees
 from .._curated import FRAMEWORKS
-from .._errors import ClassChangedError
+from .._errors import LIMITS, ClassChangedError
 from .._trust import (
     DATACLASS,
     MARKER,
@@ -283,6 +283,8 @@ def _sorted_order(keys: list[Any]) -> list[int] | None:
     """Where JAX looks for each child: it sorts keys, and fails where Python cannot."""
     try:
         order = sorted(range(len(keys)), key=keys.__getitem__)
+    except MemoryError:
+        raise
     except Exception:  # comparison is the keys' own code
         return None
     return None if order == list(range(len(keys))) else order
@@ -764,6 +766,8 @@ def _may_have_leaves(obj: Any, order: list[int] | None) -> bool:
         return bool(order)
     try:
         return bool(_trees.leaves(obj))
+    except LIMITS:
+        raise
     except Exception:  # a node in it that cannot be flattened
         return False
 
@@ -914,6 +918,8 @@ def _decode_node(parts: Parts) -> Any:
         raise ValueError(f"{cls.__qualname__} has auxiliary data that is not plain")
     try:
         obj = _compat.unflatten_once(cls, children["aux"], children["children"])
+    except LIMITS:
+        raise
     except Exception as error:
         raise ValueError(
             f"the unflatten function of {cls.__qualname__} failed: "
@@ -974,7 +980,7 @@ def _encode_treedef(obj: Any) -> Parts:
             tree = jtu.tree_unflatten(obj, range(obj.num_leaves))
             leaves, again = _trees.flatten(tree, _is_looked_at)
         same = leaves == [*range(obj.num_leaves)] and _is_same_treedef(again, obj)
-    except CannotKeep:
+    except (CannotKeep, *LIMITS):
         raise
     except Exception as error:
         raise CannotKeep(

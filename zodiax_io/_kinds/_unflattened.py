@@ -23,6 +23,7 @@ import numpy as np
 
 from .. import _compat, _names
 from .._curated import FRAMEWORKS
+from .._errors import LIMITS
 from .._trust import class_attribute, is_function
 from ._base import CannotRebuild
 
@@ -58,6 +59,8 @@ def check_unflattening(
         with Watch() as watch:
             _compat.flatten_once(obj)
             fresh = _compat.unflatten_once(cls, aux, children)
+    except LIMITS:
+        raise
     except Exception as error:
         raise CannotRebuild(
             f"The unflatten function of {name} failed on what the object flattens "
@@ -248,6 +251,8 @@ def _is_derived(
 def _same_array(one: Any, other: Any) -> bool:
     try:
         a, b = np.asarray(one), np.asarray(other)
+    except LIMITS:
+        raise
     except Exception:  # deleted, or not of this process
         return False
     same = a.dtype == b.dtype and a.shape == b.shape

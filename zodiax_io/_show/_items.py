@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _dtypes
 from .._environment import Difference
-from .._errors import shown
+from .._errors import LIMITS, shown
 from ._numbers import Picture, Statistics
 
 
@@ -282,6 +282,8 @@ def value_of(node: dict[str, Any]) -> str | None:
         try:
             dtype = _dtypes.parse(node.get("dtype"))
             return shown(repr(np.frombuffer(value, dtype)[0]))
+        except LIMITS:
+            raise
         except Exception:  # NumPy knows more ways than can be listed
             return None
     return f"{len(value)} bytes"
