@@ -4,6 +4,7 @@ import errno
 import gc
 import mmap
 import os
+import sys
 import weakref
 
 import jax
@@ -187,3 +188,16 @@ def test_what_is_kept_keeps_only_itself(
         gc.collect()
         assert memory() <= getattr(kept, "nbytes", 16) + (64 << 10) + 1024
         del kept
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 13) or not os.path.isdir("/proc/self/fd"),
+    reason="mappings keep a descriptor",
+)
+def test_mapped_models_hold_no_descriptor(tmp_path):
+    """Many lazily loaded models do not reach the limit of open files."""
+    serialise(tmp_path / "model.zdx", np.ones(9))
+    before = len(os.listdir("/proc/self/fd"))
+    models = [deserialise(tmp_path / "model.zdx", lazy=True) for _ in range(20)]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert all(model.sum() == 9 for model in models)

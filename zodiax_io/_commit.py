@@ -597,6 +597,13 @@ def _check_regular(status: os.stat_result, where: str) -> None:
         raise NotAFileError(f"{where} is {what}.")
 
 
+# A mapping keeps a descriptor of its own, to change the size of the file; many lazily
+# loaded models would reach the limit of open files.
+_WITHOUT_DESCRIPTOR: dict[str, Any] = {}
+if sys.version_info >= (3, 13) and os.name == "posix":
+    _WITHOUT_DESCRIPTOR["trackfd"] = False
+
+
 class FileSource:
     """A file opened once: whatever is renamed over it, the bytes stay the same."""
 
@@ -646,7 +653,9 @@ class FileSource:
     def map(self) -> mmap.mmap:
         """All bytes, read-only; the map outlives this object, and the file's name."""
         try:
-            return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mmap.mmap(
+                self._file.fileno(), 0, access=mmap.ACCESS_READ, **_WITHOUT_DESCRIPTOR
+            )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ReadError(
