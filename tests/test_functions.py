@@ -185,6 +185,10 @@ def make(k: float) -> Any:
     def inner(x: Any) -> Any:
         return k * x
 
+    def change(value: float) -> None:  # shares a variable, so that no file holds either
+        nonlocal k
+        k = value
+
     return inner
 
 
@@ -367,9 +371,12 @@ def refusal(tree: Any) -> zodiax_io.SerialisationError:
     return caught.value
 
 
+NAMELESS = [lambda x: x]  # made by no function
+
+
 def test_a_lambda_is_refused_with_its_path_and_line():
     """The error says where in the tree and where in the source the lambda is."""
-    function = lambda x: x  # noqa: E731
+    function = NAMELESS[0]
     line = function.__code__.co_firstlineno
     error = refusal(Holder({"activation": function}))
     assert error.path == "model.leaf['activation']"

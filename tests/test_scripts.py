@@ -107,7 +107,10 @@ def test_main_module_of_a_package(run, tmp_path):
 
 
 def test_functions_in_variables_of_a_script_are_refused(run):
-    """What a loop calls `f` is another function in the next turn."""
+    """What a loop calls `f` is another function in the next turn.
+
+    Where a function of the script made it, that leads to it.
+    """
     out, err = run(
         "loop.py",
         """
@@ -132,7 +135,42 @@ def test_functions_in_variables_of_a_script_are_refused(run):
         print(zodiax_io.deserialise("f.zdx")[0] is g)
         """,
     )
-    assert (out.splitlines(), err) == (["refused"] * 4 + ["True"], "")
+    assert (out.splitlines(), err) == (["refused"] * 2 + ["saved"] * 2 + ["True"], "")
+
+
+def test_local_functions_of_a_script_in_another_process(run):
+    """What a method of a script makes is there in the next run, and if it is imported.
+
+    After an edit it is an error.
+    """
+    text = """
+        import equinox as eqx
+        import zodiax_io
+
+        class Model(eqx.Module):
+            power: object
+            twice: object
+
+            def __init__(self, n):
+                self.twice = lambda x: x + x
+                self.power = lambda x: x**n
+
+        if __name__ == "__main__":
+            SAVE
+            loaded = zodiax_io.deserialise("m.zdx")
+            print(loaded.twice(3), loaded.power(3))
+        """
+    save = 'zodiax_io.serialise("m.zdx", Model(2))'
+    assert run("a.py", text.replace("SAVE", save)) == ("6 9\n", "")
+    text = text.replace("SAVE", "")
+    assert run("a.py", text) == ("6 9\n", "")
+    imports = """
+        import a, zodiax_io
+        print(zodiax_io.deserialise("m.zdx").power(3))
+        """
+    assert run("b.py", imports) == ("9\n", "")
+    _, err = run("a.py", text.replace("x + x", "x + 1"))
+    assert "ClassChangedError: m.eqx: `model.twice` is the local function" in err
 
 
 def test_variables_of_a_script_that_change_their_class(run):

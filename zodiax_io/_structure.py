@@ -36,6 +36,7 @@ from ._kinds import (
     MemberGone,
     Parts,
     Placeholder,
+    SourceChanged,
     advice_for,
     is_column,
     is_unnamed_function,
@@ -756,13 +757,18 @@ class _Decoder:
                 ) from error
             if changed:
                 raise ClassChangedError(f"{self.file}: {error}") from error
-            gone = isinstance(error, MemberGone)
+            gone = isinstance(error, (MemberGone, SourceChanged))
             # An Opaque, where the real thing would be needed.
             if self.stood_in > stood_in or (gone and self.judge.lenient):
                 self.stood_in += 1
                 reason = f"cannot be built with what is here: {shown(error)}"
                 versions = self.evolution.versions
                 return opaque_of(node, parts, versions, reason, self.firsts)
+            if isinstance(error, SourceChanged):
+                where = shown(path_text(path))
+                raise ClassChangedError(
+                    f"{self.file}: `{where}` {shown(error, 600)}."
+                ) from error
             if gone:
                 old = f"{node['type']}.{node['value']}"
                 raise ClassChangedError(

@@ -16,7 +16,7 @@ from ._errors import (
     shown,
 )
 from ._kinds import Kind, elements_of, kind_named
-from ._trust import Holder, Holders, Use, calls_with_inputs
+from ._trust import CODE, Holder, Holders, Use, calls_with_inputs
 
 # JAX's own limit is some 990 levels, less what the caller's stack uses of it.
 MAX_DEPTH = 500
@@ -318,6 +318,7 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
         if kind.name in ARRAY_NODES:
             found.arrays.append((path, node))
     bound = _called(binding, found.by_id)
+    bound |= _made_with_data(naming, structure, found.by_id)
     holders = _holders(naming, structure, found.by_id)
     for path, node, kind in naming:
         name = name_of_type(node)
@@ -383,6 +384,19 @@ def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[
         seen,
     )
     return seen
+
+
+def _made_with_data(
+    naming: Sequence[tuple[Path | str, Node, Kind]],
+    structure: Node,
+    by_id: Mapping[int, Node],
+) -> set[int]:
+    """The local functions whose variables the file fills with more than numbers."""
+    made = [node for _, node, kind in naming if kind.refers_to is CODE]
+    if not any(children_of(node) for node in made):
+        return set()
+    data = _data(structure, by_id)
+    return {id(node) for node in made if data.get(id(node), _TEXT) >= _TEXT}
 
 
 def _mark_called(waiting: list[Any], by_id: Mapping[int, Node], seen: set[int]) -> None:

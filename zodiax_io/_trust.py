@@ -736,8 +736,6 @@ class Judge:
         vouched = self._vouched(cls, home)
         if vouched is None and not _has_known_metaclass(cls):
             raise _Refused("has a metaclass of its own", trust=package)
-        if role is CODE and is_own_code(home):
-            raise _Refused("is your own code, whose local functions are not kept")
         # A class of a framework may do anything when it is called, as `numpy.memmap`.
         if vouched is not None and (package not in FRAMEWORKS or role in _PLAIN):
             return vouched
@@ -777,8 +775,6 @@ class Judge:
             return self._judge_constant(obj)
         if package in FRAMEWORKS:
             raise _Refused(_of_framework(package))
-        if role is CODE and is_own_code(home):
-            raise _Refused("is your own code, whose local functions are not kept")
         vouched = self._vouched(obj, home)
         if vouched is not None:
             return vouched

@@ -22,7 +22,7 @@ from ._base import (
     exactly as exactly,
     subclass as subclass,
 )
-from ._closures import CLOSURE_KINDS
+from ._closures import CLOSURE_KINDS, SourceChanged as SourceChanged
 from ._columns import (
     COLUMN_KINDS,
     array_of as array_of,

@@ -1,13 +1,15 @@
-"""Local functions of installed packages, by the place in the source that defines them.
+"""Local functions, by the place in the source that defines them.
 
 Flows and bijections carry functions that their packages make inside a function. Such a
 function has no name, but its code has a place: it is found again in the package that is
-installed here, and given its variables back. No code comes from the file. One's own
-local functions are refused instead: their place changes with the next edit.
+installed here, and given its variables back. No code comes from the file. The place of
+one's own local functions may hold another function after the next edit, so that a
+digest of the code goes with it.
 """
 
 from __future__ import annotations
 
+import dis
 import functools
 import types
 from collections.abc import Iterator
@@ -17,11 +19,16 @@ from .. import _names
 from .._curated import FRAMEWORKS
 from .._trust import CODE, class_attribute, is_own_code
 from ._base import Kind, Parts, exactly
+from ._digests import code_digest, python, source_digest
 from ._functions import check_attributes, plain_attributes
 
 # An optimiser is made anew by its own call; what is worth keeping is its state.
 _REBUILT = frozenset({"optax"})
 _LOCALS = ".<locals>."
+
+
+class SourceChanged(ValueError):
+    """A local function is not in the source any more as it was saved."""
 
 
 def _encode_closure(obj: types.FunctionType) -> Parts | None:
@@ -30,7 +37,8 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
     if _LOCALS not in place or type(module) is not str:
         return None
     package = _names.top(module)
-    if package in _REBUILT or is_own_code(module):
+    own = is_own_code(module)
+    if package in _REBUILT:
         return None
     if _names.module_space(module) is not obj.__globals__:
         return None
@@ -42,19 +50,47 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         return None
     if package in FRAMEWORKS and not _is_curated(holder):
         return None
+    if own and (_names.name_of(holder) is None or _rebinds(holder, obj)):
+        return None
     children: dict[str, Any] = {"cells": cells, "defaults": obj.__defaults__}
     children["kwdefaults"] = obj.__kwdefaults__
     if obj.__dict__:
         children["attributes"] = plain_attributes(obj)
+    if own and obj.__annotations__:
+        children["annotations"] = obj.__annotations__
     value: dict[str, Any] = {
         "place": place,
         "index": index,
         "signature": _signature(code),
     }
+    if own:
+        value["python"], value["code"] = python(), code_digest(code)
+        source = source_digest(code)
+        if source is not None:
+            value["source"] = source
     told = [obj.__module__, obj.__name__, obj.__qualname__, obj.__doc__]
     if told != [module, code.co_name, place, _doc(code)]:
+        if own:  # it may claim to be another, or be hidden below a wrapper
+            return None
         value["told"] = told  # as `functools.wraps` leaves it
     return Parts(children=children, value=value, refers=holder, is_node=False)
+
+
+def _rebinds(holder: Any, function: types.FunctionType) -> bool:
+    """Whether a function shares a variable that some local function assigns.
+
+    Each function comes back with variables of its own, and would not see that.
+    """
+    names = set(function.__code__.co_freevars)
+    if not names:
+        return False
+    outer = _plain_of(holder, function.__code__.co_qualname).__code__
+    return any(
+        step.argval in names and step.argval in code.co_freevars
+        for code in _nested(outer)
+        for step in dis.get_instructions(code)
+        if step.opname in ("STORE_DEREF", "DELETE_DEREF")
+    )
 
 
 def _is_curated(holder: Any) -> bool:
@@ -99,8 +135,7 @@ def _plain(owner: Any) -> types.FunctionType | None:
         elif type(owner) is functools.cached_property:
             owner = owner.func
         else:
-            held = getattr(type(owner), "__dict__", {}).get("__dict__")
-            owner = None if held is None else held.__get__(owner).get("__wrapped__")
+            owner = (_names.instance_dict(owner) or {}).get("__wrapped__")
     return None
 
 
@@ -118,13 +153,8 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
     place, index = value["place"], value["index"]
     if type(place) is not str or type(index) is not int or _LOCALS not in place:
         raise ValueError("a local function has no place")
-    codes = _codes(parts.refers, place)
+    code = _code_of(parts.refers, place, index, value)
     cells = children["cells"]
-    if not 0 <= index < len(codes) or _signature(codes[index]) != value["signature"]:
-        raise ValueError(
-            f"the package here has no function `{place:.80}` as it was when saved"
-        )
-    code = codes[index]
     if type(cells) is not list or len(cells) != len(code.co_freevars):
         raise ValueError("a local function has not its variables")
     defaults, kwdefaults = children["defaults"], children["kwdefaults"]
@@ -141,12 +171,67 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
         raise ValueError("a local function has no attributes")
     check_attributes(attributes)
     made.__dict__.update(attributes)
+    annotations = children.get("annotations", {})
+    if type(annotations) is not dict or not all(
+        type(key) is str for key in annotations
+    ):
+        raise ValueError("a local function has no annotations")
+    made.__annotations__ = annotations
     made.__module__ = owner.__globals__["__name__"]
     if "told" in value:
         if not all(type(text) in (str, type(None)) for text in value["told"]):
             raise ValueError("a local function says of itself what is no text")
         made.__module__, made.__name__, made.__qualname__, made.__doc__ = value["told"]
     return made
+
+
+def _code_of(
+    holder: Any, place: str, index: int, value: dict[str, Any]
+) -> types.CodeType:
+    codes = _codes(holder, place)
+    known = 0 <= index < len(codes) and _signature(codes[index]) == value["signature"]
+    if "code" in value:
+        # Lambdas of one function may have changed places.
+        for code in [*codes[index : index + 1], *codes] if known else codes:
+            if _is_as_saved(code, value):
+                return code
+        raise SourceChanged(_changed(place, codes, value))
+    if codes and is_own_code(_plain_of(holder, place).__globals__["__name__"]):
+        raise SourceChanged(
+            f"is the local function `{place:.80}`, which was saved from an installed "
+            "package, and is your own code now. Install the package again"
+        )
+    if not known:
+        raise ValueError(
+            f"the package here has no function `{place:.80}` as it was when saved"
+        )
+    return codes[index]
+
+
+def _is_as_saved(code: types.CodeType, value: dict[str, Any]) -> bool:
+    if _signature(code) != value["signature"]:
+        return False
+    if value["python"] == python():  # bytecode can be compared
+        return value["code"] == code_digest(code)
+    source = value.get("source")
+    return type(source) is str and source == source_digest(code)
+
+
+def _changed(place: str, codes: list[types.CodeType], value: dict[str, Any]) -> str:
+    what = f"is the local function `{place:.80}`, "
+    if codes and value["python"] != python():
+        seen = all(source_digest(code) is not None for code in codes)
+        if "source" not in value or not seen:
+            return (
+                f"{what}which was saved by another release of Python, and its source "
+                "cannot be compared. Load it with the Python that saved it, or write "
+                "it by `def` at the top level of a module and save again"
+            )
+    return (
+        f"{what}which was edited since it was saved. Load the file with the source of "
+        "that time, or write the function by `def` at the top level of a module and "
+        "save again"
+    )
 
 
 def _plain_of(holder: Any, place: str) -> types.FunctionType:
@@ -165,7 +250,7 @@ CLOSURE_KINDS = (
         _encode_closure,
         _decode_closure,
         CODE,
-        keeps="local functions of installed packages, by their place in the source",
+        keeps="local functions, by their place in the source; one's own with a digest",
         shared=True,
         gives_way=True,
     ),

@@ -1,0 +1,193 @@
+"""Local functions and lambdas of one's own code: kept by their place and a digest."""
+
+import itertools
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+
+import zodiax_io
+
+SOURCE = """
+    import equinox as eqx
+    import jax.numpy as jnp
+
+
+    class Tied(eqx.Module):
+        where: object
+        get: object
+        scale: object
+
+        def __init__(self, k=2.0):
+            self.where = lambda p: p[1] + 1
+            self.get = lambda p: p[0] + 2
+
+            def scale(x: float, *, by=10, offset: int = 3) -> float:
+                return k * x * by + offset
+            self.scale = scale
+
+
+    def make(first="a"):
+        def outer(x):
+            return (lambda y: (first, x, y, x in {1, 2, 3}))
+        return outer
+
+
+    def count():
+        n = 0
+        def up():
+            nonlocal n
+            n += 1
+            return n
+        return up
+"""
+_names = itertools.count()
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Write and import a module of one's own, and import it again as it was edited."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    name = f"own_functions_{next(_names)}"
+
+    def module(*edits: tuple[str, str]) -> Any:
+        text = textwrap.dedent(SOURCE)
+        for old, new in edits:
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / f"{name}.py").write_text(text)
+        sys.modules.pop(name, None)
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        return __import__(name)
+
+    yield module
+    sys.modules.pop(name, None)
+
+
+def test_local_functions_come_back(module, tmp_path):
+    """Lambdas of a method come back with variables, defaults and annotations."""
+    made = module().Tied(3.0)
+    zodiax_io.serialise(tmp_path / "m.zdx", made)
+    loaded = zodiax_io.deserialise(tmp_path / "m.zdx")
+    assert loaded.where.__code__ is made.where.__code__
+    assert loaded.get.__code__ is made.get.__code__
+    assert loaded.scale(2.0) == made.scale(2.0) == 63.0
+    for name in ("__kwdefaults__", "__annotations__", "__qualname__", "__module__"):
+        assert getattr(loaded.scale, name) == getattr(made.scale, name)
+
+
+def test_functions_within_local_functions_come_back(module, tmp_path):
+    """Any depth will do; text in its variables asks for trust, as in a partial."""
+    own = module()
+    zodiax_io.serialise(tmp_path / "m.zdx", [own.make()(1)])
+    with pytest.raises(zodiax_io.UntrustedError, match="arguments that the file"):
+        zodiax_io.deserialise(tmp_path / "m.zdx")
+    [loaded] = zodiax_io.deserialise(tmp_path / "m.zdx", trusted=[own.__name__])
+    assert loaded(5) == ("a", 1, 5, True)
+
+
+HARMLESS = {
+    "nothing": (),
+    "the line": (("import jax.numpy as jnp", "import jax.numpy as jnp\n\n# moved"),),
+    "another function before": (
+        ("        self.where =", "        _ = lambda p: p[9]\n        self.where ="),
+    ),
+    "a comment": (("p[1] + 1", "p[1] + 1  # comment"),),
+    "a default, which the file holds": (("by=10", "by=11"),),
+    "the order": (
+        (
+            "self.where = lambda p: p[1] + 1\n        self.get = lambda p: p[0] + 2",
+            "self.get = lambda p: p[0] + 2\n        self.where = lambda p: p[1] + 1",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("release", ["same", "other"])
+@pytest.mark.parametrize("what", HARMLESS)
+def test_edits_elsewhere_leave_a_local_function_what_it_was(
+    module, tmp_path, monkeypatch, what, release
+):
+    """Functions are found where they went to, also by another release of Python."""
+    from zodiax_io._kinds import _closures, _digests
+
+    monkeypatch.setattr(_digests, "_STARTED", float("inf"))
+    zodiax_io.serialise(tmp_path / "m.zdx", module().Tied(3.0))
+    if release == "other":
+        monkeypatch.setattr(_closures, "python", lambda: "another")
+    module(*HARMLESS[what])
+    loaded = zodiax_io.deserialise(tmp_path / "m.zdx")
+    assert (loaded.where([0, 1]), loaded.get([0, 1])) == (2, 2)
+    assert loaded.scale(2.0) == 63.0
+
+
+EDITS = {
+    "a constant": ("p[1] + 1", "p[1] + 4"),
+    "an operator": ("p[1] + 1", "p[1] - 1"),
+    "the body": ("p[1] + 1", "p[1] + p[0]"),
+    "a name": ("p[1] + 1", "q[1] + 1"),
+    "a parameter": ("lambda p: p[1] + 1", "lambda p, q: p[1] + 1"),
+    "gone": ("lambda p: p[1] + 1", "jnp.sin"),
+    "into another": ("p[1] + 1", "p[0] + 2"),
+}
+
+
+@pytest.mark.parametrize("release", ["same", "other"])
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_is_an_error(module, tmp_path, monkeypatch, what, release):
+    """What is another function now is never taken for the one that was saved."""
+    from zodiax_io._kinds import _closures, _digests
+
+    monkeypatch.setattr(_digests, "_STARTED", float("inf"))
+    path = tmp_path / "m.zdx"
+    zodiax_io.serialise(path, module().Tied())
+    module(EDITS[what])
+    if release == "other":
+        monkeypatch.setattr(_closures, "python", lambda: "another")
+    with pytest.raises(zodiax_io.ClassChangedError) as caught:
+        zodiax_io.deserialise(path)
+    assert str(caught.value) == (
+        "m.eqx: `model.where` is the local function "
+        "`Tied.__init__.<locals>.<lambda>`, which was edited since it was saved. Load "
+        "the file with the source of that time, or write the function by `def` at the "
+        "top level of a module and save again."
+    )
+
+
+@pytest.mark.parametrize("lost", ["when saving", "when loading"])
+def test_another_python_needs_the_source(module, tmp_path, monkeypatch, lost):
+    """Bytecode of another release cannot be compared: without source, an error."""
+    from zodiax_io._kinds import _closures, _digests
+
+    path = tmp_path / "m.zdx"
+    # A source that changed after the start may not be what runs.
+    monkeypatch.setattr(_digests, "_STARTED", 0.0 if lost == "when saving" else 1e18)
+    zodiax_io.serialise(path, module().Tied())
+    monkeypatch.setattr(_digests, "_STARTED", 1e18 if lost == "when saving" else 0.0)
+    zodiax_io.deserialise(path)  # by its bytecode
+    monkeypatch.setattr(_closures, "python", lambda: "another")
+    with pytest.raises(zodiax_io.ClassChangedError) as caught:
+        zodiax_io.deserialise(path)
+    assert str(caught.value) == (
+        "m.eqx: `model.where` is the local function "
+        "`Tied.__init__.<locals>.<lambda>`, which was saved by another release of "
+        "Python, and its source cannot be compared. Load it with the Python that saved "
+        "it, or write it by `def` at the top level of a module and save again."
+    )
+
+
+def test_variables_that_functions_share_and_assign_are_refused(module):
+    """A counter would count by itself after loading: it is refused as before."""
+    with pytest.raises(zodiax_io.SerialisationError, match="no name to come back by"):
+        zodiax_io.build_structure([module().count()])
+
+
+def test_a_function_whose_maker_has_gone_is_refused(module):
+    """Where the maker is another function now, nothing leads to what it made."""
+    made = module().Tied().where
+    module()
+    edited = module(("p[1] + 1", "p[1] + 5"))
+    assert edited.Tied().where.__code__ != made.__code__
+    with pytest.raises(zodiax_io.SerialisationError, match="no name to come back by"):
+        zodiax_io.build_structure([made])
