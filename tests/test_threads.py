@@ -311,3 +311,46 @@ def test_the_last_save_of_a_run(tmp_path, end, imports):
     )
     out, err = run(tmp_path, script + ENDS[end])
     assert out.splitlines() == ["saved"], err
+
+
+LAST = """
+class Model:
+    def __del__(self):
+        for call in (
+            lambda: zodiax_io.serialise("last.zdx", {"w": 1}),
+            lambda: zodiax_io.deserialise("first.zdx"),
+            lambda: zodiax_io.read_metadata("first.zdx"),
+        ):
+            try:
+                call()
+            except Exception as error:
+                print(type(error).__name__, error, flush=True)
+
+model = Model()
+"""
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_save_when_modules_are_taken_apart(tmp_path, used):
+    """Once Python can import no more, each call ends at once, and says when to save."""
+    first = 'zodiax_io.serialise("first.zdx", {"w": np.arange(3)})' if used else ""
+    out, err = run(tmp_path, f"import numpy as np, zodiax_io\n{first}\n{LAST}")
+    when = "before, or in a function given to `atexit.register`."
+    if used:
+        end = (
+            "any more: Python is ending, and has begun to take its modules apart. "
+            f"Do it {when}"
+        )
+        expected = [
+            f"SaveError Cannot save {end}",
+            f"ReadError Cannot load {end}",
+            f"ReadError Cannot load {end}",
+        ]
+    else:
+        expected = [
+            f"ImportError `zodiax_io.{name}` cannot be used any more: Python is "
+            f"ending, and imports nothing. Save {when}"
+            for name in ("serialise", "deserialise", "read_metadata")
+        ]
+    assert out.splitlines() == expected, err
+    assert not (tmp_path / "last.zdx").exists()

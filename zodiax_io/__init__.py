@@ -1,5 +1,6 @@
 """Keep whole JAX models: save a pytree with one call, load it back with another."""
 
+import sys as _sys
 import typing as _typing
 
 __version__ = "0.1.0"
@@ -13,6 +14,12 @@ else:
         """All that is public, when the first of it is used: an import costs nothing."""
         if name.startswith("_") and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if _sys.meta_path is None:
+            raise ImportError(
+                f"`zodiax_io.{name}` cannot be used any more: Python is ending, and "
+                "imports nothing. Save before, or in a function given to "
+                "`atexit.register`."
+            )
         import gc
         import importlib
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from ._errors import (
     NotAFileError,
     PlaceholderWarning,
     ReadError,
+    SaveError,
     SettingsError,
     VersionMismatchError,
     VersionMismatchWarning,
+    ZodiaxIOError,
     resources_for,
     shown,
     warn,
@@ -119,6 +122,7 @@ def serialise(
     >>> zodiax_io.deserialise("model.zdx").activation is model.activation
     True
     """
+    _check_not_ending(SaveError, "save")
     chosen = backend_named(backend)
     _check_destination(path_or_file, tree)
     _check_flags(durable=durable)
@@ -162,6 +166,15 @@ def serialise(
     with resources_for(f"save {name or 'to the file object'}"):
         put(path_or_file, write, durable=durable, size=size)
     _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
+
+
+def _check_not_ending(error: type[ZodiaxIOError], doing: str) -> None:
+    """Refuse what would wait for threads and modules that are gone already."""
+    if sys.meta_path is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise error(
+            f"Cannot {doing} any more: Python is ending, and has begun to take its "
+            "modules apart. Do it before, or in a function given to `atexit.register`."
+        )
 
 
 def _check_flags(**flags: Any) -> None:
@@ -346,6 +359,7 @@ def deserialise(
     >>> zodiax_io.deserialise("state.zdx", only="step")
     3
     """
+    _check_not_ending(ReadError, "load")
     if versions not in ("warn", "error", "ignore"):
         raise ArgumentError(
             f'`versions` is "warn", "error" or "ignore", not {versions!r:.80}.'
@@ -436,6 +450,7 @@ def read_metadata(
     >>> zodiax_io.read_metadata("fit.zdx")
     {'epoch': 3}
     """
+    _check_not_ending(ReadError, "load")
     judge = Judge(trusted, renames, unknown)
     with opened(path_or_file) as (document, reader, name):
         if document.metadata is None:

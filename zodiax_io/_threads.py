@@ -112,7 +112,7 @@ class Threads:
     `threading.Thread.start` waits for a thread that may never come. Here nobody waits
     for a thread to start: a job whose result is asked for before a thread has begun
     with it is done by the thread that asks. So a save or load works in an `atexit`
-    handler, in a thread that outlives the main one, in a `__del__` at the very end, and
+    handler, in a thread that outlives the main one, in a `__del__` that runs then, and
     where a limit of processes or memory forbids another thread.
     """
 
