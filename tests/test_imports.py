@@ -65,6 +65,13 @@ def site(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
+# Modules that define names which their source does not spell.
+FILLED = [
+    "setattr(module, chr(77), int)",
+    "locals()[chr(77)] = int",
+    "vars()[chr(77)] = int",
+    "def __getattr__(name): return int",
+]
 MODULE = "import equinox as eqx\nclass M(eqx.Module):\n    pass\n"
 
 
@@ -85,6 +92,8 @@ def field(site):
     for part in ("tests.models", "conftest", "__main__", "test_layers", "setup"):
         site(f"jaxdf.{part}", "raise AssertionError\nclass M: pass\n")
     site("jaxdf.tests.__init__", "raise AssertionError\n")
+    for n, text in enumerate(FILLED):
+        site(f"jaxdf.filled_{n}", f"raise AssertionError\n{text}\n")
     site("jaxdf.tools", "raise AssertionError\nprint('no class')\n")
     return site
 
@@ -110,6 +119,10 @@ def test_modules_of_a_known_package_are_imported(field, name):
         ("jaxdf.test_layers:M", "is not imported: trust it, or write", "jaxdf"),
         ("jaxdf.cli:M", "is not imported: trust it, or write", "jaxdf"),
         ("jaxdf.setup:M", "is not imported: trust it, or write", "jaxdf"),
+        *(
+            (f"jaxdf.filled_{n}:M", "is not imported: trust it, or write", "jaxdf")
+            for n in range(len(FILLED))
+        ),
         ("jaxdf.__main__:M", "is not a name", None),
         ("jaxdf.tools:M", "does not exist here: `jaxdf.tools` has no `M`", None),
         ("jaxdf.layers:Gone", "does not exist here: `jaxdf.layers` has no", None),

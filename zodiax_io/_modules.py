@@ -45,6 +45,14 @@ def find_in(
     return found
 
 
+def may_fill_itself(spec: ModuleSpec) -> bool:
+    """Whether the source of a module may define names that it does not spell."""
+    return any(mentions(spec, word) for word in _FILLERS)
+
+
+_FILLERS = ("setattr", "__getattr__", "locals", "vars", "__dict__", "globals")
+
+
 def mentions(spec: ModuleSpec, name: str) -> bool:
     """Whether the source of a module may define a name; no code is compiled for it."""
     if type(spec.origin) is not str or not spec.origin.endswith(".py"):

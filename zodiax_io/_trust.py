@@ -708,6 +708,8 @@ class Judge:
                 raise _Refused(text + self._near(module, qualname), missing=True)
             found = child
         if not _modules.mentions(found, qualname.partition(".")[0]):
+            if _modules.may_fill_itself(found):
+                return None  # only an import tells, which is for the caller to decide
             raise _Refused(
                 f"does not exist here: `{module}` has no `{qualname}`"
                 f"{self._near(module, qualname)}",
