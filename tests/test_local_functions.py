@@ -177,6 +177,22 @@ def test_another_python_needs_the_source(module, tmp_path, monkeypatch, lost):
     )
 
 
+def test_another_patch_level_needs_no_source(module, tmp_path, monkeypatch):
+    """Bytecode that is equal under one set of instructions is the same function."""
+    from zodiax_io._kinds import _closures, _digests
+
+    path = tmp_path / "m.zdx"
+    monkeypatch.setattr(_digests, "_STARTED", 0.0)
+    made = module().Tied()
+    zodiax_io.serialise(path, made)
+    tag, _, optimised = _digests.python().split(" ")
+    monkeypatch.setattr(_closures, "python", lambda: f"{tag} 0 {optimised}")
+    assert zodiax_io.deserialise(path).where.__code__ is made.where.__code__
+    monkeypatch.setattr(_closures, "python", lambda: f"{tag} 0 {optimised}1")
+    with pytest.raises(zodiax_io.ClassChangedError, match="another release of Python"):
+        zodiax_io.deserialise(path)
+
+
 def test_variables_that_functions_share_and_assign_are_refused(module):
     """A counter would count by itself after loading: it is refused as before."""
     with pytest.raises(zodiax_io.SerialisationError, match="no name to come back by"):

@@ -19,7 +19,7 @@ from .. import _names
 from .._curated import FRAMEWORKS
 from .._trust import CODE, class_attribute, is_own_code
 from ._base import Kind, Parts, exactly
-from ._digests import code_digest, python, source_digest
+from ._digests import code_digest, has_same_bytecode, python, source_digest
 from ._functions import check_attributes, plain_attributes
 
 # An optimiser is made anew by its own call; what is worth keeping is its state.
@@ -211,8 +211,11 @@ def _code_of(
 def _is_as_saved(code: types.CodeType, value: dict[str, Any]) -> bool:
     if _signature(code) != value["signature"]:
         return False
-    if value["python"] == python():  # bytecode can be compared
-        return value["code"] == code_digest(code)
+    same = value["code"] == code_digest(code)
+    if value["python"] == python():
+        return same
+    if same and has_same_bytecode(value["python"], python()):
+        return True
     source = value.get("source")
     return type(source) is str and source == source_digest(code)
 

@@ -29,6 +29,16 @@ def python() -> str:
     return f"{sys.implementation.cache_tag} {sys.hexversion:x} {sys.flags.optimize}"
 
 
+def has_same_bytecode(saved: object, here: str) -> bool:
+    """Whether equal bytecode does the same under two releases, as `python` gives them.
+
+    Those that differ in the patch level only share one set of instructions.
+    """
+    if type(saved) is not str or not saved.count(" ") == here.count(" ") == 2:
+        return False
+    return saved.split(" ")[::2] == here.split(" ")[::2]
+
+
 @functools.lru_cache(maxsize=1024)
 def code_digest(code: types.CodeType) -> str:
     """A digest of what a code object does, wherever it is in its file."""
