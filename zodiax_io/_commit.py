@@ -676,6 +676,9 @@ def ends_of(
     opened: list[int] = []
     try:
         try:
+            # To open a device may do something, such as rewind a tape.
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                return None
             _open(opened, path, os.O_RDONLY | _FLAGS)
             status = os.fstat(opened[0])
             if not stat.S_ISREG(status.st_mode):
