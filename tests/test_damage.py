@@ -562,13 +562,16 @@ def test_a_mark_of_damage_is_neither_used_nor_saved(model, tmp_path):
     serialise(tmp_path / "again.zdx", loaded)
 
 
+UNKEPT = [lambda: None]  # without a name, and made by no function
+
+
 class Summed:
     """A pytree that only its unflatten function makes, which computes."""
 
     def __init__(self, values):
         self.values = values
         self.total = values.sum()
-        self.again = lambda: values.sum()  # cannot be kept
+        self.helper = UNKEPT[0]
 
 
 jtu.register_pytree_node(

@@ -29,10 +29,13 @@ def nothing_registered(monkeypatch):
     monkeypatch.setattr(registered, "makers", lambda package: ({}, {}))
 
 
+UNKEPT = [lambda x: x]  # without a name, and made by no function
+
+
 @pytest.mark.usefixtures("nothing_registered")
 def test_an_object_that_came_back_otherwise_has_failed(tmp_path, packages):
     """The second process makes each object anew, and compares."""
-    packages("jax", OBJECTS={"a": lambda: jnp.ones(2), "f": lambda: [lambda x: x]})
+    packages("jax", OBJECTS={"a": lambda: jnp.ones(2), "f": lambda: list(UNKEPT)})
     rows = process.save("jax", tmp_path)
     assert {name: result for name, (result, _) in rows.items()} == {
         "a": "saved",

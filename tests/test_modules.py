@@ -648,12 +648,15 @@ def test_a_failing_unflatten_names_the_class():
         Guarded.broken = False
 
 
+UNKEPT = [lambda: None]  # without a name, and made by no function
+
+
 class Guarded:
     broken = False
 
     def __init__(self, child: Any) -> None:
         self.child = child
-        self.helper = lambda: None  # so that only its flattening can be kept
+        self.helper = UNKEPT[0]  # so that only its flattening can be kept
 
     @staticmethod
     def unflatten(_: Any, children: Any) -> Any:

@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 LAB = """
 import jax
 
+UNKEPT = [lambda: None]
+
 class Base:
     FIELDS = ("alpha", "beta", "gamma", "delta")
     support = object()  # a default that instances hide
@@ -27,7 +29,7 @@ class Base:
         self.__dict__.update(zip(self.FIELDS, values))
         self.support = "own"
         if helper:
-            self.helper = lambda: None
+            self.helper = UNKEPT[0]
 
     @classmethod
     def names(cls):
@@ -143,11 +145,14 @@ def test_sets_have_one_order_in_every_process():
     assert len({_run(SETS, seed) for seed in (1, 2, 3)}) == 1
 
 
+UNKEPT = [lambda: None]  # without a name, and made by no function
+
+
 class Forgetful:
     """Its unflatten function makes one attribute anew."""
 
     def __init__(self, x: Any, n: Any = 0) -> None:
-        self.x, self.n, self.helper = x, n, lambda: None
+        self.x, self.n, self.helper = x, n, UNKEPT[0]
 
 
 class Failing(Forgetful):

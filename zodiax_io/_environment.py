@@ -337,8 +337,8 @@ def _hexadecimal(commit: str) -> str | None:
     return commit[:12] if re.fullmatch(r"[0-9a-f]{7,64}", commit) else None
 
 
-def _origin(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
-    """Where a package was installed from, as installers write it down."""
+def _origin(distribution: importlib.metadata.Distribution) -> Any:
+    """Where a package was installed from: a dict, unless its file is odd."""
     return json.loads(_text(distribution, "direct_url.json") or "{}")
 
 

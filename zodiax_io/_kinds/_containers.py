@@ -663,7 +663,7 @@ def method(cls: type, name: str) -> Any:
     return found.__func__ if type(found) is classmethod else found
 
 
-def fields_of(cls: type) -> tuple[str, ...]:
+def fields_of(cls: object) -> tuple[str, ...]:
     """The fields that a class declares.
 
     Raises
