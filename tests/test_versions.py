@@ -189,6 +189,9 @@ def test_a_module_of_ones_own_is_found_by_its_folder(
     path.parent.mkdir(parents=True)
     path.write_text("def f(x):\n    return x\n")
     monkeypatch.syspath_prepend(tmp_path / "src")
+    for name in {module, module.partition(".")[0]}:
+        monkeypatch.setitem(sys.modules, name, None)  # absent again after the test
+        del sys.modules[name]
     function = importlib.import_module(module).f
     assert set(recorded([function])) == ALWAYS
     mine = Distribution("somebodys-lab", "3.0", editable(tmp_path))
