@@ -18,6 +18,7 @@ import pytest
 from documents import FRAME, TRAILER, Checkpoint, companion, frame
 from equality import differences
 from hypothesis import HealthCheck, example, given, settings
+from unkept import UNKEPT
 
 import zodiax_io
 from zodiax_io import (
@@ -560,9 +561,6 @@ def test_a_mark_of_damage_is_neither_used_nor_saved(model, tmp_path):
         serialise(tmp_path / "again.zdx", loaded)
     loaded["layers"][0]["weight"] = np.zeros(8)
     serialise(tmp_path / "again.zdx", loaded)
-
-
-UNKEPT = [lambda: None]  # without a name, and made by no function
 
 
 class Summed:

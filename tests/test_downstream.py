@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 from downstream import __main__ as runner, process, registered
 from equality import differences
+from unkept import UNKEPT
 
 
 @pytest.fixture
@@ -27,9 +28,6 @@ def packages(monkeypatch):
 def nothing_registered(monkeypatch):
     """The walk through a package finds no class."""
     monkeypatch.setattr(registered, "makers", lambda package: ({}, {}))
-
-
-UNKEPT = [lambda x: x]  # without a name, and made by no function
 
 
 @pytest.mark.usefixtures("nothing_registered")

@@ -16,6 +16,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
+from conftest import TYPE_CHECKS
 from documents import Checkpoint, checkpoint_of, container, leaf, named
 from test_kinds import EXAMPLES
 
@@ -806,7 +807,6 @@ FLOOR = 0.4  # seconds: what takes less is not judged
 RATIO = 9  # of a file four times as large
 SLOWEST = 8  # seconds for a MB
 # Checks of annotations cost more than what they check, where functions make functions.
-TYPE_CHECKS = os.environ.get("ZODIAX_IO_TYPECHECK", "1") != "0"
 # Of a small file that shares as many nodes as it may, each a node again to JAX.
 BEYOND = 4
 

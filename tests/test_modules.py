@@ -5,7 +5,6 @@ import collections
 import dataclasses
 import functools
 import io
-import os
 import types
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -18,9 +17,11 @@ import jax.tree_util as jtu
 import numpy as np
 import pytest
 from clients import optax
+from conftest import TYPE_CHECKS
 from equality import differences, survives
 from jaxtyping import Array, Float
 from strategies import box
+from unkept import UNKEPT
 
 import zodiax_io
 from zodiax_io._survey import walk
@@ -648,15 +649,12 @@ def test_a_failing_unflatten_names_the_class():
         Guarded.broken = False
 
 
-UNKEPT = [lambda: None]  # without a name, and made by no function
-
-
 class Guarded:
     broken = False
 
     def __init__(self, child: Any) -> None:
         self.child = child
-        self.helper = UNKEPT[0]  # so that only its flattening can be kept
+        self.helper = UNKEPT  # so that only its flattening can be kept
 
     @staticmethod
     def unflatten(_: Any, children: Any) -> Any:
@@ -742,7 +740,7 @@ def test_a_cycle_is_refused(make):
 def test_wide_trees_come_back():
     """A hundred thousand leaves are no trouble."""
     # Where every call is checked, a few of them must do.
-    size = 100_000 if os.environ.get("ZODIAX_IO_TYPECHECK") == "0" else 5_000
+    size = 5_000 if TYPE_CHECKS else 100_000
     survives({"floats": [0.5] * size, "arrays": [np.float32(i) for i in range(1_000)]})
 
 

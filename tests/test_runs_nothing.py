@@ -36,6 +36,7 @@ from attacks.files import (
 )
 from documents import container, leaf, named
 from jax.flatten_util import ravel_pytree
+from unkept import UNKEPT
 
 import zodiax_io
 
@@ -168,7 +169,7 @@ class Unpacked:
 
     def __init__(self, x: Any = None) -> None:
         self.x = x
-        self.helper = lambda: None
+        self.helper = UNKEPT[0]
 
 
 def _flatten(obj: Any) -> Any:

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import pytest
+from unkept import UNKEPT
 
 import zodiax_io
 
@@ -143,9 +144,6 @@ print(hashlib.sha256(file.getvalue()).hexdigest())
 def test_sets_have_one_order_in_every_process():
     """The same set gives the same bytes, whatever the hashes of its members are."""
     assert len({_run(SETS, seed) for seed in (1, 2, 3)}) == 1
-
-
-UNKEPT = [lambda: None]  # without a name, and made by no function
 
 
 class Forgetful:

@@ -338,7 +338,7 @@ def _hexadecimal(commit: str) -> str | None:
 
 
 def _origin(distribution: importlib.metadata.Distribution) -> Any:
-    """Where a package was installed from: a dict, unless its file is odd."""
+    """The JSON that says where a package was installed from; a dict, if it is valid."""
     return json.loads(_text(distribution, "direct_url.json") or "{}")
 
 

@@ -276,4 +276,4 @@ def warn(warning: ZodiaxIOWarning) -> None:
     warnings.warn(warning, stacklevel=level)
 
 
-_OURS = ("zodiax_io", "contextlib", "jaxtyping")
+_OURS = ("zodiax_io", "contextlib")

@@ -46,29 +46,34 @@ def find_in(
 
 
 def may_fill_itself(spec: ModuleSpec) -> bool:
-    """Whether the source of a module may define names that it does not spell."""
-    return any(mentions(spec, word) for word in _FILLERS)
+    """Whether the source of a module may define names by code, as `setattr` does."""
+    return _matches(spec, _FILLERS)
 
 
-_FILLERS = ("setattr", "__getattr__", "locals", "vars", "__dict__", "globals")
+_FILLERS = r"\b(setattr|__getattr__|locals|vars|__dict__|globals)\b"
+# Names that a module takes over from elsewhere without spelling them.
+_TAKES_OVER = r"\bimport\s+\*|\bglobals\(\)|\bsys\.modules\b"
 
 
 def mentions(spec: ModuleSpec, name: str) -> bool:
     """Whether the source of a module may define a name; no code is compiled for it."""
+    return _matches(spec, rf"\b{re.escape(name)}\b|{_TAKES_OVER}")
+
+
+def _matches(spec: ModuleSpec, pattern: str) -> bool:
+    """Whether a pattern is in the source of a module, or there is no source to read."""
     if type(spec.origin) is not str or not spec.origin.endswith(".py"):
         return True
     try:
-        return _mentions(spec.origin, os.stat(spec.origin).st_mtime_ns, name)
+        return _searched(spec.origin, os.stat(spec.origin).st_mtime_ns, pattern)
     except OSError:
         return True
 
 
 @functools.lru_cache(maxsize=4096)
-def _mentions(file: str, changed: int, name: str) -> bool:
+def _searched(file: str, changed: int, pattern: str) -> bool:
     with open(file, encoding="utf8", errors="replace") as source:
         text = source.read(_MAX_SOURCE)
-    # Or it takes names over from elsewhere without spelling them.
-    pattern = rf"\b{re.escape(name)}\b|\bimport\s+\*|\bglobals\(\)|\bsys\.modules\b"
     return re.search(pattern, text) is not None
 
 

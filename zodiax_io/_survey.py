@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -318,8 +318,10 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
         if kind.name in ARRAY_NODES:
             found.arrays.append((path, node))
     bound = _called(binding, found.by_id)
-    bound |= _made_with_data(naming, structure, found.by_id)
-    holders = _holders(naming, structure, found.by_id)
+    # It is asked for several times, or not at all.
+    data = functools.cache(lambda: _data(structure, found.by_id))
+    bound |= _made_with_data(naming, data)
+    holders = _holders(naming, data, found.by_id)
     for path, node, kind in naming:
         name = name_of_type(node)
         assert kind.refers_to is not None
@@ -387,16 +389,13 @@ def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[
 
 
 def _made_with_data(
-    naming: Sequence[tuple[Path | str, Node, Kind]],
-    structure: Node,
-    by_id: Mapping[int, Node],
+    naming: Sequence[tuple[Path | str, Node, Kind]], data: Callable[[], dict[int, int]]
 ) -> set[int]:
     """The local functions whose variables the file fills with more than numbers."""
     made = [node for _, node, kind in naming if kind.refers_to is CODE]
     if not any(children_of(node) for node in made):
         return set()
-    data = _data(structure, by_id)
-    return {id(node) for node in made if data.get(id(node), _TEXT) >= _TEXT}
+    return {id(node) for node in made if data().get(id(node), _TEXT) >= _TEXT}
 
 
 def _mark_called(waiting: list[Any], by_id: Mapping[int, Node], seen: set[int]) -> None:
@@ -418,7 +417,7 @@ def _mark_called(waiting: list[Any], by_id: Mapping[int, Node], seen: set[int]) 
 
 def _holders(
     naming: Sequence[tuple[Path | str, Node, Kind]],
-    structure: Node,
+    data: Callable[[], dict[int, int]],
     by_id: Mapping[int, Node],
 ) -> Holders | None:
     """The named containers of a structure; None if no function could be called."""
@@ -435,13 +434,12 @@ def _holders(
         binding = {name for name, one in holders.items() if not (one.own or one.passes)}
         found: set[int] = set()
         if binding:
-            data = _data(structure, by_id)
             starts = [
                 (node, holders[name])
                 for name, node, kind in named
                 if name in binding
                 and not kind.calls
-                and data.get(id(node), 0) >= (_ANY if holders[name].free else _TEXT)
+                and data().get(id(node), 0) >= (_ANY if holders[name].free else _TEXT)
             ]
             own = {n for n, name in by_node.items() if holders[name].own}
             _mark_held(starts, own, by_id, found)

@@ -77,7 +77,7 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
 
 
 def _rebinds(holder: Any, function: types.FunctionType) -> bool:
-    """Whether a function shares a variable that some local function assigns.
+    """Whether another local function may assign a variable that this one reads.
 
     Each function comes back with variables of its own, and would not see that.
     """

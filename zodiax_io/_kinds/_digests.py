@@ -30,9 +30,9 @@ def python() -> str:
 
 
 def has_same_bytecode(saved: object, here: str) -> bool:
-    """Whether equal bytecode does the same under two releases, as `python` gives them.
+    """Whether two releases, as `python` describes them, share one set of instructions.
 
-    Those that differ in the patch level only share one set of instructions.
+    Those that differ in the patch level only do.
     """
     if type(saved) is not str or not saved.count(" ") == here.count(" ") == 2:
         return False
@@ -118,7 +118,7 @@ def _functions(text: str) -> list[Any]:
 
 
 def _is_of(node: Any, code: types.CodeType) -> bool:
-    """Whether a node of the syntax tree is where a code object was compiled from."""
+    """Whether a code object was compiled from a node of the syntax tree."""
     name = getattr(node, "name", "<lambda>")
     decorators = getattr(node, "decorator_list", [])
     first = min([node.lineno, *(one.lineno for one in decorators)])
