@@ -648,7 +648,14 @@ def repair_and_save(path, number):
 
 
 watch = []
-sys.addaudithook(lambda event, arguments: [f(event, arguments) for f in list(watch)])
+
+
+def _hook(event, arguments, watch=watch):  # also when this module is taken apart
+    for function in list(watch):
+        function(event, arguments)
+
+
+sys.addaudithook(_hook)
 
 
 @pytest.mark.parametrize("which", NAMES)
