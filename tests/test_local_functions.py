@@ -46,9 +46,16 @@ _names = itertools.count()
 
 
 @pytest.fixture
-def module(tmp_path, monkeypatch):
+def folder(request, tmp_path):
+    """Where the module is: in a folder of one's own, or among installed packages."""
+    return tmp_path / getattr(request, "param", "own")
+
+
+@pytest.fixture
+def module(folder, monkeypatch):
     """Write and import a module of one's own, and import it again as it was edited."""
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     name = f"own_functions_{next(_names)}"
 
     def module(*edits: tuple[str, str]) -> Any:
@@ -56,7 +63,7 @@ def module(tmp_path, monkeypatch):
         for old, new in edits:
             assert old in text
             text = text.replace(old, new)
-        (tmp_path / f"{name}.py").write_text(text)
+        (folder / f"{name}.py").write_text(text)
         sys.modules.pop(name, None)
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
         return __import__(name)
@@ -193,10 +200,25 @@ def test_another_patch_level_needs_no_source(module, tmp_path, monkeypatch):
         zodiax_io.deserialise(path)
 
 
+ANYWHERE = pytest.mark.parametrize(
+    "folder", ["own", "site-packages"], indirect=True, ids=["own", "installed"]
+)
+
+
+@ANYWHERE
 def test_variables_that_functions_share_and_assign_are_refused(module):
-    """A counter would count by itself after loading: it is refused as before."""
+    """A counter would count by itself after loading, one's own or a package's."""
     with pytest.raises(zodiax_io.SerialisationError, match="no name to come back by"):
         zodiax_io.build_structure([module().count()])
+
+
+@ANYWHERE
+def test_annotations_come_back(module, tmp_path):
+    """Those of an installed package's local functions do, too."""
+    made = module()
+    zodiax_io.serialise(tmp_path / "m.zdx", made.Tied(3.0).scale)
+    loaded = zodiax_io.deserialise(tmp_path / "m.zdx", trusted=[made.__name__])
+    assert loaded.__annotations__ == {"x": float, "offset": int, "return": float}
 
 
 def test_a_function_whose_maker_has_gone_is_refused(module):

@@ -50,13 +50,13 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         return None
     if package in FRAMEWORKS and not _is_curated(holder):
         return None
-    if own and (_names.name_of(holder) is None or _rebinds(holder, obj)):
+    if _rebinds(holder, obj) or (own and _names.name_of(holder) is None):
         return None
     children: dict[str, Any] = {"cells": cells, "defaults": obj.__defaults__}
     children["kwdefaults"] = obj.__kwdefaults__
     if obj.__dict__:
         children["attributes"] = plain_attributes(obj)
-    if own and obj.__annotations__:
+    if obj.__annotations__:
         children["annotations"] = obj.__annotations__
     value: dict[str, Any] = {
         "place": place,
