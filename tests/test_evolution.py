@@ -1,5 +1,6 @@
 """Classes that have other fields now than when a file was written."""
 
+import copy
 import warnings
 from typing import Any
 
@@ -210,6 +211,134 @@ def test_a_class_that_was_split(lab, tmp_path):
     upgraded(new.Lens, split)
     expected = [new.Lens(1.0, new.Coating(jnp.ones(3))), new.Mirror(2.0)]
     assert differences(expected, quiet(tmp_path / "m")) == []
+
+
+def proposed(path):
+    """The lines that the error for a file proposes, as the user would fill them in."""
+    with pytest.raises(ClassChangedError) as caught:
+        deserialise(path)
+    code = str(caught.value).split("\n\n", 1)[1].replace("\n    ", "\n").strip()
+    return code.replace("# fields", "fields").replace("...)", "1.0)")
+
+
+def test_what_is_proposed_for_a_new_field_stays_right(lab, tmp_path):
+    """Kept for good, it changes no file that was saved with the field."""
+    serialise(tmp_path / "1", lab("lab", LENS + "    radius: Any").Lens(2.0))
+    second = lab("lab", LENS + "    radius: Any\n    gain: Any")
+    code = proposed(tmp_path / "1")
+    assert 'fields.setdefault("gain", 1.0)' in code
+    serialise(tmp_path / "2", second.Lens(2.0, 7.5))
+    third = lab("lab", LENS + "    radius: Any\n    gain: Any\n    order: int = 3")
+    exec(code, {"Lens": third.Lens, "zodiax_io": zodiax_io})  # noqa: S102
+    for name, gain in (("1", 1.0), ("2", 7.5)):
+        loaded, warning = changed(tmp_path / name)
+        assert differences(third.Lens(2.0, gain), loaded) == []
+        assert [(c.gained, c.replaced) for c in warning.changes] == [(("order",), ())]
+
+
+def set_in_place(fields):
+    fields["gain"][0] = 1.0
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("saved", "upgrade"),
+    [
+        (7.5, lambda fields: fields | {"gain": 1.0}),
+        (7.5, lambda fields: {"radius": fields["radius"], "gain": 1}),
+        (7.5, lambda fields: {"radius": fields["radius"]}),
+        (1, lambda fields: fields | {"gain": True}),
+        (0.0, lambda fields: fields | {"gain": -0.0}),
+        (jnp.ones(2), lambda fields: fields | {"gain": 2 * fields["gain"]}),
+        (np.zeros(2), set_in_place),
+        ([0.0, 2.0], set_in_place),
+        ({0: (0.0, [])}, lambda fields: fields["gain"][0][1].append(1) or fields),
+        ({1, 2}, lambda fields: fields["gain"].clear() or fields),
+    ],
+)
+@pytest.mark.parametrize("fields", [None, ["radius"]])
+def test_an_upgrade_for_any_age_replaces_nothing_in_silence(
+    lab, tmp_path, saved, upgrade, fields
+):
+    """A saved value that it changes is in the warning, and an error if strict."""
+    old = lab("lab", LENS + "    radius: Any\n    gain: Any")
+    serialise(tmp_path / "m", [old.Lens(2.0, saved)])
+    new = lab("lab", LENS + "    radius: Any\n    gain: Any = 3\n    order: int = 0")
+    upgraded(new.Lens, upgrade, fields=fields)
+    _, warning = changed(tmp_path / "m")
+    (change,) = [c for c in warning.changes if c.replaced]
+    text = eqx.tree_pformat(saved)
+    assert (change.path, change.replaced) == ("model[0]", (("gain", text),))
+    assert f"an upgrade replaced the saved value of `gain`, {text}" in str(warning)
+    assert "let it give a new field its value by `fields.setdefault`" in str(warning)
+    with pytest.raises(ClassChangedError, match="replaced the saved value of `gain`"):
+        deserialise(tmp_path / "m", strict=True)
+
+
+def test_a_finished_object_replaces_nothing_in_silence(lab, tmp_path):
+    """The same of an upgrade that returns an object of the class."""
+    serialise(tmp_path / "m", lab("lab", LENS + "    a: int\n    b: int").Lens(1, 2))
+    new = lab("lab", LENS + "    a: int\n    b: int\n    c: int")
+    upgraded(new.Lens, lambda fields: new.Lens(fields["a"], 5, 6))
+    loaded, warning = changed(tmp_path / "m")
+    assert differences(new.Lens(1, 5, 6), loaded) == []
+    assert [c.replaced for c in warning.changes] == [(("b", "2"),)]
+
+
+@pytest.mark.parametrize(
+    "value", [1.5, float("nan"), jnp.ones(2), np.ones(2), [np.ones(2), {"a": "b"}], {1}]
+)
+def test_an_upgrade_that_replaces_nothing_is_quiet(lab, tmp_path, value):
+    """A value that is equal to the saved one is not replaced."""
+    old = lab("lab", LENS + "    a: Any\n    b: Any")
+    serialise(tmp_path / "m", old.Lens(value, 2))
+    new = lab("lab", LENS + "    a: Any\n    c: Any")
+    upgraded(new.Lens, lambda fields: {"a": copy.deepcopy(fields["a"]), "c": 1})
+    assert differences(new.Lens(value, 1), quiet(tmp_path / "m")) == []
+
+
+@pytest.mark.parametrize("fields", [["radius"], ["radius", "gain"]])
+def test_an_upgrade_that_names_its_files_may_replace(lab, tmp_path, fields):
+    """It never gets an object of today."""
+    old = lab("lab", LENS + "    radius: Any\n    gain: Any")
+    serialise(tmp_path / "m", old.Lens(2.0, 7.5))
+    new = lab("lab", LENS + "    diameter: Any\n    gain: Any")
+
+    def upgrade(held):
+        return {"diameter": 2 * held["radius"], "gain": 1.0}
+
+    upgraded(new.Lens, upgrade, fields=fields)
+    assert differences(new.Lens(4.0, 1.0), quiet(tmp_path / "m")) == []
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_upgrades_by_fields_may_come_in_any_order(lab, tmp_path, newest_first):
+    """Each one runs once the object has the fields that it names."""
+    for name in "abc":
+        serialise(tmp_path / name, lab("lab", LENS + f"    {name}: Any").Lens([name]))
+    new = lab("lab", LENS + "    d: Any")
+    steps = [
+        (lambda f, old=old, to=to: {to: f[old] + [to]}, old)
+        for old, to in ("ab", "bc", "cd")
+    ]
+    for step, field in reversed(steps) if newest_first else steps:
+        upgraded(new.Lens, step, fields=[field])
+    for i, name in enumerate("abc"):
+        loaded = quiet(tmp_path / name)
+        assert differences(new.Lens(list("abcd"[i:])), loaded) == []
+
+
+def test_an_error_after_an_upgrade_is_about_the_file(lab, tmp_path):
+    """It says which fields the file itself has."""
+    serialise(tmp_path / "m", lab("lab", LENS + "    a: int").Lens(1))
+    new = lab("lab", LENS + "    c: int")
+    upgraded(new.Lens, lambda fields: {"b": fields["a"]}, fields=["a"])
+    with pytest.raises(ClassChangedError) as caught:
+        deserialise(tmp_path / "m")
+    assert str(caught.value).endswith(
+        "\n\nThis is after the upgrades of the class that apply; the file itself has "
+        "`a`. If another upgrade has to follow, name by `fields` what it is for."
+    )
 
 
 @pytest.mark.parametrize(

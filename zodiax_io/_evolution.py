@@ -8,6 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import equinox as eqx
+import jax
+import numpy as np
+
+from ._distance import same_bytes
 from ._environment import check_version, has_version, is_before, recorded
 from ._errors import (
     LIMITS,
@@ -49,6 +54,9 @@ class FieldChange:
         Fields that the class has no longer; they were set aside.
     moved : tuple of str
         Fields that were static and are not, or the other way round.
+    replaced : tuple of (str, str)
+        Fields whose saved value an upgrade for files of any age has replaced, each with
+        that value as text.
     """
 
     path: str
@@ -56,6 +64,7 @@ class FieldChange:
     gained: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
+    replaced: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         """One line, as warnings list it."""
@@ -69,6 +78,10 @@ class FieldChange:
             told.append(f"{_listed(self.lost)} is gone, and was set aside")
         if self.moved:
             told.append(f"{_listed(self.moved)} is no longer static, or is it now")
+        told += [
+            f"an upgrade replaced the saved value of `{shown(name)}`, {value}"
+            for name, value in self.replaced[:_MAX_LISTED]
+        ]
         return "; ".join(told)
 
 
@@ -92,6 +105,16 @@ class _Rule:
     fields: frozenset[str] | None
     before: str | None
 
+    @property
+    def tells_age(self) -> bool:
+        """Whether it is for old files only, so that it never gets an object of today.
+
+        Names of fields that the class still has tell nothing: a file that lacks another
+        field, which the class gains next year, has them, too.
+        """
+        fields = set(self.fields or ()) - set(fields_of(self.cls))
+        return self.before is not None or bool(fields)
+
     def applies(self, held: set[str], version: str | None) -> bool:
         if self.fields is not None and not self.fields <= held:
             return False
@@ -112,8 +135,10 @@ def upgraded(
 ) -> None:
     """Say how an object of an older release becomes one of today's.
 
-    Call it beside the class whose fields have changed. Several upgrades of a class are
-    asked in the order in which they were given, each of what the one before has made.
+    Call it beside the class whose fields have changed. Several upgrades of a class run
+    in the order in which they were given, each on the fields that the one before has
+    returned. One with `fields` also runs later, once an object has those fields, so a
+    chain of them may be given in any order.
 
     Parameters
     ----------
@@ -129,7 +154,10 @@ def upgraded(
     before : str, optional
         A version of the package that defines the class: the upgrade is for files
         written with an older one, or with one that is not known. Without `fields` and
-        `before`, it is for all files whose fields are not those of today.
+        `before`, it is for all files whose fields are not those of today: also for
+        files of next year, when the class will have another field. So give a new field
+        its value by ``fields.setdefault``. A load warns when such an upgrade replaces
+        the saved value of a field that the class still has.
 
     Raises
     ------
@@ -212,6 +240,7 @@ class Evolution:
         ClassChangedError
             If it cannot be made of what the file has.
         """
+        saved = parts
         if id(parts.refers) in _rules:
             parts, made = self.upgrade(parts, path)
             if made is not None:
@@ -219,7 +248,7 @@ class Evolution:
         try:
             obj = kind.decode(parts)
         except FieldsChanged as changed:
-            parts = self.adapt(parts, changed, path)
+            parts = self.adapt(parts, changed, path, saved)
             obj = kind.decode(parts)
         if kind.name == "module":
             self.compare_static(parts, path)
@@ -240,14 +269,46 @@ class Evolution:
         if type(version) is not str:
             known = recorded(self.versions, top(name.partition(":")[0]))
             version = None if known is None else known[1]
-        for rule in _rules.get(id(parts.refers), ()):
-            if not isinstance(parts.children, dict):
+        waiting = list(_rules.get(id(parts.refers), ()))
+        while isinstance(parts.children, dict):
+            held = set(parts.children) | _absent(parts)
+            rule = next((rule for rule in waiting if rule.applies(held, version)), None)
+            if rule is None:
                 break
-            if rule.applies(set(parts.children) | _absent(parts), version):
-                parts, made = self.apply(rule.upgrade, parts, path)
-                if made is not None:
-                    return parts, made
+            # Those before it did not apply. One that names its fields gets another
+            # chance, since this one may make them: the order does not matter then.
+            passed = waiting[: waiting.index(rule)]
+            rest = waiting[waiting.index(rule) + 1 :]
+            waiting = [one for one in passed if one.fields is not None] + rest
+            known = None if rule.tells_age else _held_today(parts)
+            parts, made = self.apply(rule.upgrade, parts, path)
+            if known is not None:
+                now: Any = (
+                    parts.children if made is None else _fields_in(made[0], rule.cls)
+                )
+                self.compare_values(known, now, name, path)
+            if made is not None:
+                return parts, made
         return parts, None
+
+    def compare_values(
+        self,
+        before: dict[str, tuple[str, list[Any]]],
+        now: Any,
+        name: str,
+        path: Path | str,
+    ) -> None:
+        """Note the saved values that an upgrade for files of any age has replaced."""
+        if not isinstance(now, dict):  # an object of another class
+            return
+        replaced = tuple(
+            (field, text)
+            for field, (text, inside) in before.items()
+            if field not in now or not _is_as_before(inside, _inside(now[field]))
+        )
+        if replaced:
+            change = FieldChange(short_path(path), name, replaced=replaced)
+            self.changes.append(change)
 
     def apply(
         self, upgrade: Upgrade, parts: Parts, path: Path | str
@@ -278,7 +339,9 @@ class Evolution:
             )
         return parts, (result,)
 
-    def adapt(self, parts: Parts, changed: FieldsChanged, path: Path | str) -> Parts:
+    def adapt(
+        self, parts: Parts, changed: FieldsChanged, path: Path | str, saved: Parts
+    ) -> Parts:
         """The parts as the class has them now: with defaults, without what is gone.
 
         Raises
@@ -300,6 +363,7 @@ class Evolution:
             raise
         except (LookupError, TypeError):
             text = _OLD * self.old + _unlike(cls, name, where, changed)
+            text += _after_upgrades(parts, saved)
             raise ClassChangedError(text) from None
         except Exception as error:  # of the class
             raise ClassChangedError(
@@ -368,6 +432,8 @@ class Evolution:
             lines[:_MAX_LINES] + ([f"  … and {more} more."] if more > 0 else [])
         )
         advice = "What else is to be done about them, `zodiax_io.upgraded` can say."
+        if any(change.replaced for change in self.changes):
+            advice += _FOR_ANY_AGE
         if self.old:
             advice = _OLD + advice
         if self.strict:
@@ -375,6 +441,11 @@ class Evolution:
         warn(ClassChangedWarning(f"{text}\n{advice}", self.changes))
 
 
+_FOR_ANY_AGE = (
+    " An upgrade without `before`, and without a name in `fields` that the class no "
+    "longer has, runs on files of any age: let it give a new field its value by "
+    "`fields.setdefault`, or name by `fields` or `before` the files that it is for."
+)
 _MAX_LINES = 50
 _MAX_PLACES = 3
 _OLD = (
@@ -393,6 +464,100 @@ def _absent(parts: Parts) -> set[str]:
     """The fields that the object had, and left to the default of its class."""
     absent = parts.extra.get("absent")
     return {n for n in absent if type(n) is str} if type(absent) is list else set()
+
+
+# A saved value that an upgrade replaces -----------------------------------------------
+
+
+def _held_today(parts: Parts) -> dict[str, tuple[str, list[Any]]]:
+    """The fields of today that a file holds: each value as text, and all in it."""
+    declared = fields_of(parts.refers)
+    children = parts.children if isinstance(parts.children, dict) else {}
+    inside = {n: _inside(child) for n, child in children.items() if n in declared}
+    return {
+        name: (_text_of(children[name], len(found)), found)
+        for name, found in inside.items()
+    }
+
+
+def _inside(value: Any) -> list[Any]:
+    """A value and all that is in it, in order, with a copy of each array of NumPy.
+
+    An upgrade may change lists, dictionaries, dataclasses and arrays where they are.
+    """
+    found: list[Any] = []
+    waiting, seen = [value], set[int]()
+    while waiting:
+        one = waiting.pop()
+        kind = type(one)
+        if kind is np.ndarray and one.flags.writeable:
+            found.append(one.copy())
+            continue
+        labels, children = _children(one)
+        found.append(one if children is None else (kind, labels))
+        if children is not None and id(one) not in seen:
+            seen.add(id(one))
+            waiting += children
+    return found
+
+
+def _children(value: Any) -> tuple[Any, list[Any] | None]:
+    """The labels and the children of a container; None for any other object."""
+    if type(value) in (list, tuple):
+        return len(value), list(value)
+    if type(value) is dict:
+        return tuple(value), list(value.values())
+    if type(value) is set:
+        return frozenset(value), []
+    try:
+        held = {n: getattr(value, n, _MISSING) for n in fields_of(type(value))}
+    except TypeError:
+        return None, None
+    return tuple(held), list(held.values())
+
+
+def _is_as_before(before: list[Any], now: list[Any]) -> bool:
+    return len(before) == len(now) and all(map(_is_same, before, now))
+
+
+def _is_same(before: Any, now: Any) -> bool:
+    if before is now or type(before) is not type(now):
+        return before is now
+    try:
+        if isinstance(before, (np.ndarray, np.generic, jax.Array)):
+            if (before.shape, before.dtype) != (now.shape, now.dtype):
+                return False
+            return same_bytes(np.asarray(before), np.asarray(now))
+        if isinstance(before, (float, complex)):  # 0.0 and -0.0 differ, nan does not
+            return repr(before) == repr(now)
+        return bool(before == now)
+    except LIMITS:
+        raise
+    except Exception:  # of a class; a random key, or an array that was deleted
+        return False
+
+
+def _fields_in(obj: Any, cls: type) -> dict[str, Any] | None:
+    """The fields of an object that an upgrade has returned; None for another class."""
+    if type(obj) is not cls:
+        return None
+    held = {name: getattr(obj, name, _MISSING) for name in fields_of(cls)}
+    return {name: value for name, value in held.items() if value is not _MISSING}
+
+
+_MISSING = object()
+
+
+def _text_of(value: Any, size: int) -> str:
+    """A value, short enough for a line of a warning."""
+    try:
+        if size > _MAX_LISTED:
+            return f"a `{type(value).__name__}`"
+        return shown(eqx.tree_pformat(value), 60)
+    except LIMITS:
+        raise
+    except Exception:  # of the class
+        return f"a `{type(value).__name__}`"
 
 
 def _with_children(parts: Parts, children: dict[str, Any]) -> Parts:
@@ -414,6 +579,18 @@ def literal(text: str) -> str:
     plain = ascii(text)
     simple = '"' not in plain and "\\" not in plain
     return f'"{plain[1:-1]}"' if simple else plain
+
+
+def _after_upgrades(parts: Parts, saved: Parts) -> str:
+    """A note of what the file itself has, where upgrades have changed it already."""
+    before, now = saved.children, parts.children
+    if before is now or not isinstance(before, dict):
+        return ""
+    held = _listed(tuple(before)) or "no fields"
+    return (
+        f"\n\nThis is after the upgrades of the class that apply; the file itself has "
+        f"{held}. If another upgrade has to follow, name by `fields` what it is for."
+    )
 
 
 def _untrusted(cls: type, name: str, path: str, gained: str) -> str:
@@ -484,7 +661,7 @@ def proposal(
             lines.append(f"    # `{shown(gained)}` is new, and has its default.")
         else:
             lines.append(f"    # `{shown(gained)}` is new: say what it was then, as")
-            lines.append(f"    # fields[{literal(gained)}] = ...")
+            lines.append(f"    # fields.setdefault({literal(gained)}, ...)")
     unknown = [g for g in changed.missing if g not in pairs and g not in defaults]
     maybe = f"; or is it `{shown(unknown[0])}` now?" if unknown else ""
     for lost in changed.surplus:
