@@ -26,7 +26,7 @@ import types
 import typing
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -604,11 +604,11 @@ class Zone(dt.tzinfo):
         return None
 
 
-def saved(tree: Any) -> Any:
+def saved(tree: Any, trusted: Sequence[str] = ()) -> Any:
     file = io.BytesIO()
     zodiax_io.serialise(file, tree)
     file.seek(0)
-    return zodiax_io.deserialise(file)
+    return zodiax_io.deserialise(file, trusted=trusted)
 
 
 def refusal(obj: Any) -> str:
@@ -662,6 +662,12 @@ def test_advice_on_an_expression_of_sympy():
         "Keep its text, `sympy.srepr(x)`, and read it by `sympify`."
     )
     assert sympy.sympify(saved(sympy.srepr(expression))) == expression
+
+
+def test_a_named_constant_of_sympy_comes_back():
+    """What has a name and never changes needs no advice."""
+    sympy = pytest.importorskip("sympy")
+    assert saved(sympy.pi, trusted=["sympy"]) is sympy.pi
 
 
 def test_no_class_of_the_user_is_given_advice_of_another():

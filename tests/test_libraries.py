@@ -38,7 +38,8 @@ def folder(tmp_path, monkeypatch):
     (place / "lens_of_test.py").write_text("def f():\n    return 1\n")
     monkeypatch.syspath_prepend(str(place))
     yield place
-    sys.modules.pop("lens_of_test", None)
+    for name in ("lens_of_test", "asks_of_test"):
+        sys.modules.pop(name, None)
 
 
 def test_a_folder_with_a_record_is_a_library(folder):
@@ -93,6 +94,16 @@ def test_a_library_is_not_imported_from_the_working_folder(planted):
     with pytest.raises(ModuleNotFoundError, match="No module named 'planted_module'"):
         _libraries.import_library(planted)
     assert _libraries.import_library("json") is json
+
+
+def test_a_library_may_ask_for_what_is_not_there(folder):
+    """Many look for optional packages by `importlib.util.find_spec`: there are none."""
+    (folder / "asks_of_test.py").write_text(
+        "from importlib.util import find_spec\n"
+        "found = [find_spec(name) for name in ('absent_of_test', 'json')]\n"
+    )
+    found = _libraries.import_library("asks_of_test").found
+    assert found[0] is None and found[1].name == "json"
 
 
 def test_what_the_caller_trusts_is_imported_from_anywhere(planted):

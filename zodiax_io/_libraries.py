@@ -14,6 +14,7 @@ import contextlib
 import functools
 import importlib
 import importlib.machinery
+import importlib.util
 import os
 import site
 import sys
@@ -191,6 +192,8 @@ class _Guard:
         if asking is None:
             return None
         found = find(name)
+        if found is None and _is_question(sys._getframe(1)):
+            return None
         # `import zodiax_io` is an import of the user's, who may have put what it needs
         # anywhere; but libraries come first.
         if found is None and asking.f_code.co_name != "<module>":
@@ -204,6 +207,22 @@ class _Guard:
         if "path" not in given and _asking(sys._getframe(1)) is not None:
             given["path"] = search_path()
         return ()
+
+
+def _is_question(frame: FrameType) -> bool:
+    """Whether `importlib.util.find_spec` asks, which takes an error for a failure.
+
+    It imports nothing; an import of what it finds elsewhere would be an error.
+    """
+    asking: FrameType | None = frame
+    while asking is not None and asking.f_code.co_filename.startswith("<"):  # frozen
+        if asking.f_code is _FIND_SPEC:
+            return True
+        asking = asking.f_back
+    return False
+
+
+_FIND_SPEC = importlib.util.find_spec.__code__
 
 
 def _asking(frame: FrameType | None) -> FrameType | None:

@@ -34,8 +34,8 @@ def save(package: str, folder: Path) -> Rows:
     for number, (name, make) in enumerate(objects.items(), start=len(rows)):
         try:
             zodiax_io.serialise(folder / f"{number}.zdx", make())
-        except zodiax_io.SerialisationError as error:
-            rows[name] = "refused", str(error)
+        except (zodiax_io.SerialisationError, zodiax_io.ResourceError) as error:
+            rows[name] = "refused", str(error)  # or recurses without end by itself
         except Exception as error:
             rows[name] = "failed", f"{type(error).__name__} when saved: {error}"
         else:

@@ -189,6 +189,8 @@ def _rules() -> dict[tuple[str, str], str]:
 
 
 _BY_NAME = _rules()
+# Packages whose advised classes have instances that never change.
+_IMMUTABLE = frozenset({"astropy", "sympy"})
 _MODULE = (
     "It is a module. Keep its name, `x.__name__`, and import it by that after loading."
 )
@@ -219,6 +221,9 @@ def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
     if issubclass(cls, eqx.Module) or _compat.is_registered_node(cls):
         return None  # a pytree is kept by what JAX finds in it
+    package = _names.top((_names.own_name(cls) or ("", ""))[0])
+    if package in _IMMUTABLE and _names.name_of(obj) is not None:
+        return None  # a constant, such as `sympy.pi`
     raise CannotKeep(_advice_on(type(obj)) or _PROCESS)
 
 
