@@ -242,3 +242,106 @@ def test_worker_processes_save(run):
         """,
     )
     assert (out, err) == ("Lens(focal=3.0)\n", "")
+
+
+OPEN_AND_SAVE = """
+    import zodiax_io
+    tree = zodiax_io.deserialise("lens.zdx", unknown="opaque")
+    zodiax_io.serialise("again.zdx", tree)
+    print(tree.focal.sum(), type(tree).__name__)
+"""
+
+
+def test_opening_without_the_script_keeps_its_name(run, tmp_path):
+    """Saved again elsewhere, a file of a script is the same to the byte, and loads."""
+    run("train.py", TRAIN)
+    out, err = run("open.py", OPEN_AND_SAVE)
+    assert (out, err) == ("3.0 Opaque\n", "")
+    for suffix in (".zdx", ".eqx"):
+        again = (tmp_path / f"again{suffix}").read_bytes()
+        assert again == (tmp_path / f"lens{suffix}").read_bytes()
+    out, err = run(
+        "evaluate.py",
+        """
+        import train, zodiax_io
+        print(type(zodiax_io.deserialise("again.zdx")) is train.Lens)
+        """,
+    )
+    assert (out, err) == ("True\n", "")
+
+
+def test_functions_of_a_script_keep_its_name(run, tmp_path):
+    """A file with functions only, and one with the script's names in its metadata."""
+    text = TRAIN.replace(
+        "Lens(jnp.arange(3.0), activation))", "[activation], metadata=Mode.FAST)"
+    )
+    run("train.py", text)
+    out, err = run(
+        "open.py",
+        """
+        import zodiax_io
+        tree = zodiax_io.deserialise("lens.zdx", unknown="opaque")
+        note = zodiax_io.read_metadata("lens.zdx", unknown="opaque")
+        zodiax_io.serialise("again.zdx", tree, metadata=note)
+        """,
+    )
+    assert (out, err) == ("", "")
+    again = (tmp_path / "again.zdx").read_bytes()
+    assert again == (tmp_path / "lens.zdx").read_bytes()
+
+
+@pytest.mark.parametrize("own", ["Own(tree)", "[tree, Own(1)]"])
+def test_objects_of_two_scripts_in_one_file(run, own):
+    """Each is found in its own script, whichever of them saved the file."""
+    run("train.py", TRAIN)
+    out, err = run(
+        "second.py",
+        f"""
+        import equinox as eqx
+        import zodiax_io
+
+        class Own(eqx.Module):
+            inside: object
+
+        if __name__ == "__main__":
+            tree = zodiax_io.deserialise("lens.zdx", unknown="opaque")
+            zodiax_io.serialise("both.zdx", {own})
+        """,
+    )
+    assert (out, err) == ("", "")
+    out, err = run(
+        "evaluate.py",
+        """
+        import jax, train, second, zodiax_io
+        both = zodiax_io.deserialise("both.zdx")
+        lens = both.inside if type(both) is second.Own else both[0]
+        print(type(lens) is train.Lens, lens.act is train.activation)
+        """,
+    )
+    assert (out, err) == ("True True\n", "")
+
+
+def test_objects_of_two_scripts_kept_by_a_third(run):
+    """So is each of what a process keeps without either of the scripts."""
+    run("first.py", TRAIN.replace("lens.zdx", "1.zdx"))
+    run("second.py", TRAIN.replace("lens.zdx", "2.zdx"))
+    out, err = run(
+        "third.py",
+        """
+        import zodiax_io
+        both = [
+            zodiax_io.deserialise(f"{n}.zdx", unknown="opaque") for n in (2, 1)
+        ]
+        zodiax_io.serialise("both.zdx", both)
+        """,
+    )
+    assert (out, err) == ("", "")
+    out, err = run(
+        "evaluate.py",
+        """
+        import first, second, zodiax_io
+        two, one = zodiax_io.deserialise("both.zdx")
+        print(type(one) is first.Lens, type(two) is second.Lens)
+        """,
+    )
+    assert (out, err) == ("True True\n", "")

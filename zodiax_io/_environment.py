@@ -42,6 +42,9 @@ _SETTINGS = (
 )
 
 
+MAIN = "__main__"
+
+
 @dataclass(frozen=True)
 class Difference:
     """One package or setting that is not as it was when the file was written.
@@ -82,7 +85,7 @@ def versions_of(
     """
     versions = {"python": platform.python_version()}
     packages = {_names.top(name.partition(":")[0]) for name in names}
-    for package in (*_ALWAYS, *sorted(packages | kept.keys())):
+    for package in (*_ALWAYS, *sorted((packages | kept.keys()) - {MAIN})):
         if package in kept and package not in packages and package not in _ALWAYS:
             distribution, version = kept[package]
             versions.setdefault(distribution, version)

@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 
 from . import _names, _trees
-from ._environment import recorded
+from ._environment import MAIN, recorded
 from ._errors import (
     LIMITS,
     ArgumentError,
@@ -64,7 +64,8 @@ class Origin:
     by_leaves : bool
         Whether its leaves were found otherwise than child by child.
     versions : dict
-        The package of its class, with its version when the file was written.
+        The package of its class, with its version when the file was written; of
+        `__main__` the name of the script.
     reason : str
         Why the class is not used.
     """
@@ -311,17 +312,23 @@ def _was_node(origin: Origin) -> bool:
 
 
 def missing_function(
-    node: Node, path: str, versions: Mapping[str, str], reason: str
+    node: Node,
+    path: str,
+    versions: Mapping[str, str],
+    reason: str,
+    script: str | None,
 ) -> Placeholder:
     """What stands for a function that is not here."""
     name = name_of_type(node)
-    return Placeholder(name, reason, path, _own_version(name, versions, node))
+    return Placeholder(name, reason, path, _own_version(name, versions, node, script))
 
 
 def _own_version(
-    name: Any, versions: Mapping[str, str], node: Node
+    name: Any, versions: Mapping[str, str], node: Node, script: str | None
 ) -> dict[str, tuple[str, str]]:
     package = top(name.partition(":")[0]) if type(name) is str else ""
+    if package == MAIN:
+        return {MAIN: ("script", script or "")}
     if not package.isidentifier():
         return {}
     found = recorded(versions, package)
@@ -336,10 +343,12 @@ def opaque_of(
     versions: Mapping[str, str],
     reason: str,
     firsts: dict[int, int | None],
+    script: str | None,
 ) -> Opaque:
     """What stands for the object of a node, whose children are there.
 
-    The first records in nodes that are known by now are in `firsts`.
+    The first records in nodes that are known by now are in `firsts`. The `script` was
+    `__main__` when the file was written.
     """
     children, keys = parts.children, parts.keys or ()
     named = isinstance(children, dict)
@@ -359,7 +368,7 @@ def opaque_of(
         static=static,
         order=_order(node, static, firsts),
         by_leaves="repeats" in node or node["kind"] == "registered",
-        versions=_own_version(name, versions, node),
+        versions=_own_version(name, versions, node, script),
         reason=reason,
     )
     return _made(origin, values, tuple(keys))

@@ -16,7 +16,7 @@ from . import _commit, _environment, _format
 from ._alongside import Likeness, targets
 from ._backends import ArrayReader, Faults, Sink, backend_named, no_tick
 from ._compat import detached, release, without_collection
-from ._environment import Difference
+from ._environment import MAIN, Difference
 from ._errors import (
     ArgumentError,
     CorruptFileError,
@@ -43,6 +43,7 @@ from ._progress import Progress, check_progress, counted
 from ._saving import put
 from ._selection import select
 from ._structure import (
+    Kept,
     check_settings,
     checked,
     decode,
@@ -136,12 +137,10 @@ def serialise(
     records = [record for part in encoded.values() for record in part.records]
     kept = [one for part in encoded.values() for one in part.kept]
     versions = _environment.versions_of(names, {p: v for _, p, v in reversed(kept)})
-    for node, _, (distribution, version) in kept:
-        if versions.get(distribution) != version:  # one file, two releases
-            node["version"] = version
-    settings = _environment.settings()
-    if any(name.startswith("__main__:") for name in names):
-        settings |= _environment.script()
+    for node, package, (distribution, version) in kept:
+        if package != MAIN and versions.get(distribution) != version:
+            node["version"] = version  # one file, two releases
+    settings = _environment.settings() | _script(names, kept)
 
     def structure(index: list[Any]) -> bytes:
         document = _format.Document(
@@ -166,6 +165,24 @@ def serialise(
     with resources_for(f"save {name or 'to the file object'}"):
         put(path_or_file, write, durable=durable, size=size)
     _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
+
+
+def _script(names: set[str], kept: Sequence[Kept]) -> dict[str, str]:
+    """The setting that says which script `__main__` is in the file, if one is known.
+
+    What is kept as another file had it may be of another script. One file names one
+    script only: the classes of others are named as if imported, `script:Class`.
+    """
+    from_files = [(node, said) for node, package, (_, said) in kept if package == MAIN]
+    scripts = {said for _, said in from_files}
+    if any(name.startswith(f"{MAIN}:") for name in names):
+        setting = _environment.script()
+    else:
+        setting = {"script": min(scripts)} if scripts and min(scripts) else {}
+    for node, script in from_files:
+        if script and script != setting.get("script"):
+            node["type"] = script + node["type"].removeprefix(MAIN)
+    return setting
 
 
 def _check_not_ending(error: type[ZodiaxIOError], doing: str) -> None:

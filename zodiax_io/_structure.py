@@ -67,7 +67,8 @@ _FRAMES = 12 * MAX_DEPTH
 # Taking apart -------------------------------------------------------------------------
 
 
-# The node of something kept as another file had it, and its package with the version.
+# The node of something kept as another file had it, and its package with the version;
+# of `__main__` the name of the script.
 Kept = tuple[Node, str, tuple[str, str]]
 
 
@@ -731,8 +732,12 @@ class _Decoder:
             self.stood_in += 1
             versions = self.evolution.versions
             if missing:
-                return missing_function(node, short_path(path), versions, reason)
-            return opaque_of(node, parts, versions, reason, self.firsts)
+                return missing_function(
+                    node, short_path(path), versions, reason, self.judge.script
+                )
+            return opaque_of(
+                node, parts, versions, reason, self.firsts, self.judge.script
+            )
         try:
             if parts.array is None and kind.name == "numpy" and self.arrays is not None:
                 return outline(node)
@@ -763,7 +768,9 @@ class _Decoder:
                 self.stood_in += 1
                 reason = f"cannot be built with what is here: {shown(error)}"
                 versions = self.evolution.versions
-                return opaque_of(node, parts, versions, reason, self.firsts)
+                return opaque_of(
+                    node, parts, versions, reason, self.firsts, self.judge.script
+                )
             if isinstance(error, SourceChanged):
                 where = shown(path_text(path))
                 raise ClassChangedError(

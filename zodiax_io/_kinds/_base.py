@@ -45,7 +45,8 @@ class Parts:
     mirror : callable or None
         Makes the record that repeats for plain Equinox what `value` holds exactly.
     versions : dict
-        By package, its distribution and version, of what is kept as a file had it.
+        By package, its distribution and version, of what is kept as a file had it; of
+        `__main__`, the name of the script that wrote that file.
     """
 
     children: dict[str, Any] | list[Any] | None = None
