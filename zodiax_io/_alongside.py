@@ -379,8 +379,12 @@ class Likeness:
             self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
         else:
             if ours["kind"] == "enum":
-                value = self._member_now(ours["type"], ours.get("value"))
-                ours = ours | {"value": value}
+                now = {
+                    key: self._member_now(ours["type"], ours[key])
+                    for key in ("value", "members")
+                    if key in ours
+                }
+                ours = ours | now
             if _plain(ours, self._name_here) != _plain(theirs, None):
                 self._note(self._differ, path, _unlike(ours, theirs))
         return True

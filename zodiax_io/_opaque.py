@@ -266,7 +266,7 @@ class OpaqueNumber(Opaque):
 
 
 def _made(origin: Origin, children: tuple[Any, ...], keys: tuple[Any, ...]) -> Opaque:
-    is_number = type(origin.plain.get("number")) is int
+    is_number = type(origin.plain.get("number")) in (int, bytes)
     obj = object.__new__(OpaqueNumber if is_number else Opaque)
     object.__setattr__(obj, "_origin", origin)
     object.__setattr__(obj, "_children", children)
@@ -529,7 +529,7 @@ def _encode(obj: Opaque) -> Parts:
         order=None if origin.by_leaves else (*origin.order, *rank),
         by_leaves=origin.by_leaves,
         extra={"kind": origin.kind, **origin.plain},
-        mirror=(lambda: mirror_of(number)) if type(number) is int else None,
+        mirror=(lambda: mirror_of(number)) if type(number) in (int, bytes) else None,
         versions=origin.versions,
     )
 

@@ -34,6 +34,7 @@ from ._kinds import (
     Damaged,
     Kind,
     MemberGone,
+    MembersChanged,
     Parts,
     Placeholder,
     SourceChanged,
@@ -728,6 +729,9 @@ class _Decoder:
                 reason = "is a member of an enumeration that is not here"
         if kind.name == "enum" and reason is None:
             parts.value = self.judge.member_now(node["type"], parts.value)
+            if "members" in node:
+                now = self.judge.member_now(node["type"], node["members"])
+                parts.extra = node | {"members": now}
         if reason is not None:
             self.stood_in += 1
             versions = self.evolution.versions
@@ -762,7 +766,7 @@ class _Decoder:
                 ) from error
             if changed:
                 raise ClassChangedError(f"{self.file}: {error}") from error
-            gone = isinstance(error, (MemberGone, SourceChanged))
+            gone = isinstance(error, (MemberGone, MembersChanged, SourceChanged))
             # An Opaque, where the real thing would be needed.
             if self.stood_in > stood_in or (gone and self.judge.lenient):
                 self.stood_in += 1
@@ -771,13 +775,13 @@ class _Decoder:
                 return opaque_of(
                     node, parts, versions, reason, self.firsts, self.judge.script
                 )
-            if isinstance(error, SourceChanged):
+            if isinstance(error, (MembersChanged, SourceChanged)):
                 where = shown(path_text(path))
                 raise ClassChangedError(
                     f"{self.file}: `{where}` {shown(error, 600)}."
                 ) from error
-            if gone:
-                old = f"{node['type']}.{node['value']}"
+            if isinstance(error, MemberGone):
+                old = f"{node['type']}.{self._old_name(node, error.member)}"
                 raise ClassChangedError(
                     f"{self.file}: `{shown(path_text(path))}` is "
                     f"`{shown(old)}`, and {shown(error)}. If it has another name now, "
@@ -786,6 +790,12 @@ class _Decoder:
             raise self._corrupt(
                 path, f"cannot be built as `{kind.name}`: {shown(error)}"
             ) from error
+
+    def _old_name(self, node: Node, member: str) -> str:
+        """What the file calls a member of an Enum."""
+        value, now = node["value"], self.judge.member_now
+        names = [value] if type(value) is str else node["members"]
+        return next(name for name in names if now(node["type"], name) == member)
 
     def _mark(self, mark: Damaged) -> Damaged:
         self.damaged.append(mark)

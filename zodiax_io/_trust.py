@@ -470,7 +470,9 @@ class Judge:
         return _declared(found) if _names.is_class(found) else Holder()
 
     def member_now(self, name: str, member: Any) -> Any:
-        """What a member of an Enum of the file is called now."""
+        """What a member, or several, of an Enum of the file is called now."""
+        if type(member) is list:
+            return [self.member_now(name, each) for each in member]
         if type(member) is not str or not self._renames:
             return member
         cls, _, now = _names.current(f"{name}.{member}", self._renames).rpartition(".")

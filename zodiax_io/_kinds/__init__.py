@@ -57,6 +57,7 @@ from ._values import (
     TYPE_KINDS,
     VALUE_KINDS,
     MemberGone as MemberGone,
+    MembersChanged as MembersChanged,
     mirror_of as mirror_of,
 )
 

@@ -39,8 +39,10 @@ def _expect(value: Any, *classes: type) -> Any:
     return value
 
 
-def mirror_of(obj: Any) -> Record | None:
+def mirror_of(obj: Any) -> Record:
     """The record by which plain Equinox keeps a Python scalar."""
+    if type(obj) is bytes:  # of an integer that no record holds
+        obj = np.frombuffer(obj, np.uint8)
     return record_of(np.asarray(obj))
 
 
@@ -69,7 +71,7 @@ def _encode_int(obj: int) -> Parts:
         return Parts(value=obj, mirror=lambda: mirror_of(obj))
     value = _int_bytes(obj)
     # Equinox cannot load such an integer; the record keeps those behind it in step.
-    return Parts(value=value, mirror=lambda: record_of(np.frombuffer(value, np.uint8)))
+    return Parts(value=value, mirror=lambda: mirror_of(value))
 
 
 def _decode_int(parts: Parts) -> int:
@@ -178,17 +180,20 @@ def _encode_enum(obj: enum.Enum) -> Parts:
     name = object.__getattribute__(obj, "_name_")
     parts = Parts(refers=cls)
     if isinstance(obj, int):  # plain Equinox writes an IntEnum as one
-        number = int(obj)
-        parts.mirror = lambda: mirror_of(number)
-        if mirror_of(number) is not None:  # for who has not the class
-            parts.extra["number"] = number
+        as_int = _encode_int(int(obj))
+        parts.mirror, parts.extra["number"] = as_int.mirror, as_int.value
     if type(name) is str and members.get(name) is obj:
         parts.value = name
         return parts
     if isinstance(obj, enum.Flag):
-        _decode_flags(cls, int(obj.value))  # raises now rather than when loading
-        parts.value = int(obj.value)
-        return parts
+        number = int(object.__getattribute__(obj, "_value_"))
+        names, rest = _members_in(cls, number)
+        parts.value = _encode_int(number).value
+        parts.extra["members"] = names
+        if rest:
+            parts.extra["rest"] = _encode_int(rest).value
+        if _decode_enum(parts) is obj:  # made now, too, so that loading does not fail
+            return parts
     raise CannotKeep(
         "It is not one of the members of its Enum. Keep its value, `x.value`, instead."
     )
@@ -197,18 +202,71 @@ def _encode_enum(obj: enum.Enum) -> Parts:
 class MemberGone(ValueError):
     """A member that an Enum has no longer."""
 
+    def __init__(self, cls: type, member: str) -> None:
+        super().__init__(f"{cls.__name__} has no member {member!r:.80}")
+        self.member = member
+
+
+class MembersChanged(ValueError):
+    """A combination of flags that the class makes no longer."""
+
+
+def _members_in(cls: type, number: int) -> tuple[list[str], int]:
+    """The members in a combination of flags, and the bits that none of them has."""
+    own: dict[str, int] = {}
+    for name, member in class_attribute(cls, "_member_map_").items():
+        value = object.__getattribute__(member, "_value_")
+        if type(value) is int:
+            own[name] = value
+    found: list[str] = []
+    left = number
+    # A member may itself combine others: it counts for the bits that only it has.
+    for has_one_bit in (True, False):
+        for name, value in own.items():
+            fits = value & number == value and (value.bit_count() == 1) == has_one_bit
+            if fits and value & left:
+                found.append(name)
+                left &= ~value
+    return found, left
+
 
 def _decode_enum(parts: Parts) -> enum.Enum:
     cls = parts.refers
     members = class_attribute(cls, "_member_map_")
     if type(parts.value) is str:
         if parts.value not in members:
-            raise MemberGone(f"{cls.__name__} has no member {parts.value!r:.80}")
+            raise MemberGone(cls, parts.value)
         return members[parts.value]
-    return _decode_flags(cls, _expect(parts.value, int))
+    number, extra = _decode_int(parts), parts.extra
+    if "members" not in extra:  # of a release that kept the number alone
+        return _decode_flags(cls, number, f"the number {number:#x}")
+    names = [_expect(name, str) for name in _expect(extra["members"], list)]
+    rest = _decode_int(Parts(value=extra.get("rest", 0)))
+    number = rest
+    for name in names:
+        if name not in members:
+            raise MemberGone(cls, name)
+        number |= _expect(object.__getattribute__(members[name], "_value_"), int)
+    saved = _combination(names, rest)
+    found, left = _members_in(cls, number)
+    if left != rest or set(found) != set(names):
+        raise _members_changed(cls, saved, _combination(found, left))
+    return _decode_flags(cls, number, saved)
 
 
-def _decode_flags(cls: type, value: int) -> enum.Enum:
+def _combination(names: list[str], rest: int) -> str:
+    return "|".join([*names, *([f"{rest:#x}"] if rest or not names else [])])
+
+
+def _members_changed(cls: type, saved: str, now: str) -> MembersChanged:
+    return MembersChanged(
+        f"was saved as `{saved:.200}`, for which `{cls.__name__}` has {now:.200} now. "
+        "Give the class the members and the boundary that it had, load the object, "
+        "and save `x.value` instead"
+    )
+
+
+def _decode_flags(cls: type, number: int, saved: str) -> enum.Enum:
     """A combination of flags, where making one is Python's own work."""
     made_by = [class_attribute(cls, name) for name in ("__new__", "_missing_")]
     made_by = [getattr(method, "__func__", method) for method in made_by]
@@ -219,7 +277,17 @@ def _decode_flags(cls: type, value: int) -> enum.Enum:
     if not of_enum or class_attribute(cls, "_member_type_") not in (object, int):
         raise ValueError(f"{cls.__name__} makes its members itself")
     make: Any = cls
-    return make(value)
+    try:
+        made = make(number)
+    except ValueError as error:  # its boundary is strict
+        raise _members_changed(cls, saved, "nothing") from error
+    # What a boundary drops, or gives back as an integer, is no such member.
+    if type(made) is not cls:
+        raise _members_changed(cls, saved, "an integer")
+    value = object.__getattribute__(made, "_value_")
+    if value != number:
+        raise _members_changed(cls, saved, _combination(*_members_in(cls, value)))
+    return made
 
 
 # Dates, numbers, paths ----------------------------------------------------------------
