@@ -32,6 +32,7 @@ from zodiax_io import (
     MissingFileError,
     MixedPairWarning,
     NotAFileError,
+    ReadError,
     SaveError,
     SerialisationError,
     UnknownFormatError,
@@ -1353,6 +1354,32 @@ def test_full_file_object_is_a_save_error():
     """A file object that refuses to be written to is a `SaveError` too."""
     with pytest.raises(SaveError):
         serialise(_Failing(io.BytesIO(), 100, FULL), TREE)
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_file_objects_that_are_not_open_for_it(tmp_path, buffering):
+    """The message says that the object is closed, or open for the other thing."""
+    with open(tmp_path / "new", "wb", buffering=buffering) as file:
+        with pytest.raises(ReadError) as caught:
+            deserialise(file)
+        assert str(caught.value) == (
+            "Cannot read the file object: it is not open for reading."
+        )
+    for call, error, doing in (
+        (lambda: deserialise(file), ReadError, "read"),
+        (lambda: serialise(file, TREE), SaveError, "save to"),
+    ):
+        with pytest.raises(error) as caught:
+            call()
+        assert str(caught.value) == f"Cannot {doing} the file object: it is closed."
+    with (
+        open(tmp_path / "new", "rb", buffering=buffering) as file,
+        pytest.raises(SaveError) as caught,
+    ):
+        serialise(file, TREE)
+    assert str(caught.value) == (
+        "Cannot save to the file object: it is not open for writing."
+    )
 
 
 # Bad input ----------------------------------------------------------------------------

@@ -735,7 +735,22 @@ def write_to(file: Any, write: Callable[[Any], bytes]) -> None:
             f"The file object does not take bytes: {error}. Open it in binary mode."
         ) from error
     except (OSError, ValueError) as error:  # a closed file is a ValueError
-        raise SaveError(f"Cannot save to the file object: {error}.") from error
+        reason = _why_not(file, error, "writing")
+        raise SaveError(f"Cannot save to the file object: {reason}.") from error
+
+
+def _why_not(file: Any, error: Exception, mode: str) -> str:
+    """Why a file object cannot be used: its own message may be one word."""
+    try:
+        if file.closed is True:
+            return "it is closed"
+    except LIMITS:
+        raise
+    except Exception:  # an object with `write` or `read` alone
+        pass
+    if isinstance(error, io.UnsupportedOperation):
+        return f"it is not open for {mode}"
+    return str(error).rstrip(".") or type(error).__name__
 
 
 class _Whole:
@@ -773,7 +788,8 @@ def read_from(file: Any, size: int = -1) -> bytes:
     except LIMITS:
         raise
     except Exception as error:  # also what `gzip` and others raise of their own
-        raise ReadError(f"Cannot read the file object: {error}.") from error
+        reason = _why_not(file, error, "reading")
+        raise ReadError(f"Cannot read the file object: {reason}.") from error
     if data is None:
         raise ReadError(
             "Cannot read the file object: it does not wait for what is to come."
@@ -810,7 +826,8 @@ def move(file: Any, place: int, whence: int = os.SEEK_SET) -> int:
     except LIMITS:
         raise
     except Exception as error:
-        raise ReadError(f"Cannot read the file object: {error}.") from error
+        reason = _why_not(file, error, "reading")
+        raise ReadError(f"Cannot read the file object: {reason}.") from error
 
 
 def moves_freely(file: Any) -> bool:

@@ -14,7 +14,7 @@ from ._errors import CorruptFileError, ReadError, resources_for
 from ._legacy import LegacyReader
 from ._pair import PathOrFile, loaded_file, opened
 from ._paths import is_path
-from ._saving import put
+from ._saving import check_writable, put
 from ._survey import MAX_DEPTH, survey
 from ._trust import Judge
 
@@ -62,6 +62,8 @@ def convert(
     [1.5]
     """
     backend = backend_named("eqx")
+    if not is_path(target):
+        check_writable(target)
     with opened(source) as (document, reader, name):
         file = os.stat(loaded_file(source)) if is_path(source) else None
         if isinstance(reader, LegacyReader) and reader.needs:

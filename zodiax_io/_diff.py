@@ -20,7 +20,13 @@ from ._alongside import NameHere, names_here
 from ._compat import detached
 from ._distance import difference, same_bytes
 from ._environment import Difference, changes_between, script_of
-from ._errors import ArgumentError, CorruptFileError, resources_for, shown
+from ._errors import (
+    CorruptFileError,
+    check_numbers,
+    list_of_text,
+    resources_for,
+    shown,
+)
 from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure import locate, logical
@@ -163,14 +169,11 @@ def diff(
     - model['epoch']: 3
     + model['step']: 1
     """
-    if isinstance(ignore, str):
-        raise ArgumentError(f"`ignore` is a list of globs, such as [{ignore!r}].")
-    for name, value in (("atol", atol), ("rtol", rtol)):
-        if not value >= 0:
-            raise ArgumentError(f"`{name}` is a number from 0 on, not {value!r:.80}.")
+    globs = list_of_text("ignore", ignore, "globs", "**.bias")
+    check_numbers(0, atol=atol, rtol=rtol)
     with ExitStack() as stack:
         ours, theirs = (_side(tree, stack) for tree in (a, b))
-        changes = tuple(_Walk(ours, theirs, ignore, float(atol), float(rtol)))
+        changes = tuple(_Walk(ours, theirs, globs, float(atol), float(rtol)))
         versions = tuple(
             changes_between(
                 ours.versions, theirs.versions, ours.settings, theirs.settings

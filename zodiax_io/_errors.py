@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import sys
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, KeysView, Sequence
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 MAX_NAME = 120
@@ -262,6 +263,69 @@ class PartialLoadWarning(ZodiaxIOWarning):
 
 class PlaceholderWarning(ZodiaxIOWarning):
     """A function could not be saved; its source text was kept in its place."""
+
+
+# Arguments ----------------------------------------------------------------------------
+
+
+def check_flags(**flags: Any) -> None:
+    """Refuse arguments that are neither True nor False."""
+    for name, value in flags.items():
+        if type(value) is not bool:
+            raise ArgumentError(f"`{name}` is True or False, not {value!r:.80}.")
+
+
+def check_text(**texts: Any) -> None:
+    """Refuse arguments that are neither text nor None."""
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise ArgumentError(f"`{name}` is text, not {_brief(value)}.")
+
+
+def check_numbers(least: int, **numbers: Any) -> None:
+    """Refuse arguments that are no numbers, or below the least one."""
+    for name, value in numbers.items():
+        try:
+            # An array of NumPy or JAX may be one number.
+            is_number = isinstance(value, Real) or value.shape == ()
+            number: Any = value
+            fits = is_number and bool(number >= least)
+        except LIMITS:
+            raise
+        except Exception:  # of a class
+            fits = False
+        if not fits:
+            raise ArgumentError(
+                f"`{name}` is a number from {least} on, not {_brief(value)}."
+            )
+
+
+def check_callable(**functions: Any) -> None:
+    """Refuse arguments that cannot be called."""
+    for name, value in functions.items():
+        if not callable(value):
+            raise ArgumentError(f"`{name}` is a function, not {_brief(value)}.")
+
+
+def list_of_text(name: str, values: Any, words: str, example: str) -> list[str]:
+    """The texts in a list, tuple or set of them; anything else is refused."""
+    if isinstance(values, (list, tuple, set, frozenset, KeysView)):
+        listed: list[Any] = list(values)
+        if all(isinstance(value, str) for value in listed):
+            return listed
+    if isinstance(values, str):
+        raise ArgumentError(f"`{name}` is a list of {words}, such as [{values!r:.80}].")
+    raise ArgumentError(
+        f'`{name}` is a list of {words}, such as ["{example}"], not {_brief(values)}.'
+    )
+
+
+def _brief(value: object) -> str:
+    """A value in a message, on one line."""
+    return shown(repr(value), 80)
+
+
+# Warnings -----------------------------------------------------------------------------
 
 
 def warn(warning: ZodiaxIOWarning) -> None:

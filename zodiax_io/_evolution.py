@@ -19,6 +19,7 @@ from ._errors import (
     ArgumentError,
     ClassChangedError,
     ClassChangedWarning,
+    list_of_text,
     shown,
     warn,
 )
@@ -188,8 +189,8 @@ def upgraded(
         ) from None
     if not callable(upgrade):
         raise ArgumentError("An upgrade is a function of the dictionary of fields.")
-    if isinstance(fields, str):
-        raise ArgumentError(f'`fields` is a list of names, such as ["{fields}"].')
+    if fields is not None:
+        fields = list_of_text("fields", fields, "names", "radius")
     if before is not None:
         check_version(before)
         package = top((own_name(cls) or ("",))[0])

@@ -513,6 +513,8 @@ def renamed(old: str, new: Any) -> None:
     >>> zodiax_io.load_structure(structure)
     Lens(radius=2.0)
     """
+    if not isinstance(old, str):
+        raise ArgumentError(f"The old name is text, not {shown(repr(old), 80)}.")
     _renamed.update(checked_renames({old: new}))
 
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from . import _commit
 from ._backends.eqx import NPY
-from ._errors import LIMITS, MAX_PATH, SaveError, ZodiaxIOError, shown
+from ._errors import LIMITS, MAX_PATH, ArgumentError, SaveError, ZodiaxIOError, shown
 from ._pair import (
     COMPANION_SUFFIX,
     STRUCTURE_SUFFIX,
@@ -59,6 +59,7 @@ def put(
         If that cannot be done. What was there before is there still.
     """
     if not is_path(path_or_file):
+        check_writable(path_or_file)
         _commit.write_to(path_or_file, write)
         return
     structure, companion = pair_of(path_or_file, saving=True)
@@ -77,6 +78,21 @@ def put(
         copy=copied_structure,
         size=size,
     )
+
+
+def check_writable(file: Any, hint: str = "") -> None:
+    """Refuse what is neither a path nor a binary file that could be written to.
+
+    Raises
+    ------
+    ArgumentError
+        If it has no `write`, or is open as text.
+    """
+    if not _commit.is_writable(file):
+        raise ArgumentError(
+            "Expected a path or a binary file open for writing, got a "
+            f"`{type(file).__qualname__}`.{hint}"
+        )
 
 
 def _refuse(target: Path, reason: str) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 
 from numpy.typing import NDArray
 
-from . import _commit, _environment, _format
+from . import _environment, _format
 from ._alongside import Likeness, targets
 from ._backends import ArrayReader, Faults, Sink, backend_named, no_tick
 from ._compat import detached, release, without_collection
@@ -29,6 +29,7 @@ from ._errors import (
     VersionMismatchError,
     VersionMismatchWarning,
     ZodiaxIOError,
+    check_flags,
     resources_for,
     shown,
     warn,
@@ -40,7 +41,7 @@ from ._pair import PathOrFile, opened, pair_of
 from ._paths import is_path
 from ._placement import HOST, Target, is_target, target_of
 from ._progress import Progress, check_progress, counted
-from ._saving import put
+from ._saving import check_writable, put
 from ._selection import select
 from ._structure import (
     Kept,
@@ -126,7 +127,7 @@ def serialise(
     _check_not_ending(SaveError, "save")
     chosen = backend_named(backend)
     _check_destination(path_or_file, tree)
-    _check_flags(durable=durable)
+    check_flags(durable=durable)
     check_progress(progress)
     trees = (
         {"model": tree} if metadata is None else {"model": tree, "metadata": metadata}
@@ -194,12 +195,6 @@ def _check_not_ending(error: type[ZodiaxIOError], doing: str) -> None:
         )
 
 
-def _check_flags(**flags: Any) -> None:
-    for name, value in flags.items():
-        if type(value) is not bool:
-            raise ArgumentError(f"`{name}` is True or False, not {value!r:.80}.")
-
-
 def _check_destination(path_or_file: Any, tree: Any) -> None:
     if is_path(path_or_file):
         path = FilePath(path_or_file)
@@ -211,14 +206,11 @@ def _check_destination(path_or_file: Any, tree: Any) -> None:
         if path.suffix == "" and os.path.exists(path) and not os.path.isfile(path):
             # `/dev/stdout` names no `/dev/stdout.zdx`.
             raise NotAFileError(f"Cannot save to {path}: it is no regular file.")
-    elif not _commit.is_writable(path_or_file):
+    else:
         hint = ""
         if isinstance(tree, (str, os.PathLike)):
             hint = " The path comes first: `serialise(path, tree)`."
-        raise ArgumentError(
-            "Expected a path or a binary file open for writing, got a "
-            f"`{type(path_or_file).__qualname__}`.{hint}"
-        )
+        check_writable(path_or_file, hint)
 
 
 def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
@@ -383,7 +375,7 @@ def deserialise(
         )
     if damaged not in ("error", "skip"):
         raise ArgumentError(f'`damaged` is "error" or "skip", not {damaged!r:.80}.')
-    _check_flags(
+    check_flags(
         verify=verify,
         lazy=lazy,
         as_numpy=as_numpy,

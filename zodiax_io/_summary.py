@@ -24,6 +24,9 @@ from ._errors import (
     ArgumentError,
     MissingFileError,
     ZodiaxIOError,
+    check_flags,
+    check_numbers,
+    check_text,
     resources_for,
     shown,
 )
@@ -94,6 +97,8 @@ def summarise(
     >>> print(zodiax_io.summarise("lens.zdx").root.items[1].type)
     f32[3,4]
     """
+    check_text(at=at)
+    check_flags(values=values)
     if is_file(path_or_tree):
         return _of_file(path_or_tree, at, values)
     return _of_tree(path_or_tree, at, values)
@@ -200,6 +205,9 @@ def show(
     └─ ['mask']: f32[3,4]                                                       48 B
     1 array, 12 numbers, 48 B
     """
+    check_flags(values=values, everything=everything)
+    if depth is not None:
+        check_numbers(0, depth=depth)
     if html is not None and not is_path(html):
         raise ArgumentError(f"`html` is the path of a file, not {shown(repr(html))}.")
     if html is not None and Path(html).suffix.lower() not in (".html", ".htm"):

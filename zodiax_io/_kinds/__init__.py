@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._errors import ArgumentError
-from .._names import derives
+from .._errors import ArgumentError, check_callable, check_flags, shown
+from .._names import derives, is_class
 from .._trust import CLASS, Role
 from ._advice import ADVISED_KINDS, advice_for as advice_for
 from ._arrays import (
@@ -141,8 +141,9 @@ def register_kind(
     Raises
     ------
     ArgumentError
-        If the name has no dot, or is taken by a class of another name. A class that is
-        defined again takes the place of the old one.
+        If the name has no dot, or is taken by a class of another name, or an argument
+        is of another type than these. A class that is defined again takes the place of
+        the old one.
 
     Examples
     --------
@@ -166,6 +167,10 @@ def register_kind(
             'A kind needs a name with a dot, such as "mypackage.thing", not '
             f"{name!r:.80}."
         )
+    if not is_class(cls):
+        raise ArgumentError(f"`cls` is a class, not {shown(repr(cls), 80)}.")
+    check_callable(encode=encode, decode=decode)
+    check_flags(subclasses=subclasses)
     known = _registered.get(name)
     if known is not None and _own_name(known) != _own_name(cls):
         told = ".".join(_own_name(known))

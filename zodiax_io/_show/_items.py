@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _dtypes
 from .._environment import Difference
-from .._errors import LIMITS, shown
+from .._errors import LIMITS, check_numbers, check_text, shown
 from ._numbers import Picture, Statistics
 
 
@@ -210,7 +210,14 @@ class Summary:
         -------
         list of Item
             In the order of the tree, without what they hold.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is of another type than these.
         """
+        check_text(pattern=pattern, dtype=dtype, cls=cls)
+        check_numbers(0, larger=larger)
         result: list[Item] = []
         for item in self.root.walk():
             name = item.type.rpartition(":")[2]
