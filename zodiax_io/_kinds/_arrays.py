@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from .. import _compat, _dtypes
 from .._errors import MAX_PATH, CorruptFileError, shown
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
+from ._containers import state_of
 
 _SCALAR_META = type(jnp.float32)
 
@@ -233,6 +235,11 @@ def _refuse_ndarray(obj: Any) -> Parts:
 
 
 def _encode_scalar(obj: np.generic) -> Parts:
+    if np.dtype(type(obj)).type is not type(obj):
+        raise CannotKeep(
+            "`numpy.asarray` would drop what its class adds to the number. Keep "
+            "`numpy.asarray(x)[()]`, with what it holds beside, and make it again."
+        )
     if type(obj) is np.str_:
         value: Any = str(obj).encode("utf8", "surrogatepass")
         dtype: Any = "str"
@@ -373,14 +380,40 @@ def _encode_struct(obj: jax.ShapeDtypeStruct) -> Parts:
             "loading."
         )
     dtype = obj.dtype
-    extra: dict[str, Any] = {"shape": list(obj.shape)}
+    try:
+        extra: dict[str, Any] = {"shape": [operator.index(n) for n in obj.shape]}
+    except TypeError as error:
+        raise CannotKeep(
+            "A length of its shape is no number. Keep the lengths as text, "
+            "`[str(n) for n in x.shape]`, with its dtype, and make it again from both."
+        ) from error
     if isinstance(dtype, np.dtype):
         extra["dtype"] = _described(dtype)
     else:
         extra["impl"] = _impl_of(dtype)
     if getattr(obj, "weak_type", False):
         extra["weak_type"] = True
-    return Parts(extra=extra)
+    parts = Parts(extra=extra)
+    lost = _lost(obj, _decode_struct(parts))
+    if lost:
+        raise CannotKeep(
+            f"No file keeps its `{lost[0]}`, which belongs to one computation. Keep "
+            "`jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type)`, and add "
+            "that again."
+        )
+    return parts
+
+
+def _lost(obj: Any, made: Any) -> list[str]:
+    """What an object of JAX holds otherwise than one made of its parts, by name."""
+    one, other = (state_of(x, {})[1] for x in (obj, made))
+    return [
+        name
+        for name in {**one, **other}
+        if name not in one
+        or name not in other
+        or not (one[name] is other[name] or one[name] == other[name])
+    ]
 
 
 def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
@@ -391,15 +424,15 @@ def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
 
 
 def _encode_spec(obj: PartitionSpec) -> Parts:
-    if getattr(obj, "unreduced", None) or getattr(obj, "reduced", None):
-        raise CannotKeep(
-            "Reduced axes of a PartitionSpec belong to one computation. Keep "
-            "`jax.sharding.PartitionSpec(*x)`, without them."
-        )
     axes = list(obj)
     if not all(_is_axis(axis) for axis in axes):
         raise CannotKeep(
             "Its axes are not all names of mesh axes. Keep `tuple(x)` instead."
+        )
+    if _lost(obj, PartitionSpec(*axes)):
+        raise CannotKeep(
+            "Reduced axes of a PartitionSpec belong to one computation. Keep "
+            "`jax.sharding.PartitionSpec(*x)`, without them."
         )
     return Parts(children=axes, is_node=False)
 

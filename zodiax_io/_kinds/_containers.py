@@ -635,26 +635,33 @@ def _layout(cls: type) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def _encode_module(obj: Any) -> Parts:
     fields, static = _layout(type(obj))
+    if type(obj) is _compat.bound_method_type() and not _is_bound(obj):
+        raise CannotKeep(
+            "It binds a function that is no method of its object. Keep the function "
+            "and the object, and bind them again."
+        )
     return _encode_object(obj, fields, static, is_node=True)
 
 
 def _decode_module(parts: Parts) -> Any:
     obj = _decode_object(parts, _layout(parts.refers)[0])
-    if type(obj) is _compat.bound_method_type():
-        held = vars_of(obj)
-        if method_name(held["__self__"], held["__func__"]) is None:
-            raise ValueError("a method is not one of the object it is bound to")
+    if type(obj) is _compat.bound_method_type() and not _is_bound(obj):
+        raise ValueError("a method is not one of the object it is bound to")
     return obj
 
 
-def method_name(owner: Any, function: Any) -> str | None:
-    """Under which name a function is a method of an object, or of a class."""
+def _is_bound(obj: Any) -> bool:
+    held = vars_of(obj)
+    return any(method_names(held["__self__"], held["__func__"]))
+
+
+def method_names(owner: Any, function: Any) -> Iterator[str]:
+    """Under which names a function is a method of an object, or of a class."""
     cls = owner if _names.is_class(owner) else type(owner)
     for base in _names.mro(cls):
         for name in _names.namespace(base):
             if method(cls, name) is function:
-                return name
-    return None
+                yield name
 
 
 def method(cls: type, name: str) -> Any:

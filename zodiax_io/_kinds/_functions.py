@@ -35,7 +35,7 @@ from ._containers import (
     is_dunder,
     is_of_frameworks,
     method,
-    method_name,
+    method_names,
     reads_plainly,
     state_of,
     unflattens_plainly,
@@ -545,10 +545,17 @@ def _decode_jax_partial(parts: Parts) -> jtu.Partial:
 
 def _encode_method(obj: types.MethodType) -> Parts | None:
     owner, function = obj.__self__, obj.__func__
-    name = method_name(owner, function)
-    if name is None or not _may_bind(owner, function):
-        return None
-    return Parts(children={"self": owner}, value=name, is_node=False)
+    for name in method_names(owner, function):
+        if _method_of(owner, name) is function:
+            return Parts(children={"self": owner}, value=name, is_node=False)
+    return None
+
+
+def _method_of(owner: Any, name: str) -> Any:
+    """The function that a file may bind to an object under a name, or None."""
+    cls = owner if _names.is_class(owner) else type(owner)
+    function = None if is_dunder(name) and name != "__call__" else method(cls, name)
+    return function if is_function(function) and _may_bind(owner, function) else None
 
 
 _UFUNC = type(jnp.add)
@@ -585,17 +592,12 @@ def _is_foreign(function: types.FunctionType) -> bool:
     return type(module) is not str or _names.is_standard(_names.top(module))
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__") and name != "__call__"
-
-
 def _decode_method(parts: Parts) -> Any:
     (owner,) = _expect_named(parts, "self")
-    if type(parts.value) is not str or _is_hidden(parts.value):
+    if type(parts.value) is not str:
         raise ValueError("a method has no name")
-    cls = owner if _names.is_class(owner) else type(owner)
-    function = method(cls, parts.value)
-    if not is_function(function) or not _may_bind(owner, function):
+    function = _method_of(owner, parts.value)
+    if function is None:
         raise ValueError(f"a file may not use the method {parts.value!r:.80} of it")
     return types.MethodType(function, owner)
 
@@ -831,7 +833,13 @@ FUNCTION_KINDS = (
     ),
 )
 
-UNNAMED_KINDS = (refusal("unnamed", _is_function_type, _refuse_function),)
+UNNAMED_KINDS = (
+    refusal(
+        "unnamed",
+        lambda cls: _is_function_type(cls) or cls is types.MethodType,
+        _refuse_function,
+    ),
+)
 
 LAST_KINDS = (
     Kind(

@@ -392,11 +392,13 @@ def _decode_zone(parts: Parts) -> Any:
 
 
 def _encode_uuid(obj: uuid.UUID) -> Parts:
-    return Parts(value=obj.bytes)
+    unknown = obj.is_safe is uuid.SafeUUID.unknown
+    return Parts(value=obj.bytes, extra={} if unknown else {"safe": obj.is_safe.name})
 
 
 def _decode_uuid(parts: Parts) -> uuid.UUID:
-    return uuid.UUID(bytes=_expect(parts.value, bytes))
+    is_safe = uuid.SafeUUID[_expect(parts.extra.get("safe", "unknown"), str)]
+    return uuid.UUID(bytes=_expect(parts.value, bytes), is_safe=is_safe)
 
 
 def _encode_fraction(obj: Fraction) -> Parts:
@@ -484,33 +486,63 @@ def _encode_alias(obj: Any) -> Parts | None:
         raise CannotKeep(
             "A forward reference is text, which Python compiles. Name the class itself."
         )
-    if typing.get_origin(obj) is typing.Annotated:
-        children = [obj.__origin__, *obj.__metadata__]
-        return Parts(children=children, value="Annotated", is_node=False)
+    found = _taken_apart(obj)
+    if found is None:
+        return None
+    form, children = found
+    if form == "Literal" and not all(map(_is_literal, children)):
+        raise CannotKeep(
+            "One of its values is not a plain one. Keep `typing.get_args(x)` instead."
+        )
+    try:
+        check_keys(children)
+        same = _is_alike(_alias(children, form), obj)
+    except CannotKeep as error:
+        raise CannotKeep(f"Python hashes its parts. {error} {_AS_PARTS}") from error
+    except (ValueError, TypeError) as error:
+        raise CannotKeep(f"Of its parts, {error}. {_AS_PARTS}") from error
+    if not same:
+        raise CannotKeep(f"Its parts give another annotation. {_AS_PARTS}")
+    return Parts(children=children, value=form, is_node=False)
+
+
+_AS_PARTS = (
+    "Keep `typing.get_origin(x)` and `typing.get_args(x)`, as far as files hold them, "
+    "and make it again from both."
+)
+
+
+def _taken_apart(obj: Any) -> tuple[str, list[Any]] | None:
+    """The form of an annotation, and what it is made of."""
+    origin, args = typing.get_origin(obj), list(typing.get_args(obj))
+    if origin is typing.Annotated:
+        return "Annotated", [obj.__origin__, *obj.__metadata__]
     if type(obj) is types.UnionType:
-        return Parts(children=list(obj.__args__), value="|", is_node=False)
-    origin, args = typing.get_origin(obj), typing.get_args(obj)
+        return "|", args
     if type(obj) is _CALLABLE_ALIAS:
-        return Parts(children=list(args), value="abc.Callable", is_node=False)
+        return "abc.Callable", args
     if type(obj) is types.GenericAlias:
-        children = [obj.__origin__, *obj.__args__]
-        value = "builtin*" if obj.__unpacked__ else "builtin"
-        return Parts(children=children, value=value, is_node=False)
+        form = "builtin*" if obj.__unpacked__ else "builtin"
+        return form, [obj.__origin__, *obj.__args__]
     if origin is typing.Union:
-        return Parts(children=list(args), value="Union", is_node=False)
+        return "Union", args
     if origin is typing.Literal:
-        if not all(map(_is_literal, args)):
-            raise CannotKeep(
-                "One of its values is not a plain one. Keep `typing.get_args(x)` "
-                "instead."
-            )
-        return Parts(children=list(args), value="Literal", is_node=False)
-    rebuilt = _special_form(obj)
-    if rebuilt is not None:
-        return Parts(children=list(args), value=rebuilt, is_node=False)
+        return "Literal", args
+    form = _special_form(obj)
+    if form is not None:
+        return form, args
     if _names.is_class(origin) and _is_plain_generic(origin):
-        return Parts(children=[origin, *args], value="generic", is_node=False)
+        return "generic", [origin, *args]
     return None
+
+
+def _is_alike(made: Any, obj: Any) -> bool:
+    """Whether an annotation made of the parts of another is as that is, to the bit."""
+    one, other = _taken_apart(made), _taken_apart(obj)
+    if type(made) is not type(obj) or one is None or other is None:
+        return False
+    same = typing.get_origin(made) is typing.get_origin(obj) and one[0] == other[0]
+    return same and _same_members(one[1], other[1]) and bool(made == obj)
 
 
 def _special_form(obj: Any) -> str | None:
@@ -519,7 +551,9 @@ def _special_form(obj: Any) -> str | None:
     form = typing.__dict__.get(name) if type(name) is str else None
     if form is None or name not in _TYPING_FORMS:
         return None
-    return name
+    # A generic class of one's own may have such a name, too.
+    is_form = getattr(form, "__origin__", form) is typing.get_origin(obj)
+    return name if is_form else None
 
 
 _TYPING_FORMS = frozenset(
@@ -571,17 +605,16 @@ def _decode_alias(parts: Parts) -> Any:
     made = _alias(children, form)
     # It also keeps what it made, and gives that for what is equal: `Literal[0.0]` for
     # `Literal[-0.0]`.
-    if form in ("Literal", "Annotated") and not _same_members(made, children):
-        raise ValueError("Python holds an equal annotation already, of other values")
+    if form in ("Literal", "Annotated"):
+        held = _taken_apart(made)
+        if held is None or not _same_members(held[1], children):
+            raise ValueError(
+                "Python holds an equal annotation already, of other values"
+            )
     return made
 
 
-def _same_members(made: Any, children: list[Any]) -> bool:
-    held = (
-        made.__args__
-        if typing.get_origin(made) is typing.Literal
-        else (made.__origin__, *made.__metadata__)
-    )
+def _same_members(held: list[Any], children: list[Any]) -> bool:
     return len(held) == len(children) and all(map(_same, held, children))
 
 
@@ -791,22 +824,42 @@ def _encode_jaxtyping(obj: Any) -> Parts | None:
     if type(obj) is _TREE_ANNOTATION:
         if obj is PyTree:
             return None
-        children = {"leaf": obj.leaftype}
+        name, inner, held = "leaf", obj.leaftype, ("leaftype", "structure")
         value = {"dtype": "PyTree", "dimensions": obj.structure or ""}
     else:
-        children = {"array": obj.array_type}
+        if jaxtyping.__dict__.get(obj.dtype.__name__) is not obj.dtype:
+            raise CannotKeep(f"Its dtype is none of jaxtyping's own. {_AS_THREE}")
+        name, inner, held = "array", obj.array_type, _HELD_BY_ANNOTATION
         value = {"dtype": obj.dtype.__name__, "dimensions": obj.dim_str}
-    if not _are_plain(value["dimensions"]):
-        raise CannotKeep("Its dimensions are to be computed. Use plain names in them.")
-    return Parts(children=children, value=value, is_node=False)
+    try:
+        made = _annotated(inner, value["dtype"], value["dimensions"])
+    except (ValueError, TypeError) as error:
+        raise CannotKeep(f"Of its parts, {error}. {_AS_THREE}") from error
+    if type(made) is not type(obj) or any(
+        getattr(made, each) != getattr(obj, each) for each in held
+    ):
+        raise CannotKeep(f"Its parts give another annotation. {_AS_THREE}")
+    return Parts(children={name: inner}, value=value, is_node=False)
+
+
+_HELD_BY_ANNOTATION = ("dtype", "array_type", "dim_str", "dims", "dtypes")
+_AS_THREE = (
+    "Keep its dtype, the type of its array and its dimensions, "
+    "`(x.dtype, x.array_type, x.dim_str)`, and make it again from these."
+)
 
 
 def _decode_jaxtyping(parts: Parts) -> Any:
     (inner,) = _expect(parts.children, dict).values()
     value = _expect(parts.value, dict)
     name, dimensions = _expect(value["dtype"], str), _expect(value["dimensions"], str)
+    return _annotated(inner, name, dimensions)
+
+
+def _annotated(inner: Any, name: str, dimensions: str) -> Any:
+    """An annotation of jaxtyping, made of what a file may hold of one."""
     if not _are_plain(dimensions):
-        raise ValueError("the dimensions of an annotation are to be computed")
+        raise CannotKeep("Its dimensions are to be computed. Use plain names in them.")
     if not _is_annotation(inner):
         raise ValueError("an annotation refers to something that is not a type")
     _check_size([inner])
@@ -821,8 +874,8 @@ def _decode_jaxtyping(parts: Parts) -> Any:
         type(inner) is _ARRAY_ANNOTATION
     ):
         raise ValueError("an annotation of an array holds another annotation")
-    made: Any = dtype
-    return made[inner, dimensions]
+    make: Any = dtype
+    return make[inner, dimensions]
 
 
 NAMESPACE_KINDS = (
