@@ -1,10 +1,17 @@
 """Local functions and lambdas of one's own code: kept by their place and a digest."""
 
+import functools
 import itertools
+import re
 import sys
 import textwrap
+import types
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import zodiax_io
@@ -229,3 +236,142 @@ def test_a_function_whose_maker_has_gone_is_refused(module):
     assert edited.Tied().where.__code__ != made.__code__
     with pytest.raises(zodiax_io.SerialisationError, match="no name to come back by"):
         zodiax_io.build_structure([made])
+
+
+RECURSIVE = """
+
+
+    import functools
+    import jax
+
+
+    def direct():
+        def f(n):
+            return n if n == 0 else f(n - 1)
+        return f
+
+
+    def mutual():
+        def even(n):
+            return n == 0 or odd(n - 1)
+        def odd(n):
+            return n != 0 and even(n - 1)
+        return even
+
+
+    def jitted():
+        @jax.jit
+        def f(n):
+            return f(n)
+        return f
+
+
+    def filtered():
+        @eqx.filter_jit
+        def f(n):
+            return f(n)
+        return f
+
+
+    def partly():
+        def f(n):
+            return g(n)
+        g = functools.partial(f, 1)
+        return f
+
+
+    def in_a_dict():
+        table = {}
+        def f(n):
+            return table["f"](n)
+        table["f"] = f
+        return f
+
+
+    def in_a_module():
+        def f(n):
+            return layer(n)
+        layer = eqx.nn.Lambda(f)
+        return f
+"""
+MAKERS = {
+    "direct": "direct.<locals>.f",
+    "mutual": "mutual.<locals>.even",
+    "jitted": "jitted.<locals>.f",
+    "filtered": "filtered.<locals>.f",
+    "partly": "partly.<locals>.f",
+    "in_a_dict": "in_a_dict.<locals>.f",
+    "in_a_module": "in_a_module.<locals>.f",
+}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_recursive_functions(module, tmp_path, maker):
+    """One that contains itself is refused with advice, or leaves a placeholder."""
+    own = module(("def count():", textwrap.dedent(RECURSIVE) + "\n\ndef count():"))
+    function = getattr(own, maker)()
+    with pytest.raises(zodiax_io.SerialisationError) as caught:
+        zodiax_io.serialise(tmp_path / "m", [function, 1.0])
+    assert str(caught.value).partition("`. ")[2] == (
+        f"The local function `{MAKERS[maker]}` refers to itself, as recursive "
+        "functions do, so that it would contain itself. Write it by `def` at the "
+        'top level of a module, or keep its source text only by `functions="warn"`.'
+    )
+    with pytest.warns(zodiax_io.PlaceholderWarning, match=MAKERS[maker]) as caught:
+        zodiax_io.serialise(tmp_path / "m", [function, 1.0], functions="warn")
+    (path,) = re.findall(r"`(model.*)`: ", str(caught[0].message))
+    assert zodiax_io.deserialise(tmp_path / "m")[1] == 1.0
+    loaded = zodiax_io.deserialise(tmp_path / "m", fill={path: abs})
+    assert loaded[0](-3) == 3
+
+
+def test_two_functions_that_call_each_other_leave_two_placeholders(module, tmp_path):
+    """Both are in the tree, and one failure does not stand in the way of the other."""
+    own = module(("def count():", textwrap.dedent(RECURSIVE) + "\n\ndef count():"))
+    even = own.mutual()
+    (odd,) = (cell.cell_contents for cell in even.__closure__)
+    with pytest.warns(zodiax_io.PlaceholderWarning):
+        zodiax_io.serialise(tmp_path / "m", [even, odd, even], functions="warn")
+    loaded = zodiax_io.deserialise(tmp_path / "m")
+    assert [type(one) for one in loaded] == 3 * [zodiax_io.Placeholder]
+
+
+def test_jitted_functions_that_jax_cannot_refer_to():
+    """A file with one would crash jaxlib, so that neither side takes it."""
+    with pytest.raises(zodiax_io.SerialisationError, match="has no weak references"):
+        zodiax_io.build_structure(jax.jit(np.sin))
+    structure = zodiax_io.build_structure(jax.jit(jnp.sin))
+    structure["node"]["function"]["type"] = "numpy:sin"
+    with pytest.raises(zodiax_io.CorruptFileError, match="has no weak references"):
+        zodiax_io.load_structure(structure)
+
+
+# Its module is nowhere, so that it has no place.
+NAMELESS = types.FunctionType((lambda x: x).__code__, {"__name__": "made_up"})
+WRAPPERS = {
+    "jit": jax.jit,
+    "filter_jit": eqx.filter_jit,
+    "vmap": jax.vmap,
+    "filter_vmap": eqx.filter_vmap,
+    "grad": jax.grad,
+    "filter_grad": eqx.filter_grad,
+    "checkpoint": jax.checkpoint,
+    "partial": lambda function: functools.partial(function, 2.0),
+    "jit of vmap": lambda function: jax.jit(jax.vmap(function)),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_placeholders_within_wrappers_load(tmp_path, name):
+    """A file with `functions="warn"` loads, and says when called what is missing."""
+    path = tmp_path / "m.zdx"
+    with pytest.warns(zodiax_io.PlaceholderWarning) as caught:
+        zodiax_io.serialise(path, [WRAPPERS[name](NAMELESS), 1.5], functions="warn")
+    (place,) = re.findall(r"`(model.*)`: ", str(caught[0].message))
+    for file in (path, tmp_path / "again.zdx"):
+        loaded, number = zodiax_io.deserialise(file)
+        assert number == 1.5
+        with pytest.raises(zodiax_io.PlaceholderError, match="could not be saved"):
+            loaded(jnp.ones(3))
+        zodiax_io.serialise(tmp_path / "again.zdx", [loaded, number])
+    zodiax_io.deserialise(path, fill={place: jnp.sin})

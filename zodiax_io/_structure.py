@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -101,6 +101,18 @@ class _Leaf(NamedTuple):
     repeats: bool = False  # for plain Equinox, what another node holds
 
 
+class _ContainsItself(SerialisationError):
+    """An object that is within itself."""
+
+    def __init__(self, obj: Any, path: str) -> None:
+        super().__init__(
+            f"Cannot serialise `{path}`: it contains itself. JAX cannot flatten a "
+            "cycle either; break it, for example by an index.",
+            path,
+        )
+        self.obj = obj
+
+
 class _Encoder:
     with_columns = True  # long lists of numbers as one node
 
@@ -156,8 +168,31 @@ class _Encoder:
                 return self._node(kind, parts, obj, path, depth, dynamic)
             except SerialisationError as error:
                 self._rewind(before)
+                if type(error) is _ContainsItself and type(obj) is FunctionType:
+                    if error.obj is not obj and type(error.obj) is FunctionType:
+                        raise  # of two that call each other, the first is replaced
+                    return self._recursive(obj, path, depth, dynamic)
                 self.failures.setdefault(id(obj), error)
         raise self.failures[id(obj)]
+
+    def _recursive(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+        """The placeholder of a local function that refers to itself.
+
+        Raises
+        ------
+        SerialisationError
+            If no placeholder is asked for.
+        """
+        if self.functions == "warn":
+            return self.node_of(self._placeholder(obj, path), path, depth, dynamic)
+        raise _cannot(
+            obj,
+            path,
+            f"The local function `{obj.__qualname__}` refers to itself, as recursive "
+            "functions do, so that it would contain itself. Write it by `def` at the "
+            "top level of a module, or keep its source text only by "
+            '`functions="warn"`.',
+        )
 
     def _node(
         self,
@@ -303,11 +338,7 @@ class _Encoder:
     def _again(self, met: _Met, path: Path | str, dynamic: bool) -> Node:
         """A reference to an object that has been met before."""
         if met.node is None:
-            raise SerialisationError(
-                f"Cannot serialise `{path_text(path)}`: it contains itself. JAX cannot "
-                "flatten a cycle either; break it, for example by an index.",
-                path_text(path),
-            )
+            raise _ContainsItself(met.obj, path_text(path))
         self.size += met.size
         self.repeated += met.size
         if self.repeated > MAX_REPEATED:

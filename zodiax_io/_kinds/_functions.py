@@ -146,6 +146,8 @@ def _callable_is_quiet(function: object, depth: int, left: list[int]) -> bool:
     if depth > _MAX_WRAPPERS or _names.is_class(function) or not callable(function):
         return False
     obj: Any = function
+    if type(obj) is Placeholder:
+        return True
     if type(obj) is types.MethodType:
         inner = _callable_is_quiet(obj.__func__, depth + 1, left)
         return inner and _is_quiet(obj.__self__, left)
@@ -256,11 +258,21 @@ def _check_wrappable(obj: Any) -> None:
         )
 
 
+def _check_jittable(obj: Any) -> None:
+    _check_wrappable(obj)
+    # jaxlib makes weak references to what it jits, and may crash where it cannot.
+    if not type(obj).__weakrefoffset__:
+        raise CannotKeep(
+            f"It wraps a `{type(obj).__qualname__}`, which has no weak references, so "
+            "that JAX cannot call it. Wrap a function that calls it."
+        )
+
+
 def _encode_jit(obj: Any) -> Parts | None:
     inner = getattr(obj, "__wrapped__", None)
     if inner is None:
         return None
-    _check_wrappable(inner)
+    _check_jittable(inner)
     options = _compat.jit_options(obj)
     if options is None:
         return None
@@ -272,7 +284,7 @@ def _decode_jit(parts: Parts) -> Any:
     options = parts.value
     if type(options) is not dict:
         raise ValueError("a jitted function has no options")
-    _check_wrappable(inner)
+    _check_jittable(inner)
     return _compat.jit(inner, options)
 
 
@@ -622,7 +634,9 @@ class Placeholder:
         Where in the tree it sits, which is also its key in ``fill=``.
     """
 
-    __slots__ = ("_versions", "name", "path", "source")
+    # What wraps functions needs both: Equinox copies the dict, which stays empty, and
+    # jaxlib crashes where it cannot make a weak reference.
+    __slots__ = ("__dict__", "__weakref__", "_versions", "name", "path", "source")
 
     def __init__(
         self,
