@@ -1382,6 +1382,16 @@ def test_file_objects_that_are_not_open_for_it(tmp_path, buffering):
     )
 
 
+def test_a_companion_with_both_suffixes_is_a_checkpoint_of_its_own(tmp_path):
+    """`fit.zdx` keeps its arrays in `fit.eqx`, so that `fit.zdx.eqx` is free."""
+    serialise(tmp_path / "fit.zdx", [1.0])
+    serialise(tmp_path / "fit.zdx.eqx", [2.0])
+    serialise(tmp_path / "fit.zdx", [3.0])
+    assert deserialise(tmp_path / "fit.zdx") == [3.0]
+    assert deserialise(tmp_path / "fit.zdx.eqx") == [2.0]
+    assert listing(tmp_path) == ["fit.eqx", "fit.zdx", "fit.zdx.eqx"]
+
+
 # Bad input ----------------------------------------------------------------------------
 
 

@@ -542,3 +542,43 @@ def test_register_serves_as_a_decorator():
 
 def registered(x: Any) -> Any:
     return x
+
+
+@pytest.mark.parametrize(
+    ("decorator", "name"),
+    [
+        (jax.custom_jvp, "jax.custom_jvp"),
+        (jax.custom_vjp, "jax.custom_vjp"),
+        (eqx.filter_custom_jvp, "equinox.filter_custom_jvp"),
+        (eqx.filter_custom_vjp, "equinox.filter_custom_vjp"),
+    ],
+)
+def test_local_functions_with_rules_for_derivatives(decorator, name):
+    """The refusal says what one is, and the way around it."""
+    with pytest.raises(zodiax_io.SerialisationError) as caught:
+        zodiax_io.build_structure([decorator(lambda x: x)])
+    assert str(caught.value).partition("`. ")[2] == (
+        f"It was made by `{name}` and has no name to come back by: no file keeps a "
+        "rule for derivatives. Decorate a function at the top level of a module. If a "
+        'library made it, save with `functions="warn"`, which keeps all else, make the '
+        "whole object again by its constructor, and load into that by `like=`."
+    )
+
+
+def test_a_flow_with_a_rule_for_derivatives(tmp_path):
+    """Saved and loaded as its refusal says, it computes the same."""
+    flows = pytest.importorskip("flowjax.flows")
+    normal = pytest.importorskip("flowjax.distributions").Normal(jnp.zeros(2))
+
+    def make(seed):
+        return flows.block_neural_autoregressive_flow(
+            jax.random.key(seed), base_dist=normal, flow_layers=1, invert=False
+        )
+
+    flow, x = make(0), jnp.ones(2)
+    with pytest.raises(zodiax_io.SerialisationError, match="a rule for derivatives"):
+        zodiax_io.serialise(tmp_path / "flow.zdx", flow)
+    with pytest.warns(zodiax_io.PlaceholderWarning):
+        zodiax_io.serialise(tmp_path / "flow.zdx", flow, functions="warn")
+    loaded = zodiax_io.deserialise(tmp_path / "flow.zdx", like=make(1))
+    assert loaded.log_prob(x) == flow.log_prob(x)

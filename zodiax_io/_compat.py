@@ -544,6 +544,17 @@ def rule_bearer(obj: Any) -> Any:
     return _closure(wrapped).get("fn") if type(wrapped) is types.FunctionType else None
 
 
+def derivative_rule(obj: Any) -> str | None:
+    """The decorator that gave a function a rule for its derivatives, or None."""
+    decorators = {
+        jax.custom_jvp: "jax.custom_jvp",
+        jax.custom_vjp: "jax.custom_vjp",
+        eqx.filter_custom_jvp: "equinox.filter_custom_jvp",
+        eqx.filter_custom_vjp: "equinox.filter_custom_vjp",
+    }
+    return decorators.get(type(obj))
+
+
 def _same_closure(a: types.FunctionType, b: types.FunctionType) -> bool:
     one, two = _closure(a), _closure(b)
     return one.keys() == two.keys() and all(_same(one[k], two[k]) for k in one)

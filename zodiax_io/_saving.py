@@ -264,6 +264,8 @@ def _check_alone(companion: Path) -> None:
     """Refuse a companion alone where it would replace, or hide, what a pair has."""
     for suffix in (STRUCTURE_SUFFIX, ""):
         structure = companion.with_suffix(suffix)
+        if suffix == "" and structure.suffix == STRUCTURE_SUFFIX:
+            continue  # the arrays of `fit.zdx` are in `fit.eqx`, not in `fit.zdx.eqx`
         kind, name = glance(structure).kind, shown(structure.name)
         if kind == "structure" or (
             kind == "zeros" and suffix and os.path.lexists(companion)

@@ -736,6 +736,15 @@ def _refuse_function(obj: Any) -> Parts:
             f"It is a method of a `{cls.__module__}.{cls.__qualname__}`, which files "
             "do not bind. Keep the object itself, and take the method from it again."
         )
+    decorator = _compat.derivative_rule(obj)
+    if decorator is not None:
+        raise CannotKeep(
+            f"It was made by `{decorator}` and has no name to come back by: no file "
+            "keeps a rule for derivatives. Decorate a function at the top level of a "
+            'module. If a library made it, save with `functions="warn"`, which keeps '
+            "all else, make the whole object again by its constructor, and load into "
+            "that by `like=`."
+        )
     place = place_of(obj)
     where = "" if place is None else f" (written at {place})"
     raise CannotKeep(
