@@ -20,6 +20,7 @@ from ._base import (
     Kind as Kind,
     Parts as Parts,
     exactly as exactly,
+    guarded,
     subclass as subclass,
 )
 from ._closures import CLOSURE_KINDS, SourceChanged as SourceChanged
@@ -100,7 +101,7 @@ def kinds_of(cls: type) -> tuple[Kind, ...]:
     """The kinds whose row matches a class, in the order of the table."""
     found = _by_class.get(id(cls))
     if found is None:
-        found = cls, tuple(kind for kind in KINDS if kind.matches(cls))
+        found = cls, tuple(guarded(kind, cls) for kind in KINDS if kind.matches(cls))
         if len(_by_class) >= _MAX_CLASSES:  # classes made in a loop
             _by_class.clear()
         _by_class[id(cls)] = found
@@ -190,7 +191,13 @@ def register_kind(
     words = f"`{'.'.join(_own_name(cls))}`" + " or a subclass" * subclasses
     matches = subclass(cls) if subclasses else exactly(cls)
     kind = Kind(
-        name, matches, take_apart, put_together, Role(words, accepts), shared=True
+        name,
+        matches,
+        take_apart,
+        put_together,
+        Role(words, accepts),
+        shared=True,
+        attributes=None,
     )
     if known is not None:  # its class was defined again, as in a notebook
         KINDS.remove(_by_name[name])

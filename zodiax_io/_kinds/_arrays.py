@@ -466,6 +466,7 @@ ARRAY_KINDS = (
         _decode_key,
         keeps="typed random keys (`jax.random.key`) of JAX's generators",
         shared=True,
+        attributes=("_impl", "_consumed", "_base_array", "_source_info"),
     ),
     refusal("tracer", subclass(jax.Array, Tracer), _refuse_tracer),
     Kind(
@@ -483,6 +484,7 @@ ARRAY_KINDS = (
         _decode_masked,
         keeps="`numpy.ma.MaskedArray`: data, mask, fill value",
         shared=True,
+        attributes=(*_MASKED_STATE, "_isfield", "_baseclass", "_optinfo", "_basedict"),
     ),
     refusal("ndarray", subclass(np.ndarray), _refuse_ndarray),
     Kind(
@@ -499,6 +501,7 @@ ARRAY_KINDS = (
         _encode_dtype,
         _decode_dtype,
         keeps="`numpy.dtype`, and the dtypes of random keys",
+        attributes=("_impl",),
     ),
     Kind(
         "scalar_type",
@@ -506,6 +509,7 @@ ARRAY_KINDS = (
         _encode_scalar_type,
         _decode_scalar_type,
         keeps="`jnp.float32` and its kin, which are no dtypes",
+        attributes=None,
     ),
     Kind(
         "shape_dtype",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from .._names import derives, is_one_of
-from .._trust import Role
+from .._trust import Role, class_attribute
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -99,6 +100,9 @@ class Kind:
     calls, binds : tuple of str
         The children that are called when the object is, and those that it passes on as
         arguments: what is called with arguments of the file's choice needs trust.
+    attributes : tuple of str or None
+        The entries of an instance's `__dict__` that `encode` accounts for: an instance
+        with another is refused. None where it looks through all of them itself.
     """
 
     name: str
@@ -111,6 +115,32 @@ class Kind:
     gives_way: bool = False
     calls: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
+    attributes: tuple[str, ...] | None = ()
+
+
+def guarded(kind: Kind, cls: type) -> Kind:
+    """A row that refuses instances with attributes that its `encode` leaves out."""
+    known = kind.attributes
+    if known is None or not _offset_of_dict(cls):
+        return kind
+
+    def encode(obj: Any) -> Parts | None:
+        parts = kind.encode(obj)
+        for name in object.__getattribute__(obj, "__dict__") if parts else ():
+            # What a class remembers is made again.
+            remembered = type(class_attribute(cls, name)) is functools.cached_property
+            if name not in known and not remembered:
+                raise CannotKeep(
+                    f"It has an attribute {name!r:.80}, which files do not keep with a "
+                    f"`{cls.__qualname__}`. Keep it as another item of the tree, and "
+                    "remove it here by `delattr`."
+                )
+        return parts
+
+    return replace(kind, encode=encode)
+
+
+_offset_of_dict = type.__dict__["__dictoffset__"].__get__  # past any metaclass
 
 
 def refusal(
@@ -121,7 +151,7 @@ def refusal(
     def decode(parts: Parts) -> NoReturn:
         raise ValueError(f"no file holds what is {name}")
 
-    return Kind(name, matches, refuse, decode)
+    return Kind(name, matches, refuse, decode, attributes=None)
 
 
 def exactly(*classes: type) -> Callable[[type], bool]:

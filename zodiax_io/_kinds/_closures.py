@@ -256,5 +256,6 @@ CLOSURE_KINDS = (
         keeps="local functions, by their place in the source; one's own with a digest",
         shared=True,
         gives_way=True,
+        attributes=None,
     ),
 )

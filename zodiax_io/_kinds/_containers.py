@@ -1090,6 +1090,7 @@ SEQUENCE_KINDS = (
         NAMEDTUPLE,
         keeps="namedtuples",
         shared=True,
+        attributes=None,
     ),
     Kind(
         "tuple",
@@ -1179,6 +1180,7 @@ OBJECT_KINDS = (
         shared=True,
         calls=("func",),
         binds=("args", "keywords"),
+        attributes=None,
     ),
     Kind(
         "module",
@@ -1188,6 +1190,7 @@ OBJECT_KINDS = (
         MODULE,
         keeps="`equinox.Module` and `zodiax.Base`, static fields included",
         shared=True,
+        attributes=None,
     ),
     Kind(
         "dataclass",  # before "node": a registered dataclass is kept by its fields
@@ -1197,6 +1200,7 @@ OBJECT_KINDS = (
         DATACLASS,
         keeps="dataclasses, frozen and with slots, registered or not",
         shared=True,
+        attributes=None,
     ),
     Kind(
         "registered",
@@ -1207,6 +1211,7 @@ OBJECT_KINDS = (
         keeps="classes registered as pytree nodes, by the attributes of the instance",
         shared=True,
         gives_way=True,
+        attributes=None,
     ),
     Kind(
         "node",
@@ -1216,6 +1221,7 @@ OBJECT_KINDS = (
         UNFLATTENED,
         keeps="classes registered as pytree nodes, by children and auxiliary data",
         shared=True,
+        attributes=None,
     ),
     Kind(
         "treedef",
@@ -1244,5 +1250,6 @@ MARKER_KINDS = (
         MARKER,
         keeps="instances that hold nothing, such as sentinels",
         shared=True,
+        attributes=None,
     ),
 )

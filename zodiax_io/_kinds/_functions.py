@@ -112,7 +112,7 @@ def _encode_token(obj: eqx.Module) -> Parts | None:
     if type(obj).__module__ != "equinox.internal._str2jax":
         return None
     # A token passed through `tree_map` is another instance of the same lone class.
-    constant = _names.constant_like(obj)
+    constant = None if vars_of(obj) else _names.constant_like(obj)
     return None if constant is None else Parts(refers=constant)
 
 
@@ -276,6 +276,7 @@ def _encode_jit(obj: Any) -> Parts | None:
     options = _compat.jit_options(obj)
     if options is None:
         return None
+    _check_as_wrapped(obj, _compat.jit(inner, options))
     return Parts(children={"function": inner}, value=options, is_node=False)
 
 
@@ -305,8 +306,40 @@ def _encode_transform(obj: Any) -> Parts | None:
     if not all(_is_option(option) for option in options.values()):
         return None
     _check_wrappable(function)
+    _check_as_wrapped(obj, _compat.transform(name, function, options))
     children = {"function": function, "options": options}
     return Parts(children=children, value=name, is_node=False)
+
+
+def _check_as_wrapped(obj: Any, made: Any) -> None:
+    """Refuse a wrapper with another name, text or attribute than a new one has."""
+    one, other = _shown_by(obj), _shown_by(made)
+    for name in {**one, **other}:
+        if not _is_alike(one.get(name, _NOTHING), other.get(name, _NOTHING)):
+            raise _rewrapped(name)
+
+
+def _rewrapped(name: str) -> CannotKeep:
+    return CannotKeep(
+        f"Its `{name:.80}` is not the one that it had when it was made, and would be "
+        "lost. Keep what it wraps, and wrap it again after loading; or give it a name "
+        "at the top level of a module."
+    )
+
+
+def _shown_by(obj: Any) -> dict[str, Any]:
+    names = ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__")
+    held = {**vars(obj), **{name: getattr(obj, name, _NOTHING) for name in names}}
+    held.pop("_jit_info", None)  # its options have been compared
+    return held
+
+
+def _is_alike(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if type(a) is dict and type(b) is dict:
+        return a.keys() == b.keys() and all(_is_alike(a[name], b[name]) for name in a)
+    return type(a) is type(b) and type(a) in (bool, int, str) and bool(a == b)
 
 
 def _decode_transform(parts: Parts) -> Any:
@@ -320,11 +353,20 @@ def _decode_transform(parts: Parts) -> Any:
 
 
 _FILTER_JIT = _compat.filter_jit_type()
+_FILTER_JIT_FIELDS = frozenset(vars_of(eqx.filter_jit(lambda: None)))
 
 
 def _encode_filter_jit(obj: Any) -> Parts:
-    held = vars_of(obj)
-    _check_wrappable(obj.__wrapped__)
+    held, inner = vars_of(obj), obj.__wrapped__
+    _check_wrappable(inner)
+    lent = _compat.equinox_wrapper_names()
+    for name in held.keys() | set(lent):
+        if name in lent:
+            changed = not _is_alike(held.get(name, _NOTHING), _borrowed(inner, name))
+        else:
+            changed = name not in _FILTER_JIT_FIELDS
+        if changed:
+            raise _rewrapped(name)
     value = [held["filter_warning"], held["donate_first"], held["donate_rest"]]
     children = {"dynamic": held["_dynamic_fun"], "static": held["_static_fun"]}
     return Parts(children=children, static=("static",), value=value)
@@ -503,23 +545,27 @@ def _encode_partial(obj: functools.partial[Any]) -> Parts:
 
 
 def _decode_partial(parts: Parts) -> functools.partial[Any]:
+    func, args, keywords, attributes = _bound_in(parts)
+    result = functools.partial(func, *args, **keywords)
+    if attributes:  # one with a `__dict__` is not merged into a partial around it
+        result.__dict__.update(attributes)
+    return result
+
+
+def _bound_in(parts: Parts) -> tuple[Any, tuple[Any, ...], dict[str, Any], Any]:
+    """The function of a partial, what it binds, and the attributes beside these."""
     children = dict(parts.children) if type(parts.children) is dict else {}
     attributes = children.pop("attributes", {})
     func, args, keywords = _expect_named(
         Parts(children=children), "func", "args", "keywords"
     )
-    if (
-        type(args) is not tuple
-        or type(keywords) is not dict
-        or type(attributes) is not dict
-    ):
+    kinds = [type(args), type(keywords), type(attributes)]
+    if kinds != [tuple, dict, dict]:
         raise ValueError("a partial holds no arguments")
     if not callable(func):
         raise ValueError("a partial holds no function")
     check_attributes(attributes)
-    result = functools.partial(func, *args, **keywords)
-    result.__dict__.update(attributes)
-    return result
+    return func, args, keywords, attributes
 
 
 def _encode_unravel(obj: Any) -> Parts:
@@ -538,21 +584,29 @@ def _decode_unravel(parts: Parts) -> Any:
 def _encode_jax_partial(obj: jtu.Partial) -> Parts:
     func: Any = obj.func
     value = None
-    if type(func).__name__ == "_HashableCallableShim":  # around a partial
+    if type(func) is _SHIM:
         func, value = func.fun, "partial"
     children = {"args": obj.args, "keywords": obj.keywords, "func": func}
-    return Parts(children=children, static=("func",), value=value)
+    static: tuple[str, ...] = ("func",)
+    if obj.__dict__:
+        children["attributes"] = plain_attributes(obj)
+        static = ("func", "attributes")
+    return Parts(children=children, static=static, value=value)
+
+
+# What JAX puts around a partial, within a partial of its own.
+_SHIM: type = type(jtu.Partial(functools.partial(abs)).func)
 
 
 def _decode_jax_partial(parts: Parts) -> jtu.Partial:
-    args, keywords, func = _expect_named(parts, "args", "keywords", "func")
-    if type(args) is not tuple or type(keywords) is not dict or not callable(func):
-        raise ValueError("a Partial holds no function and arguments")
-    if parts.value == "partial" and type(func) is functools.partial:
-        inner = jtu.Partial(func)
-        return functools.partial.__new__(jtu.Partial, inner.func, *args, **keywords)
+    func, args, keywords, attributes = _bound_in(parts)
+    if parts.value == "partial" and type(func) in (functools.partial, jtu.Partial):
+        func = jtu.Partial(func).func
     # Past `jtu.Partial.__new__`, which would wrap a partial within a partial anew.
-    return functools.partial.__new__(jtu.Partial, func, *args, **keywords)
+    made = functools.partial.__new__(jtu.Partial, func, *args, **keywords)
+    if attributes:
+        made.__dict__.update(attributes)
+    return made
 
 
 def _encode_method(obj: types.MethodType) -> Parts | None:
@@ -763,6 +817,7 @@ NAME_KINDS = (
         _decode_reference,
         CONSTANT,
         keeps="the tokens in the states of lineax's solvers, by name",
+        attributes=None,
     ),
     Kind(
         "function",  # before "module": a decorated function may be a Module
@@ -771,6 +826,7 @@ NAME_KINDS = (
         _decode_reference,
         FUNCTION,
         keeps="functions with a name, by their public name",
+        attributes=None,
     ),
 )
 
@@ -782,6 +838,7 @@ FUNCTION_KINDS = (
         _decode_default,
         DEFAULTS,
         keeps="nameless functions that are a default of their class",
+        attributes=None,
     ),
     Kind(
         "filter_jit",  # before "module": the compiled function inside is rebuilt
@@ -791,6 +848,7 @@ FUNCTION_KINDS = (
         keeps="`equinox.filter_jit` around something that can be kept",
         shared=True,
         calls=("dynamic", "static"),
+        attributes=None,
     ),
     Kind(
         "jit",
@@ -800,6 +858,7 @@ FUNCTION_KINDS = (
         keeps="`jax.jit` around something that can be kept",
         shared=True,
         calls=("function",),
+        attributes=None,
     ),
     Kind(
         "transform",
@@ -809,6 +868,7 @@ FUNCTION_KINDS = (
         keeps="`jax.vmap`, `jax.grad` and their kin around something that can be kept",
         shared=True,
         calls=("function",),
+        attributes=None,
     ),
     Kind(
         "unravel",
@@ -819,6 +879,7 @@ FUNCTION_KINDS = (
         shared=True,
         calls=("f",),
         binds=("args", "kwargs"),
+        attributes=("f", "args", "kwargs"),
     ),
     Kind(
         "jax_partial",
@@ -829,6 +890,7 @@ FUNCTION_KINDS = (
         shared=True,
         calls=("func",),
         binds=("args", "keywords"),
+        attributes=None,
     ),
     Kind(
         "partial",
@@ -839,6 +901,7 @@ FUNCTION_KINDS = (
         shared=True,
         calls=("func",),
         binds=("args", "keywords"),
+        attributes=None,
     ),
     Kind(
         "method",
@@ -872,5 +935,6 @@ LAST_KINDS = (
         _decode_constant,
         CONSTANT,
         keeps="constants of a module that are compared by identity, by name",
+        attributes=None,
     ),
 )

@@ -753,6 +753,7 @@ VALUE_KINDS = (
         _decode_enum,
         ENUM,
         keeps="members of `Enum`, `IntEnum`, `StrEnum`, `Flag`, by name",
+        attributes=None,
     ),
     Kind("date", exactly(dt.date), _encode_date, _decode_date, keeps="`date`"),
     Kind("time", exactly(dt.time), _encode_time, _decode_time, keeps="`time`"),
@@ -886,6 +887,7 @@ NAMESPACE_KINDS = (
         _decode_namespace,
         keeps="`SimpleNamespace`",
         shared=True,
+        attributes=None,
     ),
 )
 
@@ -896,6 +898,7 @@ TYPE_KINDS = (
         _encode_jaxtyping,
         _decode_jaxtyping,
         keeps='`Float[Array, "batch dim"]` and its kin of jaxtyping',
+        attributes=None,
     ),
     Kind(
         "annotation",  # before "class": some of these are instances of `type`
@@ -903,6 +906,7 @@ TYPE_KINDS = (
         _encode_alias,
         _decode_alias,
         keeps="`list[int]`, `int | None`, `Callable[[int], int]` and their kin",
+        attributes=None,
     ),
     Kind(
         "class",
@@ -911,5 +915,6 @@ TYPE_KINDS = (
         _decode_reference,
         CLASS,
         keeps="classes as values, by name",
+        attributes=None,
     ),
 )
