@@ -1,8 +1,13 @@
 """Objects that only their own unflatten function can rebuild; and JAX's recursion."""
 
+import collections
 import contextlib
+import datetime as dt
+import decimal
+import fractions
 import io
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +17,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import pytest
+from hypothesis import given, settings, strategies as st
 from unkept import UNKEPT
 
 import zodiax_io
@@ -245,3 +251,231 @@ def test_a_profiler_goes_on_through_a_save():
         profiler.disable()
     called = {name for _, _, name in pstats.Stats(profiler).stats}
     assert "serialise" in called and "<built-in method builtins.sum>" in called
+
+
+class Table:
+    """Kept by its attributes; its unflatten function knows one of them."""
+
+    def __init__(self, table: Any, **settings: int) -> None:
+        self.table, self.n_hashes = table, 4
+        self.__dict__.update(settings)
+
+    def tree_flatten(self) -> Any:
+        return (self.table,), None
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, children: Any) -> Any:
+        return cls(*children)
+
+
+class Helped(Table):
+    """Kept by its unflatten function, for its helper."""
+
+    def __init__(self, table: Any, **settings: int) -> None:
+        super().__init__(table, **settings)
+        self.helper = UNKEPT[0]
+
+
+for _class in (Table, Helped):
+    jtu.register_pytree_node_class(_class)
+
+
+def _kept_or_refused(obj: Any) -> Any:
+    """The object as it is loaded; itself where a save refuses it."""
+    try:
+        return _kept(obj)
+    except zodiax_io.SerialisationError:
+        return obj
+
+
+FEW = settings(max_examples=25)
+NAMES = st.sampled_from(["n_hashes", "hash", "_hash", "seed"])
+
+
+@FEW
+@given(NAMES, st.integers() | st.integers(-20, 20))
+def test_a_number_is_data_whatever_it_is_called(name, value):
+    """Kept exactly, though the class does not flatten it."""
+    loaded = _kept_or_refused(Table((2,), **{name: value}))
+    assert vars(loaded) == {"table": (2,), "n_hashes": 4} | {name: value}
+
+
+@FEW
+@given(NAMES, st.integers() | st.integers(-20, 20))
+def test_a_number_that_unflattening_loses_is_refused(name, value):
+    """Whatever it is called, and however large it is."""
+    loaded = _kept_or_refused(Helped((2,), **{name: value}))
+    assert {"table": (2,), "n_hashes": 4, name: value}.items() <= vars(loaded).items()
+
+
+HASHING = """
+import jax
+
+UNKEPT = [lambda: None]
+
+class Base:
+    def __init__(self, name, n_hashes=4):
+        self.name, self.n_hashes = name, n_hashes
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.name == other.name
+
+    def tree_flatten(self):
+        return (), (self.name, self.n_hashes)
+
+    @classmethod
+    def tree_unflatten(cls, aux, children):
+        return cls(*aux)
+
+@jax.tree_util.register_pytree_node_class
+class Lazy(Base):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._cached = self._hash = None
+
+    def __hash__(self):
+        if self._hash is None:
+            self._cached = self._hash = hash((self.name, "lazy"))
+        return self._hash
+
+@jax.tree_util.register_pytree_node_class
+class Absent(Base):
+    def __hash__(self):
+        if "_hash" not in vars(self):
+            self._hash = hash((self.name, "absent"))
+        return self._hash
+
+@jax.tree_util.register_pytree_node_class
+class Eager(Base):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._cached = hash((self.name, "eager"))
+        self._hash_of_name = hash(self.name)
+
+    def __hash__(self):
+        return self._cached
+
+@jax.tree_util.register_pytree_node_class
+class HelpedLazy(Lazy):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.helper = UNKEPT[0]
+
+CLASSES = [Lazy, Absent, Eager, HelpedLazy]
+
+def made():
+    objects = [cls("a name", 8) for cls in CLASSES]
+    for obj in objects:
+        hash(obj)
+    return objects
+"""
+SAVE_HASHING = """
+import sys; sys.path.insert(0, sys.argv[1])
+import hashing, zodiax_io
+zodiax_io.serialise(sys.argv[2], hashing.made())
+"""
+LOAD_HASHING = """
+import sys; sys.path.insert(0, sys.argv[1])
+import hashing, zodiax_io
+for loaded, made in zip(zodiax_io.deserialise(sys.argv[2]), hashing.made()):
+    assert hash(loaded) == hash(made), type(made)
+    assert vars(loaded) == vars(made), (vars(loaded), vars(made))
+"""
+
+
+def test_a_hash_is_that_of_the_process_that_loads(tmp_path):
+    """A hash that an object computed and keeps, early or late, is computed again."""
+    (tmp_path / "hashing.py").write_text(HASHING)
+    _run(SAVE_HASHING, 1, tmp_path, tmp_path / "h.zdx")
+    _run(LOAD_HASHING, 2, tmp_path, tmp_path / "h.zdx")
+
+
+class StaleHash(Table):
+    """Its unflatten function fails, so that no fresh copy can be had."""
+
+    def __hash__(self) -> int:
+        return hash("a name")
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, children: Any) -> Any:
+        raise TypeError
+
+
+jtu.register_pytree_node_class(StaleHash)
+
+
+def test_a_hash_that_cannot_be_computed_again_is_refused():
+    """A number beside it is none, and is kept."""
+    zodiax_io.serialise(io.BytesIO(), StaleHash(0))
+    with pytest.raises(zodiax_io.SerialisationError) as caught:
+        zodiax_io.serialise(io.BytesIO(), StaleHash(0, seed=hash("a name")))
+    assert str(caught.value) == (
+        "Cannot serialise a `test_unflattened.StaleHash` at `model`. It keeps a hash, "
+        "which holds for one process only, and its unflatten function cannot build it "
+        "again. Register a kind for it with `zodiax_io.register_kind`."
+    )
+
+
+BASES: dict[type, st.SearchStrategy[Any]] = {
+    float: st.floats(),
+    complex: st.complex_numbers(),
+    int: st.integers(),
+    str: st.text(),
+    bytes: st.binary(),
+    bytearray: st.binary(),
+    set: st.sets(st.integers()),
+    frozenset: st.frozensets(st.integers()),
+    list: st.lists(st.integers()),
+    tuple: st.lists(st.integers()),
+    dict: st.dictionaries(st.integers(), st.integers()),
+    collections.deque: st.lists(st.integers()),
+    decimal.Decimal: st.decimals(),
+    dt.date: st.dates(),
+    dt.timedelta: st.timedeltas(),
+    fractions.Fraction: st.fractions(),
+}
+
+
+def _losing(base: type) -> type:
+    """A registered subclass that flattens into nothing, and is unflattened empty."""
+    name = f"Losing_{base.__name__}"
+    cls = globals()[name] = type(name, (base,), {"__module__": __name__})
+    jtu.register_pytree_node(cls, lambda _: ((), None), lambda *_: _instance(base))
+    return cls
+
+
+def _instance(base: type, value: Any = None) -> Any:
+    if base is dt.date:
+        value = dt.date(1, 1, 1) if value is None else value
+        return LOSING[base](value.year, value.month, value.day)
+    if base is dt.timedelta and value is not None:
+        return LOSING[base](value.days, value.seconds, value.microseconds)
+    return LOSING[base]() if value is None else LOSING[base](value)
+
+
+LOSING = {base: _losing(base) for base in BASES}
+
+
+@pytest.mark.parametrize("base", BASES)
+@FEW
+@given(st.data())
+def test_what_a_registered_subclass_holds_is_never_lost(base, data):
+    """A number, a text or a set with no attributes comes back to the bit."""
+    assert _text(_kept(_instance(base))) == _text(_instance(base))
+    obj = _instance(base, data.draw(BASES[base]))
+    assert _text(_kept_or_refused(obj)) == _text(obj)
+
+
+def _kept(obj: Any) -> Any:
+    file = io.BytesIO()
+    zodiax_io.serialise(file, obj)
+    return zodiax_io.deserialise(io.BytesIO(file.getvalue()))
+
+
+def _text(obj: Any) -> Any:
+    """A text that tells all values of one class from each other."""
+    if isinstance(obj, float):
+        return struct.pack("d", obj)
+    if isinstance(obj, complex):
+        return struct.pack("dd", obj.real, obj.imag)
+    return repr(obj)

@@ -1147,6 +1147,7 @@ def has_python_layout(cls: type) -> bool:
     members = sum(
         type(value) is types.MemberDescriptorType
         for base in _names.mro(cls)
+        if "__slots__" in _names.namespace(base)  # C has members too, as `complex`
         for value in _names.namespace(base).values()
     )
     for name in ("__dictoffset__", "__weakrefoffset__"):

@@ -34,7 +34,13 @@ from .._trust import (
     is_tame,
 )
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
-from ._unflattened import Watch, check_unflattening
+from ._unflattened import (
+    Watch,
+    check_unflattening,
+    hashes_of,
+    is_large,
+    may_be_hash,
+)
 
 
 def _items(parts: Parts) -> list[Any]:
@@ -834,14 +840,46 @@ def _encode_registered(obj: Any) -> Parts | None:
     held = state_of(obj, {})[1]
     if not all(_may_hold(cls, name, value) for name, value in held.items()):
         return None
-    hashes = [name for name in held if "hash" in name and type(held[name]) is int]
-    if hashes:  # a hash holds for one process only: take what a fresh copy has
-        flat = _compat.flatten_once(obj)
-        assert flat is not None
-        fresh = state_of(_compat.unflatten_once(cls, flat[1], flat[0]), {})[1]
-        held.update({name: fresh[name] for name in hashes if name in fresh})
+    if any(map(may_be_hash, held, held.values())) and not _renew_hashes(obj, held):
+        return None
     extra = {"beside": list(held)} if held else {}
     return Parts(children=held, by_leaves=True, refers=cls, extra=extra)
+
+
+def _renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
+    """Replace hashes of this process by what a fresh copy holds; whether that serves.
+
+    It does not where the class computes them when it is built: then only its unflatten
+    function gives another process its own.
+    """
+    try:
+        children, aux = _compat.flatten_once(obj) or ([], None)
+        fresh = _compat.unflatten_once(type(obj), aux, children)
+    except LIMITS:
+        raise
+    except Exception:
+        known = hashes_of(obj, held)
+        if any(may_be_hash(n, v) and v in known for n, v in held.items()):
+            raise CannotKeep(
+                "It keeps a hash, which holds for one process only, and its unflatten "
+                "function cannot build it again. Register a kind for it with "
+                "`zodiax_io.register_kind`."
+            ) from None
+        return True
+    renewed = _attributes_of(fresh)
+    known = hashes_of(fresh, renewed)
+    for name, value in [*held.items()]:
+        if not may_be_hash(name, value):
+            continue
+        is_hash = value in known
+        if type(renewed.get(name)) is int and renewed[name] == value:
+            if is_hash or ("hash" in name and is_large(value)):
+                return False
+        elif is_hash and name in renewed:
+            held[name] = renewed[name]
+        elif is_hash:
+            del held[name]
+    return True
 
 
 def _decode_registered(parts: Parts) -> Any:
@@ -892,10 +930,14 @@ def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
 
 def _plain_attributes(obj: Any) -> dict[str, str]:
     """The attributes whose text is all there is to them, to compare after a load."""
+    held = _attributes_of(obj)
+    maybe = any(map(may_be_hash, held, held.values()))
+    known = hashes_of(obj, held) if maybe else set[int]()
     return {
         name: repr(value)
-        for name, value in _attributes_of(obj).items()
-        if "hash" not in name and _has_short_text(value, 0)
+        for name, value in held.items()
+        if _has_short_text(value, 0)
+        and not (may_be_hash(name, value) and (value in known or "hash" in name))
     }
 
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import builtins
 import collections
+import datetime as dt
+import decimal
 import dis
 import functools
+import struct
 import sys
 import threading
 import types
@@ -24,7 +27,7 @@ import numpy as np
 from .. import _compat, _names
 from .._curated import FRAMEWORKS
 from .._errors import LIMITS
-from .._trust import class_attribute, is_function
+from .._trust import class_attribute, has_python_layout, is_function
 from ._base import CannotRebuild
 
 _ADVICE = "Register a kind for it with `zodiax_io.register_kind`."
@@ -162,16 +165,36 @@ class _Comparison:
         self._suppose(one, other)
         cls = type(one)
         before, after = self._state_of(one), self._state_of(other)
+        known: set[int] | None = None
         for name in [*before, *(n for n in after if n not in before)]:
             if _is_derived(cls, name, before, after):
                 continue
+            if may_be_hash(name, before.get(name, after.get(name))):
+                # Cached by one of the two objects, and perhaps not yet by the other.
+                known = hashes_of(other, after) if known is None else known
+                if before.get(name, after.get(name)) in known:
+                    continue
             if name not in before or name not in after:
                 return f"the attribute {name!r}"
             if not self.same(before[name], after[name]):
                 return f"the attribute {name!r}"
+        if not self._same_contents(one, other):
+            return "its value"
         if not all(self.same(a, b) for a, b in self._items(one, other)):
             return "its items"
         return ""
+
+    def _same_contents(self, one: Any, other: Any) -> bool:
+        """Whether what two objects hold in C, other than items, is the same."""
+        cls = type(one)
+        if has_python_layout(cls):
+            return True
+        for base, contents in _CONTENTS:
+            if _names.derives(cls, base):
+                return self.same(contents(one), contents(other))
+        if _names.derives(cls, np.ndarray):
+            return _same_array(one, other)
+        return any(_names.derives(cls, base) for base in _WITH_ITEMS)
 
     def same(self, one: Any, other: Any) -> bool:
         """Whether two objects are the same for every use."""
@@ -183,10 +206,8 @@ class _Comparison:
         self._suppose(one, other)
         if cls in (np.ndarray, _compat.array_type()):
             return _same_array(one, other)
-        if cls in (float, complex):
-            return one.real.hex() == other.real.hex() and (
-                one.imag.hex() == other.imag.hex()
-            )
+        if cls in (float, complex):  # to the bit, also where it is no number
+            return _bits(one) == _bits(other)
         if _names.is_one_of(cls, _WITHOUT_STATE):
             return True
         if is_function(one) or cls in (types.MethodType, types.CellType):
@@ -211,9 +232,12 @@ class _Comparison:
         pairs = self._items(one, other)
         if pairs is not _NO_ITEMS:
             return all(self.same(a, b) for a, b in pairs)
+        if type(one) in (int, str, bytes, bytearray) or isinstance(one, np.dtype):
+            return bool(one == other)
         home = (_names.own_name(type(one)) or ("",))[0]
-        standard = _names.is_standard(_names.top(home)) or isinstance(one, np.dtype)
-        return standard and bool(one == other)
+        # Equal decimals may have other digits, and equal dates another fold.
+        standard = _names.is_standard(_names.top(home))
+        return standard and bool(one == other) and repr(one) == repr(other)
 
     def _items(self, one: Any, other: Any) -> Any:
         cls = type(one)
@@ -223,8 +247,14 @@ class _Comparison:
             both = (*list.__iter__(one),), (*list.__iter__(other),)
         elif _names.derives(cls, tuple):
             both = (*tuple.__iter__(one),), (*tuple.__iter__(other),)
-        elif cls is collections.deque:
-            both = (one.maxlen, *one), (other.maxlen, *other)
+        elif _names.derives(cls, collections.deque):
+            both = _items_of_deque(one), _items_of_deque(other)
+        elif _names.derives(cls, set):
+            both = _items_of_sets((*set.__iter__(one),), (*set.__iter__(other),))
+        elif _names.derives(cls, frozenset):
+            both = _items_of_sets(
+                (*frozenset.__iter__(one),), (*frozenset.__iter__(other),)
+            )
         else:
             return _NO_ITEMS
         if len(both[0]) != len(both[1]):
@@ -235,12 +265,81 @@ class _Comparison:
 _NO_ITEMS: tuple[Any, ...] = ()
 
 
+def _items_of_deque(obj: Any) -> tuple[Any, ...]:
+    limit = vars(collections.deque)["maxlen"].__get__(obj)
+    return (limit, *collections.deque.__iter__(obj))
+
+
+def _items_of_sets(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, Any]:
+    """The elements of two sets, with those that are equal beside each other."""
+    equal = {item: item for item in other}
+    return one, tuple(equal.get(item, _ABSENT) for item in one) + other[len(one) :]
+
+
+_ABSENT = object()
+
+
+def _bits(value: Any) -> bytes:
+    """The bits of a float or complex number, or of an instance of a subclass."""
+    if not _names.derives(type(value), complex):
+        return struct.pack("<d", value)
+    real, imag = (vars(complex)[name].__get__(value) for name in ("real", "imag"))
+    return struct.pack("<dd", real, imag)
+
+
+# How to read what an instance of a subclass holds, past the methods of that subclass.
+_CONTENTS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (float, _bits),
+    (complex, _bits),
+    (int, int.__int__),
+    (str, str.__str__),
+    (bytes, lambda obj: bytes.__getitem__(obj, slice(None))),
+    (bytearray, lambda obj: bytes(memoryview(obj))),
+    (collections.defaultdict, vars(collections.defaultdict)["default_factory"].__get__),
+    (functools.partial, lambda obj: _parts_of_partial(obj)),
+    (decimal.Decimal, decimal.Decimal.as_tuple),
+    (dt.datetime, lambda obj: dt.datetime.__reduce_ex__(obj, 4)[1]),  # with its fold
+    (dt.date, lambda obj: dt.date.__reduce__(obj)[1]),
+    (dt.time, lambda obj: dt.time.__reduce_ex__(obj, 4)[1]),
+    (dt.timedelta, lambda obj: dt.timedelta.__reduce__(obj)[1]),
+)
+_WITH_ITEMS = (dict, list, tuple, set, frozenset, collections.deque)
+# Almost all hashes of text, and of identity, are larger than the numbers people choose.
+_LARGE = 1 << 31
+
+
+def is_large(value: int) -> bool:
+    """Whether a number has the size of a hash."""
+    return not -_LARGE < value < _LARGE
+
+
+def may_be_hash(name: str, value: Any) -> bool:
+    """Whether an attribute may be a hash that was cached: to be compared with one."""
+    return type(value) is int and ("hash" in name or is_large(value))
+
+
+def hashes_of(obj: Any, attributes: dict[str, Any]) -> set[int]:
+    """The hash of an object, and those of its attributes that are not numbers.
+
+    A number is no hash for being the same as another number.
+    """
+    found: set[int] = set()
+    for part in (obj, *attributes.values()):
+        if issubclass(type(part), (int, float, complex, np.generic)):
+            continue
+        try:
+            found.add(hash(part))
+        except LIMITS:
+            raise
+        except Exception:  # it cannot be hashed, or a method of its class fails
+            continue
+    return found
+
+
 def _is_derived(
     cls: type, name: str, before: dict[str, Any], after: dict[str, Any]
 ) -> bool:
     """Whether an attribute is made from others, when asked for: it may be absent."""
-    if "hash" in name and type(before.get(name, 0)) is int:
-        return True  # it holds for one process only
     if name in before and name in after:
         return False
     found = class_attribute(cls, name)
