@@ -1,14 +1,22 @@
 """Text of a file never steers a terminal, however it is shown."""
 
 import contextlib
+import datetime as dt
+import functools
 import io
+import pathlib
+import types
 import unicodedata
 import warnings
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from documents import Checkpoint, container, leaf, named
+from jaxtyping import Array, Float
+from test_kinds import EXAMPLES
 
 import zodiax_io
 from zodiax_io import _cli, _errors
@@ -158,6 +166,123 @@ def test_text_of_a_file_is_escaped(name, in_metadata, tmp_path):
             if steering(text):
                 wrong[command] = ascii(text)[:200]
     assert wrong == {}
+
+
+def places(structure):
+    """Where text is in a structure: the map or list that holds it, and the key."""
+    waiting = [structure]
+    while waiting:
+        held = waiting.pop()
+        items = held.items() if isinstance(held, dict) else enumerate(held)
+        for key, value in [*items]:
+            if isinstance(value, str):
+                yield held, key
+            elif isinstance(value, (dict, list)):
+                waiting.append(value)
+
+
+def variants(obj):
+    """Structures of an object, each with one hostile text or name of a child."""
+    count = sum(1 for _ in places(zodiax_io.build_structure(obj)))
+    for i in range(count):
+        structure = zodiax_io.build_structure(obj)
+        held, key = list(places(structure))[i]
+        held[key] = HOSTILE
+        yield structure
+    for i in range(len(children_of(zodiax_io.build_structure(obj)))):
+        structure = zodiax_io.build_structure(obj)
+        children, name = children_of(structure)[i]
+        children[HOSTILE] = children.pop(name)
+        yield structure
+
+
+def children_of(structure):
+    found, waiting = [], [structure]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            if node.get("kind") not in ("dict", "ordereddict", "mappingproxy"):
+                below = node.get("node")
+                found += [(below, name) for name in below or () if below is not None]
+            waiting += [x for x in node.values() if isinstance(x, (dict, list))]
+    return [(below, name) for below, name in found if isinstance(below, dict)]
+
+
+def printed(obj):
+    """What Python prints of an object, and of what it wraps, by itself."""
+    yield repr(obj)
+    for name in ("__name__", "__qualname__", "__module__", "__doc__", "tzinfo"):
+        yield str(getattr(obj, name, ""))
+
+
+LOADED = [
+    *((name, examples[0]) for name, examples in EXAMPLES.items() if examples),
+    ("zone", dt.datetime(2024, 7, 1, tzinfo=dt.timezone(dt.timedelta(1 / 24), "CEST"))),
+    ("wrapper", eqx.filter_vmap(jnp.sin)),
+    ("wrappers", eqx.filter_jit(eqx.filter_vmap(jnp.sin))),
+    ("attributes", functools.partial(jnp.sin, x=1)),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "obj"), LOADED, ids=[name for name, _ in LOADED])
+def test_no_text_of_a_file_becomes_a_name(name, obj):
+    """What loads of a file with a hostile text prints it escaped, or does not load."""
+    for structure in variants(obj):
+        try:
+            loaded = zodiax_io.load_structure(structure)
+        except zodiax_io.ZodiaxIOError:
+            continue
+        if not isinstance(loaded, (str, np.str_, pathlib.PurePath)):
+            assert [t for t in printed(loaded) if steering(t)] == []
+
+
+TOLD = ["flowjax", "scale", "make.<locals>.scale", "Its text,\n\tof lines."]
+
+
+@pytest.mark.parametrize("i", range(4))
+@pytest.mark.parametrize("text", [HOSTILE, 3, ["x"]], ids=["hostile", "int", "list"])
+def test_a_local_function_bears_no_such_text(i, text):
+    """What `functools.wraps` has left on a function of a package is looked at."""
+    structure = zodiax_io.build_structure(jax.nn.initializers.normal(0.1))
+    structure["value"]["told"] = TOLD
+    assert zodiax_io.load_structure(structure).__qualname__ == TOLD[2]
+    structure["value"]["told"] = [*TOLD[:i], text, *TOLD[i + 1 :]]
+    with pytest.raises(zodiax_io.CorruptFileError, match="a name or a text that is"):
+        zodiax_io.load_structure(structure)
+
+
+@pytest.mark.parametrize("name", ["__name__", "__qualname__", "__module__", "__doc__"])
+def test_a_wrapper_bears_no_such_text(name):
+    """What a wrapper of Equinox bears of its own is looked at, on both sides."""
+    wrapper = eqx.filter_vmap(jnp.sin)
+    object.__setattr__(wrapper, name, HOSTILE)
+    with pytest.raises(zodiax_io.SerialisationError) as caught:
+        zodiax_io.build_structure(wrapper)
+    assert f"Its '{name}' is no text that can be printed." in str(caught.value)
+    object.__setattr__(wrapper, name, "plain")
+    structure = zodiax_io.build_structure(wrapper)
+    assert getattr(zodiax_io.load_structure(structure), name) == "plain"
+    structure["node"][name]["value"] = HOSTILE
+    with pytest.raises(zodiax_io.CorruptFileError, match="that can be printed"):
+        zodiax_io.load_structure(structure)
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        (types.SimpleNamespace(**{HOSTILE: 1}), "whose name is no printable text"),
+        (dt.timezone(dt.timedelta(1 / 24), HOSTILE), "zone cannot be printed"),
+        (Float[Array, "n\x1dm"], "more than names between spaces"),
+    ],
+    ids=["namespace", "zone", "dimensions"],
+)
+def test_a_name_that_cannot_be_printed_is_refused(odd, told):
+    """What no load would take is not saved."""
+    with pytest.raises(zodiax_io.SerialisationError, match=told):
+        zodiax_io.build_structure([odd])
 
 
 def test_lines_stay_lines():

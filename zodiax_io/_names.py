@@ -77,6 +77,22 @@ def split(name: object) -> tuple[str, str]:
     return module, qualname
 
 
+def is_printable_name(text: object) -> bool:
+    """Whether a text may become the name of something, which is printed as it is."""
+    return type(text) is str and text.isprintable()
+
+
+def is_printable_text(text: object) -> bool:
+    """Whether a text of several lines may become a docstring."""
+    return type(text) is str and _STEERING.search(text) is None
+
+
+# Controls other than white space, halves of characters, and what turns the direction.
+_STEERING = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
 def top(module: str) -> str:
     """The package of a module: all up to the first dot."""
     return module.partition(".")[0]

@@ -58,6 +58,8 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         children["attributes"] = plain_attributes(obj)
     if obj.__annotations__:
         children["annotations"] = obj.__annotations__
+        if not _are_annotations(obj.__annotations__):
+            return None
     value: dict[str, Any] = {
         "place": place,
         "index": index,
@@ -70,10 +72,28 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
             value["source"] = source
     told = [obj.__module__, obj.__name__, obj.__qualname__, obj.__doc__]
     if told != [module, code.co_name, place, _doc(code)]:
-        if own:  # it may claim to be another, or be hidden below a wrapper
+        # One's own may claim to be another, or be hidden below a wrapper.
+        if own or not _may_be_told(told):
             return None
         value["told"] = told  # as `functools.wraps` leaves it
     return Parts(children=children, value=value, refers=holder, is_node=False)
+
+
+def _may_be_told(told: Any) -> bool:
+    """Whether module, name, qualified name and text may be those of a function."""
+    if type(told) is not list or len(told) != 4:
+        return False
+    module, name, qualname, doc = told
+    return (
+        (module is None or _names.is_printable_name(module))
+        and _names.is_printable_name(name)
+        and _names.is_printable_name(qualname)
+        and (doc is None or _names.is_printable_text(doc))
+    )
+
+
+def _are_annotations(annotations: object) -> bool:
+    return type(annotations) is dict and all(map(_names.is_printable_name, annotations))
 
 
 def _rebinds(holder: Any, function: types.FunctionType) -> bool:
@@ -172,15 +192,13 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
     check_attributes(attributes)
     made.__dict__.update(attributes)
     annotations = children.get("annotations", {})
-    if type(annotations) is not dict or not all(
-        type(key) is str for key in annotations
-    ):
+    if not _are_annotations(annotations):
         raise ValueError("a local function has no annotations")
     made.__annotations__ = annotations
     made.__module__ = owner.__globals__["__name__"]
     if "told" in value:
-        if not all(type(text) in (str, type(None)) for text in value["told"]):
-            raise ValueError("a local function says of itself what is no text")
+        if not _may_be_told(value["told"]):
+            raise ValueError("a local function bears a name or a text that is none")
         made.__module__, made.__name__, made.__qualname__, made.__doc__ = value["told"]
     return made
 

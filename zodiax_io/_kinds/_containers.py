@@ -489,9 +489,14 @@ def _encode_object(
         extra["wraps"] = [wrapped, *(n for n in _WRAPPER_NAMES if n in rest)]
         rest = {k: v for k, v in rest.items() if k not in _WRAPPER_NAMES}
     for name, value in rest.items():
-        if name in fields or (name in _WRAPPER_NAMES) or name == "__orig_class__":
+        if name in fields or name == "__orig_class__":
             continue
-        if not _may_hold(cls, name, value):
+        if name in _WRAPPER_NAMES and _names.derives(cls, eqx.Module):
+            if not _may_tell(name, value):
+                raise CannotKeep(
+                    f"Its {name!r} is no text that can be printed. Give it another."
+                )
+        elif not _may_hold(cls, name, value):
             advice = "Declare it as a field."
             if not is_own_code((_names.own_name(cls) or ("",))[0]):
                 advice = (
@@ -572,8 +577,15 @@ _PLAIN_ATTRIBUTES = (
 )
 
 
-# What a function tells of itself, or the lack of it.
-_TOLD = (type(None), str, dict, type(_compat.equinox_missing()))
+def _may_tell(name: str, value: Any) -> bool:
+    """Whether a wrapper may bear this as its name, text or annotations."""
+    if type(value) in (type(None), type(_compat.equinox_missing())):
+        return True
+    if name == "__annotations__":
+        return type(value) is dict and all(map(_names.is_printable_name, value))
+    if name == "__doc__":
+        return _names.is_printable_text(value)
+    return _names.is_printable_name(value)
 
 
 def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
@@ -597,9 +609,8 @@ def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
         raise ValueError(str(error)) from None
     held = _names.instance_dict(obj)
     for name in _WRAPPER_NAMES if _names.derives(cls, eqx.Module) else ():
-        told = children.get(name)
-        if name not in fields and type(told) not in _TOLD:
-            raise ValueError(f"{name} of a wrapper is no text")
+        if name not in fields and not _may_tell(name, children.get(name)):
+            raise ValueError(f"{name} of a wrapper is no text that can be printed")
     slots = _slots_of(cls)
     for name, value in children.items():
         slot = slots.get(name)

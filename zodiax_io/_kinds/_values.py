@@ -309,6 +309,10 @@ def _zone(zone: dt.tzinfo | None) -> Any:
         name = zone.tzname(None)
         unnamed = dt.timezone(offset).tzname(None) == name
         plain = [offset.days, offset.seconds, offset.microseconds]
+        if not _names.is_printable_name(name):
+            raise CannotKeep(
+                "The name of its time zone cannot be printed. Give the zone another."
+            )
         return {"offset": plain} if unnamed else {"offset": plain, "name": name}
     if type(zone) is zoneinfo.ZoneInfo and zone.key in _zones():
         return {"key": zone.key}
@@ -350,7 +354,9 @@ def _from_zone(plain: Any) -> dt.tzinfo | None:
     days, seconds, microseconds = (_expect(n, int) for n in plain["offset"])
     offset = dt.timedelta(days, seconds, microseconds)
     if "name" in plain:
-        return dt.timezone(offset, _expect(plain["name"], str))
+        if not _names.is_printable_name(plain["name"]):
+            raise ValueError("the name of a time zone cannot be printed")
+        return dt.timezone(offset, plain["name"])
     return dt.UTC if not offset else dt.timezone(offset)
 
 
@@ -454,18 +460,25 @@ def _decode_path(parts: Parts) -> pathlib.PurePath:
 
 def _encode_namespace(obj: types.SimpleNamespace) -> Parts:
     children = dict(vars(obj))
-    if any(type(name) is not str or is_dunder(name) for name in children):
-        raise CannotKeep(
-            "It has an attribute whose name means something to Python. Keep `vars(x)`, "
-            "a dictionary, instead."
-        )
+    for name in children:
+        if not _is_attribute(name):
+            dunder = type(name) is str and is_dunder(name)
+            what = "means something to Python" if dunder else "is no printable text"
+            raise CannotKeep(
+                f"It has an attribute whose name {what}. Keep `vars(x)`, a "
+                "dictionary, instead."
+            )
     return Parts(children=children, is_node=False)
+
+
+def _is_attribute(name: object) -> bool:
+    return type(name) is str and _names.is_printable_name(name) and not is_dunder(name)
 
 
 def _decode_namespace(parts: Parts) -> types.SimpleNamespace:
     children = _expect(parts.children, dict)
-    if any(map(is_dunder, children)):
-        raise ValueError("an attribute has a name that means something to Python")
+    if not all(map(_is_attribute, children)):
+        raise ValueError("an attribute has a name that none may have")
     return types.SimpleNamespace(**children)
 
 
@@ -805,8 +818,10 @@ _ARRAY_ANNOTATION, _TREE_ANNOTATION = type(Float[np.ndarray, ""]), type(PyTree[i
 
 def _are_plain(dimensions: str) -> bool:
     """Whether these are names and numbers: jaxtyping evaluates every other text."""
-    return len(dimensions) <= _MAX_DIMENSIONS_TEXT and all(
-        map(_is_plain_dimension, dimensions.split())
+    return (
+        len(dimensions) <= _MAX_DIMENSIONS_TEXT
+        and _names.is_printable_name(dimensions)
+        and all(map(_is_plain_dimension, dimensions.split()))
     )
 
 
@@ -860,7 +875,10 @@ def _decode_jaxtyping(parts: Parts) -> Any:
 def _annotated(inner: Any, name: str, dimensions: str) -> Any:
     """An annotation of jaxtyping, made of what a file may hold of one."""
     if not _are_plain(dimensions):
-        raise CannotKeep("Its dimensions are to be computed. Use plain names in them.")
+        raise CannotKeep(
+            "Its dimensions are to be computed, or are more than names between spaces. "
+            "Use plain names in them."
+        )
     if not _is_annotation(inner):
         raise ValueError("an annotation refers to something that is not a type")
     _check_size([inner])
