@@ -1671,7 +1671,7 @@ def test_missing_folder(tmp_path):
     with pytest.raises(MissingFileError) as caught:
         serialise(tmp_path / "runs" / "model", TREE)
     assert str(caught.value) == (
-        f"Cannot save model.eqx: the folder {tmp_path / 'runs'} does not exist. "
+        f"Cannot save model.zdx: the folder {tmp_path / 'runs'} does not exist. "
         "Create it first."
     )
     assert listing(tmp_path) == []

@@ -375,3 +375,12 @@ def test_placeholders_within_wrappers_load(tmp_path, name):
             loaded(jnp.ones(3))
         zodiax_io.serialise(tmp_path / "again.zdx", [loaded, number])
     zodiax_io.deserialise(path, fill={place: jnp.sin})
+
+
+def test_a_local_function_is_shown_by_its_place(module):
+    """Not by the class whose method made it."""
+    own = module()
+    shown = zodiax_io.summarise(own.Tied(3.0))
+    where = f"{own.__name__}:Tied.__init__.<locals>.<lambda>"
+    assert [item.type for item in shown.root.items[:2]] == [where, where]
+    assert [item.path for item in shown.found(cls="Tied")] == ["model"]

@@ -275,3 +275,12 @@ def test_modules_of_a_trusted_package_are_searched(tmp_path, monkeypatch):
     found = migration(tmp_path / "m.eqx", trusted=["movedlab"])
     new = "movedlab.elements:Refractor"
     assert f'zodiax_io.renamed("movedlab.old:Refractor", "{new}")' in found.lines
+
+
+@pytest.mark.parametrize("options", [[], ["--with", "lines.py"]])
+def test_a_file_that_is_not_there(tmp_path, monkeypatch, capsys, options):
+    """The command says so and fails, as the others do, and runs no lines."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.py").write_text("raise AssertionError")
+    assert _cli.main(["migrate", "nope", *options]) == 2
+    assert capsys.readouterr().err == "zodiax-io: There is no file or folder nope.\n"

@@ -151,3 +151,30 @@ def test_renames_that_are_none(renames, message):
     saved.document["tree"]["type"] = "lab:A"
     with pytest.raises(ArgumentError, match=message):
         saved.load(renames=renames)
+
+
+def test_a_rename_of_nothing_in_the_file_is_mentioned(lab, tmp_path):
+    """A refusal says so, as of trust; one that is used, for a member too, is not."""
+    lab("lab", "import enum\nclass Mode(enum.Enum):\n    NEAR = 1\n")
+    serialise(tmp_path / "m", [sys.modules["lab"].Mode.NEAR])
+    sys.modules["lab"].Mode = 3
+    renames = {"lab:Mood": "lab:Mode", "lab:Mode.NEAR": "lab:Mode.FAR", "labs": "lab"}
+    with pytest.raises(UntrustedError) as caught:
+        deserialise(tmp_path / "m", renames=renames)
+    assert str(caught.value) == (
+        "m.eqx names what it may not use:\n"
+        "  `lab:Mode` at `model[0]` is an Enum class in the file, and a value of the "
+        "type `int` here.\n"
+        'To look at the file without them, pass `unknown="opaque"`.\n'
+        "Nothing in it is called `lab:Mood`, which you rename.\n"
+        "Nothing in it is called `labs`, which you rename."
+    )
+
+
+def test_a_function_that_is_a_plain_value_now(lab, tmp_path):
+    """It is not said to be imported there."""
+    own = lab("lab", "def function(x):\n    return x\n")
+    serialise(tmp_path / "m", [own.function])
+    own.function = 3
+    with pytest.raises(UntrustedError, match="a value of the type `int` here"):
+        deserialise(tmp_path / "m")

@@ -345,3 +345,18 @@ def test_objects_of_two_scripts_kept_by_a_third(run):
         """,
     )
     assert (out, err) == ("True True\n", "")
+
+
+def test_the_difference_of_two_scripts_is_named(run):
+    """Of two files with the same content, the scripts are what differs."""
+    for name in ("first", "second"):
+        run(f"{name}.py", TRAIN.replace("lens.zdx", f"{name}.zdx"))
+    out, err = run(
+        "compare.py",
+        "import zodiax_io\nprint(zodiax_io.diff('first.zdx', 'second.zdx'))",
+    )
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[0] == "~ model: first:Lens -> second:Lens"
+    assert "~ model.act: first:activation -> second:activation" in lines
+    assert "other bytes" not in out

@@ -19,11 +19,19 @@ import zodiax_io
 from ._compat import call_deeply
 from ._convert import convert
 from ._diff import diff
-from ._errors import LIMITS, ArgumentError, ZodiaxIOError, shown, shown_lines
+from ._errors import (
+    LIMITS,
+    ArgumentError,
+    MissingFileError,
+    ZodiaxIOError,
+    shown,
+    shown_lines,
+)
 from ._inspect import names
 from ._integrity import repair, verify
 from ._libraries import import_anywhere
 from ._migrate import files_below, migration, rewritten
+from ._pair import pair_of
 from ._show import (
     Item,
     Line,
@@ -446,6 +454,11 @@ def _add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _migrate(given: argparse.Namespace) -> int:
     sys.path.insert(0, "")  # as `python` does: what is named here is the user's own
+    for path in given.path:
+        if not os.path.isdir(path) and not any(
+            file is not None and os.path.lexists(file) for file in pair_of(path)
+        ):
+            raise MissingFileError(f"There is no file or folder {shown(path, 400)}.")
     if given.lines is not None:
         return _rewrite(given)
     if given.dry_run:

@@ -101,7 +101,7 @@ def commit(
     try:
         try:
             for target in targets:
-                _check_target(target)
+                _check_target(target, targets[-1].name)
             _sweep(companion)  # first of all: it may need the room
             saving.is_first = not companion.exists()
             content = temporaries[0].write(write, durable, size)
@@ -244,12 +244,11 @@ def _agree(
             temporary.discard()
 
 
-def _check_target(target: Path) -> None:
+def _check_target(target: Path, name: str) -> None:
     folder = target.parent
     if not folder.is_dir():
         raise MissingFileError(
-            f"Cannot save {target.name}: the folder {folder} does not exist. Create it "
-            "first."
+            f"Cannot save {name}: the folder {folder} does not exist. Create it first."
         )
     long = too_long(target)
     if long is not None:

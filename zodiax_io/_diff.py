@@ -341,6 +341,10 @@ class _Walk:
 
         def change() -> Change:
             before, after = self._told(ours, self.a), self._told(theirs, self.b)
+            if before == after:  # two scripts, each of which was `__main__`
+                names = self._name(ours, self.a), self._name(theirs, self.b)
+                if names[0] != names[1]:
+                    before, after = names
             return Change(told, "changed", before, after)
 
         if static[0] != static[1]:
@@ -384,6 +388,12 @@ class _Walk:
             found = change()
             return replace(found, after=f"{found.after} in another order"), True
         return None, True
+
+    def _name(self, node: Node, side: _Side) -> str:
+        """The class or function of a node, with the script in place of `__main__`."""
+        target = side.meant(node) or node
+        name = target.get("type")
+        return shown(side.name_here(name), 400) if type(name) is str else ""
 
     def _told(self, node: Node, side: _Side) -> str:
         target = side.meant(node)

@@ -358,6 +358,8 @@ def _item(
         digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
     else:
         words = shown(node["type"], 400) if type(node.get("type")) is str else kind
+        if kind == "closure":
+            words = _of_local_function(node, words)
         value = _inline(node) if "node" in node else value_of(node)
         if value is not None and value.endswith("…"):
             digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
@@ -381,6 +383,14 @@ def _item(
         picture,
         digest,
     )
+
+
+def _of_local_function(node: Node, maker: str) -> str:
+    """Module and place of a local function, whose node names what made it."""
+    value = node.get("value")
+    place = value.get("place") if isinstance(value, dict) else None
+    module = maker.partition(":")[0]
+    return f"{module}:{shown(place)}" if type(place) is str else maker
 
 
 def _of_column(

@@ -328,6 +328,7 @@ class Judge:
                 )
         self._idle = self._packages | self._names  # what no name has met yet
         self._renames = _names.checked_renames(renames)
+        self._idle_renames = set(renames or ())  # those of this call
 
     def audit(
         self, uses: Iterable[Use], file: str, needed: Container[str] | None = None
@@ -357,7 +358,11 @@ class Judge:
                 self._resolved[use.name, use.role] = Unresolved(reason)
         elif refused:
             raise _untrusted(
-                [_verdict(*one) for one in refused], file, self._idle, waiting
+                [_verdict(*one) for one in refused],
+                file,
+                waiting,
+                idle=self._idle,
+                idle_renames=self._idle_renames,
             )
 
     def prepare(self, uses: Iterable[Use]) -> None:
@@ -418,6 +423,12 @@ class Judge:
         for use, bound in self._distinct(uses):
             self._idle -= {t for t in self._idle if _is_of(use.name, t)}
             name = _names.current(use.name, self._renames)
+            self._idle_renames -= {
+                old
+                for old in self._idle_renames
+                # A member of an Enum lies below the name of its class.
+                if _is_of(use.name, old) or _is_of(name, old) or _is_of(old, use.name)
+            }
             moved = f"is called `{name}` now, which " if name != use.name else ""
             try:
                 if use.name in self._names:
@@ -526,6 +537,11 @@ class Judge:
         if role is CODE and package in FRAMEWORKS:
             raise _Refused(_of_framework(package))
         if not _names.is_honest(found, module, qualname):
+            if not callable(found):  # a plain value, which is imported from nowhere
+                raise _Refused(
+                    f"is {role.words} in the file, and a value of the type "
+                    f"`{shown(type(found).__name__)}` here"
+                )
             raise _Refused(
                 f"is not defined in `{package}`, only imported there, "
                 "so it is not what it claims to be"
@@ -985,8 +1001,10 @@ def _is_name(text: str) -> bool:
 def _untrusted(
     refusals: list[Verdict],
     file: str,
-    idle: Iterable[str],
     waiting: Iterable[tuple[Use, str]],
+    *,
+    idle: Iterable[str],
+    idle_renames: Iterable[str],
 ) -> UntrustedError:
     trust = tuple(dict.fromkeys(r.trust for r in refusals if r.trust is not None))
     helped = all(refusal.trust is not None for refusal in refusals)
@@ -1006,6 +1024,8 @@ def _untrusted(
         )
     for name in sorted(idle):
         text += f"\nNothing in it belongs to `{shown(name)}`, which you trust."
+    for name in sorted(idle_renames):
+        text += f"\nNothing in it is called `{shown(name)}`, which you rename."
     return UntrustedError(text, refusals, trust)
 
 
