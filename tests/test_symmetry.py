@@ -311,6 +311,18 @@ def test_a_scalar_of_ones_own_class_is_refused():
     )
 
 
+@pytest.mark.parametrize(
+    "state",
+    [{"_sharedmask": 1}, {"_mask": np.zeros(3, bool)}, {"_fill_value": np.array("x")}],
+    ids=str,
+)
+def test_a_masked_array_that_is_none(state):
+    """State that NumPy would not give a masked array is refused when it is saved."""
+    array = np.ma.array([1.0, 2.0], mask=[0, 1])
+    vars(array).update(state)
+    assert "It holds more than data, a mask and a fill value." in refusal_of(array)
+
+
 # Values -------------------------------------------------------------------------------
 
 

@@ -172,9 +172,14 @@ def _encode_masked(obj: Any) -> Parts:
         "fill_value": fill,
     }
     # Its data is what plain Equinox writes of it.
-    return Parts(
+    parts = Parts(
         children=children, static=("mask", "fill_value"), value=[bool(hard), shared]
     )
+    try:
+        _decode_masked(parts)
+    except ValueError as error:  # its state was set past NumPy's checks
+        raise CannotKeep(_OF_MASKED) from error
+    return parts
 
 
 _OF_MASKED = (
