@@ -320,7 +320,8 @@ def missing_function(
 ) -> Placeholder:
     """What stands for a function that is not here."""
     name = name_of_type(node)
-    return Placeholder(name, reason, path, _own_version(name, versions, node, script))
+    version = _own_version(name, versions, node, script)
+    return Placeholder(name, reason, path, version, node.get("value"))
 
 
 def _own_version(

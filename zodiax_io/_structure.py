@@ -803,6 +803,10 @@ class _Decoder:
                 self.stood_in += 1
                 reason = f"cannot be built with what is here: {shown(error)}"
                 versions = self.evolution.versions
+                if kind.name == "function":
+                    return missing_function(
+                        node, short_path(path), versions, reason, self.judge.script
+                    )
                 return opaque_of(
                     node, parts, versions, reason, self.firsts, self.judge.script
                 )

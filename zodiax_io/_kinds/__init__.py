@@ -23,7 +23,7 @@ from ._base import (
     guarded,
     subclass as subclass,
 )
-from ._closures import CLOSURE_KINDS, SourceChanged as SourceChanged
+from ._closures import CLOSURE_KINDS
 from ._columns import (
     COLUMN_KINDS,
     array_of as array_of,
@@ -44,6 +44,8 @@ from ._containers import (
     moved_fields as moved_fields,
     runs_code as runs_code,
 )
+from ._digests import SourceChanged as SourceChanged
+from ._fingerprints import are_alike as are_alike
 from ._functions import (
     FUNCTION_KINDS,
     LAST_KINDS,

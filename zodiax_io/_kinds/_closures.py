@@ -19,16 +19,18 @@ from .. import _names
 from .._curated import FRAMEWORKS
 from .._trust import CODE, class_attribute, is_own_code
 from ._base import Kind, Parts, exactly
-from ._digests import code_digest, has_same_bytecode, python, source_digest
+from ._digests import (
+    SourceChanged,
+    code_digest,
+    has_same_bytecode,
+    python,
+    source_digest,
+)
 from ._functions import check_attributes, plain_attributes
 
 # An optimiser is made anew by its own call; what is worth keeping is its state.
 _REBUILT = frozenset({"optax"})
 _LOCALS = ".<locals>."
-
-
-class SourceChanged(ValueError):
-    """A local function is not in the source any more as it was saved."""
 
 
 def _encode_closure(obj: types.FunctionType) -> Parts | None:

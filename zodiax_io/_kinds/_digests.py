@@ -24,6 +24,10 @@ _MAX_SOURCE = 16 << 20
 _FUNCTION_NODES = (ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+class SourceChanged(ValueError):
+    """A function is not in the source any more as it was saved."""
+
+
 def python() -> str:
     """The release of Python, and how far it optimises: what bytecode depends on."""
     return f"{sys.implementation.cache_tag} {sys.hexversion:x} {sys.flags.optimize}"
@@ -42,10 +46,11 @@ def has_same_bytecode(saved: object, here: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def code_digest(code: types.CodeType) -> str:
     """A digest of what a code object does, wherever it is in its file."""
-    return _hash(_of_code(code))
+    return digest_of_text(_of_code(code))
 
 
-def _hash(text: str) -> str:
+def digest_of_text(text: str) -> str:
+    """A digest that tells texts apart, short enough to be stored beside a name."""
     return hashlib.sha256(text.encode("utf8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -88,7 +93,7 @@ def source_digest(code: types.CodeType) -> str | None:
     if len(nodes) != 1:
         return None
     try:
-        return _hash(repr((_signature(nodes[0].args), _plain(nodes[0].body))))
+        return digest_of_text(repr((_signature(nodes[0].args), _plain(nodes[0].body))))
     except RecursionError:
         return None
 

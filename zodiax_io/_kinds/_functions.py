@@ -41,6 +41,14 @@ from ._containers import (
     unflattens_plainly,
     vars_of,
 )
+from ._digests import SourceChanged
+from ._fingerprints import (
+    fingerprint,
+    is_local,
+    is_plainly_defined,
+    is_rebound,
+    matches,
+)
 
 
 def _expect_named(parts: Parts, *names: str) -> list[Any]:
@@ -65,7 +73,27 @@ def _encode_function(obj: Any) -> Parts | None:
     # Wrappers such as `eqx.filter_jit` bear the name of what they wrap.
     if _names.derives(type(obj), eqx.Module) and "__qualname__" not in vars_of(obj):
         return None
-    return None if _names.name_of(obj) is None else Parts(refers=obj)
+    name = _names.name_of(obj)
+    if name is None or is_plainly_defined(obj, name):
+        return None if name is None else Parts(refers=obj)
+    # A variable, or below a decorator of the user's: it may hold another one later.
+    if _names.derives(type(obj), eqx.Module) or (is_local(obj) and is_rebound(name)):
+        return None  # kept by what it holds
+    found = fingerprint(obj)
+    return None if found is None else Parts(refers=obj, value=found)
+
+
+def _decode_function(parts: Parts) -> Any:
+    if parts.value is not None and not matches(parts.value, parts.refers):
+        told = ":".join(_names.own_name(parts.refers) or ("", ""))
+        name = _names.name_of(parts.refers) or told
+        raise SourceChanged(
+            f"is the function in the variable `{name:.200}`, which is not as it was "
+            "when it was saved, or cannot be compared under another release of Python. "
+            "Load the file where the variable holds the function of that time, or "
+            "write the function by `def` at the top level of a module and save again"
+        )
+    return parts.refers
 
 
 def _decode_reference(parts: Parts) -> Any:
@@ -690,7 +718,15 @@ class Placeholder:
 
     # What wraps functions needs both: Equinox copies the dict, which stays empty, and
     # jaxlib crashes where it cannot make a weak reference.
-    __slots__ = ("__dict__", "__weakref__", "_versions", "name", "path", "source")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_digest",
+        "_versions",
+        "name",
+        "path",
+        "source",
+    )
 
     def __init__(
         self,
@@ -698,8 +734,10 @@ class Placeholder:
         source: str,
         path: str,
         versions: dict[str, tuple[str, str]] | None = None,
+        digest: Any = None,
     ) -> None:
         self.name, self.source, self.path = name, source, path
+        self._digest = digest  # of a function in a variable, as the file has it
         self._versions = versions  # of its package; None for what was never saved
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -722,7 +760,7 @@ class Placeholder:
 
     def _state(self) -> tuple[Any, ...]:
         if self._versions is not None:  # it has a name to be known by
-            return (self.name,)
+            return self.name, repr(self._digest)
         return self.name, self.source, self.path
 
     def __eq__(self, other: object) -> bool:
@@ -758,7 +796,7 @@ def _encode_placeholder(obj: Placeholder) -> Parts:
     versions = obj._versions
     if versions is not None:
         extra = {"kind": "function", "type": obj.name}
-        return Parts(extra=extra, versions=versions)
+        return Parts(value=obj._digest, extra=extra, versions=versions)
     return Parts(value={"name": obj.name, "source": obj.source, "path": obj.path})
 
 
@@ -823,9 +861,10 @@ NAME_KINDS = (
         "function",  # before "module": a decorated function may be a Module
         _is_nameable,
         _encode_function,
-        _decode_reference,
+        _decode_function,
         FUNCTION,
-        keeps="functions with a name, by their public name",
+        keeps="functions with a name, by their public name; those in variables of "
+        "one's own modules with a digest of their code",
         attributes=None,
     ),
 )

@@ -1,0 +1,175 @@
+"""Functions in variables of one's own modules: the same function again, or an error."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+NETS = """
+import functools
+import equinox as eqx, jax, numpy as np
+
+class Scale:
+    def __init__(self, n):
+        self.n = n
+
+def make(n):
+    def act(x):
+        return x * n
+    return act
+
+def make_sharing(n):  # its variable is shared, so that no file holds what it makes
+    def act(x):
+        return x * n
+    def change(value):
+        nonlocal n
+        n = value
+    return act
+
+def scaled(n):
+    def decorate(function):
+        @functools.wraps(function)
+        def inner(x):
+            return function(x) * n
+        return inner
+    return decorate
+
+def make_by_object(n):
+    scale = Scale(np.float32(n))
+    def act(x):
+        return x * float(scale.n)
+    return act
+
+def one(x):
+    return x
+
+@scaled(1)
+def decorated(x):
+    return x
+
+@jax.jit
+def jitted(x):
+    return 1 * x
+
+def plain(x):
+    return x
+
+def _ways(n):
+    def local(x, n=n):
+        return x * n
+    return {
+        "closure": make(n),
+        "sharing": make_sharing(n),
+        "by_object": make_by_object(n),
+        "of_jit": jax.jit(make(n)),
+        "of_jit_sharing": jax.jit(make_sharing(n)),
+        "of_filter_jit": eqx.filter_jit(make(n)),
+        "of_vmap": jax.vmap(make(n)),
+        "of_grad": jax.grad(make_sharing(float(n))),
+        "cached": functools.cache(make_sharing(n)),
+        "wrapped": scaled(n)(one),
+        "of_default": local,
+    }
+
+globals().update(_ways(1))
+lambda_ = lambda x: x * 1
+
+def configure(n):
+    globals().update(_ways(n))
+    globals()["decorated"] = scaled(n)(plain)
+    decorated.__qualname__ = decorated.__name__ = "decorated"
+    globals()["lambda_"] = (lambda x: x * 3) if n == 3 else (lambda x: x * 1)
+
+rebound, rebound_jit = make(1), jax.jit(make(1))
+
+def act(x):
+    return x
+
+def configure_globals(n):
+    global rebound, rebound_jit, act, jitted
+    rebound, rebound_jit = make(n), jax.jit(make(n))
+    if n == 3:
+        def act(x):
+            return x * 3
+        @jax.jit
+        def jitted(x):
+            return x * 3
+"""
+RUN = """
+import sys; sys.path.insert(0, sys.argv[1])
+import nets, zodiax_io
+what, configured, folder = sys.argv[2:]
+if configured == "yes":
+    nets.configure(3)
+    nets.configure_globals(3)
+for name in NAMES:
+    path = f"{folder}/{name}.zdx"
+    if what == "save":
+        try:
+            zodiax_io.serialise(path, [getattr(nets, name)])
+        except zodiax_io.SerialisationError:
+            print(name, "refused")
+        continue
+    try:
+        found = float(zodiax_io.deserialise(path)[0](10.0))
+    except zodiax_io.ClassChangedError as error:
+        found = "changed"
+    except FileNotFoundError:
+        found = "absent"
+    print(name, found)
+"""
+NAMES = (
+    *("closure", "sharing", "by_object", "of_jit", "of_jit_sharing", "of_filter_jit"),
+    *("of_grad", "cached", "wrapped", "of_default", "lambda_", "decorated"),
+    *("rebound", "rebound_jit", "act", "jitted"),
+)
+
+
+def _run(tmp_path: Any, what: str, configured: str) -> dict[str, str]:
+    names = f"NAMES = {NAMES!r}"
+    done = subprocess.run(
+        [sys.executable, "-c", names + RUN, tmp_path, what, configured, tmp_path],
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(line.split() for line in done.stdout.splitlines())
+
+
+@pytest.fixture
+def nets(tmp_path):
+    (tmp_path / "nets.py").write_text(NETS)
+    return tmp_path
+
+
+def test_a_variable_that_holds_another_function_is_an_error(nets):
+    """What is saved after a variable changed is never loaded as what it held before."""
+    assert _run(nets, "save", "yes") == {}
+    found = _run(nets, "load", "no")
+    assert {n for n, f in found.items() if f == "absent"} == set()
+    right = {n: "3.0" if n == "of_grad" else "30.0" for n in NAMES}
+    assert all(f in (right[n], "changed") for n, f in found.items()), found
+    # Where `global` tells that a variable changes, what it holds is kept instead.
+    assert {n: found[n] for n in ("rebound", "rebound_jit")} == {
+        "rebound": "30.0",
+        "rebound_jit": "30.0",
+    }
+    found = _run(nets, "load", "yes")
+    assert found == right
+
+
+def test_a_variable_that_no_one_changes_comes_back(nets):
+    """By its name, in any process; after a change elsewhere in the module as well."""
+    assert _run(nets, "save", "no") == {}
+    edited = NETS.replace("def one(x):\n    return x", "def one(x):\n    return 2 * x")
+    edited = edited.replace(
+        "def decorated(x):\n    return x", "def decorated(x): return 5*x"
+    )
+    (nets / "nets.py").write_text("# a comment\n" + edited)
+    right = {n: "1.0" if n == "of_grad" else "10.0" for n in NAMES}
+    # These are functions with a name, and may be edited.
+    assert _run(nets, "load", "no") == right | {"wrapped": "20.0", "decorated": "50.0"}

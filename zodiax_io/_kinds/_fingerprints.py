@@ -1,0 +1,306 @@
+"""Fingerprints of functions in variables: whether one still holds what was saved.
+
+A file keeps a function by its name, and an edit of that function is welcome. But where
+the name is that of a variable, as in `step = jax.jit(make(3))`, the variable may hold
+another function in the next process. The fingerprint tells: it is a digest of the code
+and of all that the function holds. Nothing is compiled, imported or called for it.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import operator
+import struct
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import jax.tree_util as jtu
+import numpy as np
+
+from .. import _compat, _names
+from .._errors import LIMITS
+from .._trust import has_python_layout, is_function, is_own_code
+from ._containers import state_of
+from ._digests import (
+    code_digest,
+    digest_of_text,
+    has_same_bytecode,
+    python,
+    source_digest,
+)
+
+_MAX_DEPTH = 32
+_MAX_ITEMS = 10_000
+_LOCALS = "<locals>"
+_LAMBDA = "<lambda>"
+OfCode = Callable[[types.CodeType], str | None]
+
+
+def fingerprint(function: Any) -> dict[str, str] | None:
+    """A digest of a function and of what it holds, by its code and by its source.
+
+    None if it holds what cannot be compared in another process.
+    """
+    code = _digest(function, code_digest)
+    if code is None:
+        return None
+    found = {"python": python(), "code": code}
+    source = _digest(function, source_digest)
+    return found if source is None else {**found, "source": source}
+
+
+def _digest(function: Any, of_code: OfCode) -> str | None:
+    try:
+        return digest_of_text(_Description(of_code).of(function, 0))
+    except (_Indescribable, RecursionError):
+        return None
+
+
+def matches(saved: object, function: Any) -> bool:
+    """Whether a function has the fingerprint that was saved.
+
+    Raises
+    ------
+    ValueError
+        If that is no fingerprint.
+    """
+    if type(saved) is not dict or not {"python", "code"} <= saved.keys():
+        raise ValueError("a function has a value that is no fingerprint")
+    here = fingerprint(function)
+    return here is not None and are_alike(cast("dict[str, Any]", saved), here)
+
+
+def are_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two fingerprints are of one function, by any releases of Python."""
+    before, here = one.get("python"), str(other.get("python"))
+    same = one.get("code") == other.get("code")
+    if before == here or (same and has_same_bytecode(before, here)):
+        return same
+    source = one.get("source")
+    return source is not None and source == other.get("source")
+
+
+def is_plainly_defined(function: Any, name: str) -> bool:
+    """Whether a name leads to what the source defines by it, and to nothing else.
+
+    That is so of what packages and `register` name. In the user's code it is so where
+    no layer of the function is a lambda or local to a function, and where no function
+    of the module assigns the name.
+    """
+    module, qualname = _names.split(name)
+    if _names.is_registered(name) or _names.is_curated(module, qualname):
+        return True
+    if not is_own_code(module):
+        return True
+    told = _names.own_name(function)
+    if told is not None and told[1] != qualname:
+        return False
+    return not is_rebound(name) and not any(map(_is_made, layers(function)))
+
+
+def layers(function: Any) -> Iterator[Any]:
+    """A function, and those that it wraps."""
+    for _ in range(_MAX_DEPTH):
+        yield function
+        function = (_names.instance_dict(function) or {}).get("__wrapped__")
+        if not is_function(function):
+            return
+
+
+def is_local(function: Any) -> bool:
+    """Whether the innermost layer of a function was made inside of another."""
+    *_, last = layers(function)
+    return type(last) is types.FunctionType and _LOCALS in last.__code__.co_qualname
+
+
+def _is_made(layer: Any) -> bool:
+    """Whether a layer of a function is the user's, and is made while the code runs."""
+    if type(layer) is not types.FunctionType:
+        return False
+    code = layer.__code__
+    free = set(code.co_freevars) - {"__class__"}
+    is_made = _LOCALS in code.co_qualname or code.co_name == _LAMBDA or bool(free)
+    return is_made and _is_own(layer)
+
+
+def _is_own(function: types.FunctionType) -> bool:
+    module = function.__globals__.get("__name__")
+    return type(module) is str and is_own_code(module)
+
+
+# By module: its functions and classes, and the variables that they assign.
+_rebound: dict[str, tuple[list[Any], frozenset[str]]] = {}
+
+
+def is_rebound(name: str) -> bool:
+    """Whether a function of a module assigns one of its variables, by `global`."""
+    module, qualname = _names.split(name)
+    space = _names.module_space(module) or {}
+    code = [v for v in [*space.values()] if _names.is_class(v) or is_function(v)]
+    known = _rebound.get(module)
+    if known is None or not (
+        len(known[0]) == len(code) and all(map(operator.is_, known[0], code))
+    ):
+        assigned = (_assigned(c) for v in code for c in _codes_of(v, module))
+        known = _rebound[module] = code, frozenset().union(*assigned)
+    return qualname in known[1]
+
+
+def _codes_of(value: Any, module: str) -> Iterator[types.CodeType]:
+    """The code of a function, or of the methods of a class, of a module."""
+    if _names.is_class(value):
+        if (_names.own_name(value) or ("",))[0] == module:
+            for inner in [*_names.namespace(value).values()]:
+                yield from _code_of_layers(getattr(inner, "__func__", inner))
+    else:
+        yield from _code_of_layers(value)
+
+
+def _code_of_layers(value: Any) -> Iterator[types.CodeType]:
+    if is_function(value):
+        for layer in layers(value):
+            if type(layer) is types.FunctionType:
+                yield layer.__code__
+
+
+@functools.lru_cache(maxsize=4096)
+def _assigned(code: types.CodeType) -> frozenset[str]:
+    """The global variables that a code object, or one inside of it, assigns."""
+    found = {
+        step.argval
+        for step in dis.get_instructions(code)
+        if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")
+    }
+    inside = (_assigned(c) for c in code.co_consts if type(c) is types.CodeType)
+    return frozenset(found).union(*inside)
+
+
+class _Indescribable(Exception):
+    """Something that is another in the next process, or that cannot be seen."""
+
+
+class _Description:
+    """A text of a function and of what it holds, the same in every process."""
+
+    def __init__(self, of_code: OfCode) -> None:
+        self._of_code = of_code
+        self._open: dict[int, int] = {}  # a function may hold itself
+        self._left = _MAX_ITEMS
+
+    def of(self, obj: Any, depth: int) -> str:
+        self._left -= 1
+        if depth > _MAX_DEPTH or self._left < 0:
+            raise _Indescribable
+        if id(obj) in self._open:
+            return f"above {self._open[id(obj)]}"
+        self._open[id(obj)] = len(self._open)
+        try:
+            return repr(self._contents(obj, depth + 1))
+        finally:
+            del self._open[id(obj)]
+
+    def _contents(self, obj: Any, depth: int) -> Any:
+        cls = type(obj)
+        if obj is None or cls in (bool, int, str, bytes, type(...)):
+            return cls.__name__, f"{obj:x}" if cls is int else obj
+        if cls in (float, complex):
+            return cls.__name__, struct.pack("<dd", obj.real, obj.imag)
+        if cls in (np.ndarray, _compat.array_type()) or _names.derives(cls, np.generic):
+            return _of_array(obj)
+        if cls in (tuple, list):
+            return cls.__name__, [self.of(item, depth) for item in obj]
+        if cls is dict:
+            return [(self.of(k, depth), self.of(v, depth)) for k, v in obj.items()]
+        if cls in (set, frozenset):
+            return cls.__name__, sorted(self.of(item, depth) for item in obj)
+        if cls in (functools.partial, jtu.Partial):
+            parts = obj.func, obj.args, obj.keywords
+            return cls.__name__, [self.of(part, depth) for part in parts]
+        if cls is types.MethodType:
+            return "method", self.of(obj.__self__, depth), obj.__func__.__qualname__
+        return self._of_named(obj, depth)
+
+    def _of_named(self, obj: Any, depth: int) -> Any:
+        name = _names.name_of(obj)
+        if is_function(obj):
+            if name is not None and is_plainly_defined(obj, name):
+                return name
+            return self._of_function(obj, depth)
+        if name is not None and (_names.is_class(obj) or not is_own_code(_home(obj))):
+            return name
+        cls_name = _names.name_of(type(obj))
+        if cls_name is None or not has_python_layout(type(obj)):
+            raise _Indescribable
+        held = state_of(obj, {})[1]
+        return cls_name, [(k, self.of(held[k], depth)) for k in sorted(held)]
+
+    def _of_function(self, obj: Any, depth: int) -> Any:
+        transformed = _compat.transform_parts(obj)
+        if transformed is not None:
+            name, function, options = transformed
+            return name, self.of(function, depth), self.of(options, depth)
+        if type(obj) is types.FunctionType:
+            return self._of_layer(obj, depth)
+        held = _names.instance_dict(obj) or {}
+        inner = held.get("__wrapped__")
+        if not is_function(inner):
+            raise _Indescribable
+        options: Any = _compat.jit_options(obj)
+        if options is not None:  # a release of JAX may have further ones
+            options = {name: value for name, value in options.items() if value}
+        if type(obj) is functools._lru_cache_wrapper:
+            options = obj.cache_parameters()
+        elif options is None:  # the rules of `jax.custom_jvp` and `jax.custom_vjp`
+            options = {n: held[n] for n in _RULES if held.get(n) is not None}
+        return self.of(inner, depth), self.of(options, depth)
+
+    def _of_layer(self, function: types.FunctionType, depth: int) -> Any:
+        code, is_own = function.__code__, _is_own(function)
+        module = function.__globals__["__name__"]
+        if is_own and not _is_made(function):
+            name = f"{module}:{code.co_qualname}"
+            if not is_rebound(name):  # what the source defines there, below decorators
+                return name
+        described = self._of_code(code) if is_own else code.co_qualname
+        if described is None:
+            raise _Indescribable
+        parts: list[Any] = [module, described]
+        cells = [_contents_of(cell) for cell in function.__closure__ or ()]
+        held = (function.__defaults__, function.__kwdefaults__, function.__dict__)
+        for part in (*held, *cells):
+            try:
+                parts.append(self.of(part, depth))
+            except _Indescribable:
+                # The wrapper of a package: what it holds is its own affair.
+                if is_own or "__wrapped__" not in function.__dict__:
+                    raise
+                parts.append(None)
+        return parts
+
+
+_RULES = ("jvp", "fwd", "bwd", "nondiff_argnums", "nondiff_argnames")
+
+
+def _home(obj: Any) -> str:
+    return (_names.own_name(type(obj)) or ("builtins", ""))[0]
+
+
+def _of_array(obj: Any) -> Any:
+    try:
+        array = np.asarray(obj)
+    except LIMITS:
+        raise
+    except Exception:  # a tracer, a deleted array, one of several processes
+        raise _Indescribable from None
+    if array.dtype.hasobject:
+        raise _Indescribable
+    return str(array.dtype), array.shape, digest_of_text(array.tobytes().hex())
+
+
+def _contents_of(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        raise _Indescribable from None
