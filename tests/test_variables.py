@@ -1,11 +1,14 @@
 """Functions in variables of one's own modules: the same function again, or an error."""
 
+import io
 import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+
+import zodiax_io
 
 NETS = """
 import functools
@@ -173,3 +176,22 @@ def test_a_variable_that_no_one_changes_comes_back(nets):
     right = {n: "1.0" if n == "of_grad" else "10.0" for n in NAMES}
     # These are functions with a name, and may be edited.
     assert _run(nets, "load", "no") == right | {"wrapped": "20.0", "decorated": "50.0"}
+
+
+variable = lambda x: x  # noqa: E731
+
+
+def test_the_error_names_the_variable_and_says_what_to_do(monkeypatch):
+    """It says where in the tree the function is, too."""
+    file = io.BytesIO()
+    zodiax_io.serialise(file, {"f": variable})
+    monkeypatch.setattr(sys.modules[__name__], "variable", lambda x: 2 * x)
+    with pytest.raises(zodiax_io.ClassChangedError) as caught:
+        zodiax_io.deserialise(io.BytesIO(file.getvalue()))
+    assert str(caught.value) == (
+        "The file: `model['f']` is the function in the variable "
+        "`test_variables:variable`, which is not as it was when it was saved, or "
+        "cannot be compared under another release of Python. Load the file where the "
+        "variable holds the function of that time, or write the function by `def` at "
+        "the top level of a module and save again."
+    )
