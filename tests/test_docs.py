@@ -1,6 +1,5 @@
 """The documentation is true: its code runs, its tables are those of the code."""
 
-import ast
 import doctest
 import inspect
 import io
@@ -161,41 +160,6 @@ def test_a_notebook_shows_nothing_of_the_machine_that_ran_it(path):
     shown = json.dumps(outputs)
     places = re.findall(r"/(?:tmp|home|root|Users|var|opt|usr)/[^\s\"]*", shown)
     assert places == []
-
-
-def _layers() -> dict[str, int]:
-    page = (DOCS / "architecture.md").read_text(encoding="utf8")
-    rows = re.findall(r"^\| (\d+) \| (`.*?) \|", page, re.MULTILINE)
-    return {
-        name.removesuffix("/*"): int(layer)
-        for layer, names in rows
-        for name in re.findall(r"`([^`]+)`", names)
-    }
-
-
-def test_the_layers_are_those_of_the_architecture_page():
-    """A module imports only from the layers below its own."""
-    layers, wrong = _layers(), []
-    package = pathlib.Path(zodiax_io.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        module = ("zodiax_io", *path.relative_to(package).with_suffix("").parts)
-        here = module[1]
-        if here not in layers:
-            wrong.append(f"{here} is not in the table")
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-            if not isinstance(node, ast.ImportFrom) or node.level == 0:
-                continue
-            parts = (
-                *module[: len(module) - node.level],
-                *(node.module or "").split("."),
-            )
-            parts = tuple(part for part in parts if part)
-            names = [parts[1]] if len(parts) > 1 else [a.name for a in node.names]
-            for name in names:
-                if name != here and layers.get(name, 99) >= layers[here]:
-                    wrong.append(f"{'.'.join(module)} imports {name}")
-    assert wrong == []
 
 
 # The specification of the format ------------------------------------------------------

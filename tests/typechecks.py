@@ -50,11 +50,12 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, modules):
-        self.modules = modules
+    def __init__(self, modules, unchecked):
+        self.modules, self.unchecked = modules, unchecked
 
     def find_spec(self, name, path=None, target=None):
-        if not any(f"{name}.".startswith(f"{module}.") for module in self.modules):
+        within = any(f"{name}.".startswith(f"{module}.") for module in self.modules)
+        if not within or name in self.unchecked:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is None or not isinstance(spec.loader, _Loader.__base__):
@@ -63,6 +64,6 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def install(modules):
+def install(modules, unchecked=()):
     """Check all calls within some modules, which are not imported yet."""
-    sys.meta_path.insert(0, _Finder(modules))
+    sys.meta_path.insert(0, _Finder(modules, unchecked))
