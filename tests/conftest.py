@@ -11,16 +11,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
-import importlib.util
 import types
-from pathlib import Path
 
 import hypothesis
 import pytest
 import typechecks
-
-# What is tested is what is installed, wherever these files lie.
-PACKAGE = Path(importlib.util.find_spec("zodiax_io").origin).parent
 
 # Checks the annotations of every function of zodiax_io, at each call.
 # ZODIAX_IO_TYPECHECK=0 leaves it out: for fuzzing and timing, where it costs most.
