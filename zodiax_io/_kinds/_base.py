@@ -127,8 +127,9 @@ def guarded(kind: Kind, cls: type) -> Kind:
     def encode(obj: Any) -> Parts | None:
         parts = kind.encode(obj)
         for name in object.__getattribute__(obj, "__dict__") if parts else ():
-            # What a class remembers is made again.
-            remembered = type(class_attribute(cls, name)) is functools.cached_property
+            # What a class remembers under the name of a property is made again.
+            descriptor = type(class_attribute(cls, name))
+            remembered = descriptor in (functools.cached_property, property)
             if name not in known and not remembered:
                 raise CannotKeep(
                     f"It has an attribute {name!r:.80}, which files do not keep with a "
