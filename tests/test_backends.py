@@ -15,7 +15,7 @@ from documents import Checkpoint
 from equality import differences
 
 import zodiax_io
-from zodiax_io import SaveError, _commit, _compat, deserialise, serialise
+from zodiax_io import SaveError, _commit, _jax, deserialise, serialise
 from zodiax_io._backends import eqx as backend
 
 
@@ -82,7 +82,7 @@ def test_files_without_positioned_reads(tmp_path, threads, monkeypatch):
 def test_arrays_are_shared_and_free(tmp_path, monkeypatch, private):
     """JAX shares the memory that was read, by its private function or without."""
     if not private:
-        monkeypatch.setattr(_compat, "_batched_put", None)
+        monkeypatch.setattr(_jax, "_batched_put", None)
     tree = [jnp.arange(6.0).reshape(2, 3), jnp.ones(3, int)]
     serialise(tmp_path / "model.zdx", tree)
     loaded = deserialise(tmp_path / "model.zdx")

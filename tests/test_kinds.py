@@ -49,7 +49,7 @@ from strategies import (
 )
 
 import zodiax_io
-from zodiax_io import _compat
+from zodiax_io import _jax
 from zodiax_io._kinds import KINDS, kinds_of
 
 
@@ -339,7 +339,7 @@ EXAMPLES: dict[str, list[Any]] = {
     ],
     "mappingproxy": [types.MappingProxyType({"b": 1, "a": 2})],
     "namespace": [types.SimpleNamespace(b=1, a=[2])],
-    "missing": [_compat.equinox_missing()],
+    "missing": [_jax.equinox_missing()],
     "module": [Box(1, "a"), eqx.nn.Linear(2, 3, key=jr.key(0)), Default(jnp.sin)],
     "dataclass": [Config(1, [2]), Slotted({"a": 1}), Registered(jnp.ones(2), "n")],
     "token": TOKENS,
@@ -771,8 +771,8 @@ def test_a_class_may_become_a_pytree_late(lab):
     )
     late = lab("late_laws", text.format("distrax._src.utils.jittable")).Law
     never = lab("other_laws", text.format("elsewhere_jittable")).Law
-    assert _compat.is_registered_node(late)
-    assert not _compat.is_registered_node(never)
+    assert _jax.is_registered_node(late)
+    assert not _jax.is_registered_node(never)
 
 
 def test_what_is_not_trusted_says_how_it_could_be():

@@ -16,7 +16,6 @@ from typing import Any
 
 import zodiax_io
 
-from ._compat import call_deeply
 from ._convert import convert
 from ._diff import diff
 from ._errors import (
@@ -29,6 +28,7 @@ from ._errors import (
 )
 from ._inspect import names
 from ._integrity import repair, verify
+from ._jax import call_deeply
 from ._libraries import import_anywhere
 from ._migrate import files_below, migration, rewritten
 from ._pair import pair_of

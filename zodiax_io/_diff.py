@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from . import _dtypes
 from ._alongside import NameHere, names_here
-from ._compat import detached
 from ._distance import difference, same_bytes
 from ._environment import Difference, changes_between, script_of
 from ._errors import (
@@ -27,6 +26,7 @@ from ._errors import (
     resources_for,
     shown,
 )
+from ._jax import detached
 from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure import locate, logical

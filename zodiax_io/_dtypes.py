@@ -12,8 +12,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from ._compat import array_type, fetching
 from ._errors import shown
+from ._jax import array_type, fetching
 
 # jax.dtypes.float0 is a structured dtype without bytes: the tangent of an integer.
 FLOAT0 = np.dtype(jax.dtypes.float0)

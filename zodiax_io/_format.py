@@ -10,7 +10,6 @@ from typing import Any
 
 import msgpack
 
-from ._compat import call_deeply
 from ._errors import (
     LIMITS,
     CorruptFileError,
@@ -18,6 +17,7 @@ from ._errors import (
     UnknownFormatError,
     shown,
 )
+from ._jax import call_deeply
 
 MAGIC = b"\x89ZDX\r\n\x1a\n"
 VERSION = 1

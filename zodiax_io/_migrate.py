@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _libraries, _names
-from ._compat import detached
 from ._diff import diff
 from ._environment import script_of
 from ._errors import (
@@ -28,6 +27,7 @@ from ._errors import (
     shown,
 )
 from ._evolution import literal, proposal
+from ._jax import detached
 from ._kinds import WITH_FIELDS, FieldsChanged, fields_of, has_default
 from ._pair import PathOrFile, opened
 from ._serialise import deserialise, read_metadata, serialise

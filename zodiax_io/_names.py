@@ -8,9 +8,9 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
-from ._compat import rule_bearer
 from ._curated import FRAMEWORKS, FUNCTIONS, PACKAGES, VALUES
 from ._errors import ArgumentError, shown
+from ._jax import rule_bearer
 
 MAX_LENGTH = 512
 _PART = re.compile(r"[^\W\d]\w*")

@@ -9,7 +9,6 @@ import jax
 from jax.sharding import Sharding
 from numpy.typing import NDArray
 
-from ._compat import put
 from ._errors import (
     LIMITS,
     ArgumentError,
@@ -18,6 +17,7 @@ from ._errors import (
     not_damage,
     shown,
 )
+from ._jax import put
 from ._survey import Path, path_text
 
 

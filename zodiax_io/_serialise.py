@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from . import _environment, _format
 from ._alongside import Likeness, targets
 from ._backends import ArrayReader, Faults, Sink, backend_named, no_tick
-from ._compat import detached, release, without_collection
 from ._environment import MAIN, Difference
 from ._errors import (
     ArgumentError,
@@ -35,6 +34,7 @@ from ._errors import (
     warn,
 )
 from ._evolution import Evolution
+from ._jax import detached, release, without_collection
 from ._kinds import Damaged
 from ._legacy import LegacyReader
 from ._pair import PathOrFile, opened, pair_of

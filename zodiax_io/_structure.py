@@ -12,7 +12,6 @@ from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
 from . import _dtypes, _environment, _names
-from ._compat import call_deeply, detached, enumeration_item_type
 from ._errors import (
     LIMITS,
     ArgumentError,
@@ -26,6 +25,7 @@ from ._errors import (
     shown,
 )
 from ._evolution import Evolution
+from ._jax import call_deeply, detached, enumeration_item_type
 from ._kinds import (
     LEAVES,
     WITH_FIELDS,

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from . import _commit, _dtypes, _format
 from ._backends.base import Entry
-from ._compat import detached, without_collection
 from ._environment import compare, settings_of
 from ._errors import (
     LIMITS,
@@ -30,6 +29,7 @@ from ._errors import (
     resources_for,
     shown,
 )
+from ._jax import detached, without_collection
 from ._kinds import array_of, elements_of
 from ._opaque import seen_by
 from ._pair import holds_checkpoint, is_file, opened, pair_of, read_structure

@@ -24,7 +24,6 @@ import equinox as eqx
 import numpy as np
 
 from . import _libraries, _modules, _names
-from ._compat import is_registered_node, jit_function_type
 from ._curated import (
     CALL_WITH_HELD,
     CALL_WITH_INPUTS,
@@ -35,6 +34,7 @@ from ._curated import (
     PACKAGES,
 )
 from ._errors import LIMITS, MAX_NAME, ArgumentError, UntrustedError, shown
+from ._jax import is_registered_node, jit_function_type
 
 
 # By identity: two roles may be described by the same words.

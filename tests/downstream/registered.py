@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax._src import tree_util
 
-from zodiax_io import _compat
+from zodiax_io import _jax
 
 from . import KEY, table
 
@@ -65,7 +65,7 @@ def classes(package: str) -> tuple[dict[str, type], dict[str, str]]:
     """The registered classes of a package, and its modules that cannot be imported."""
     modules, absent = _modules(package)
     defined = [value for module in modules for value in vars(module).values()]
-    late = [x for x in defined if inspect.isclass(x) and _compat.is_registered_node(x)]
+    late = [x for x in defined if inspect.isclass(x) and _jax.is_registered_node(x)]
     found = {
         f"{cls.__module__}.{cls.__qualname__}": cls
         for cls in (*late, *tree_util._registry)

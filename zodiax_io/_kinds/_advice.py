@@ -12,7 +12,7 @@ from typing import Any
 
 import equinox as eqx
 
-from .. import _compat, _names
+from .. import _jax, _names
 from .._trust import is_own_code
 from ._base import CannotKeep, Kind, Parts, refusal
 
@@ -219,7 +219,7 @@ def _advice_on(cls: type) -> str | None:
 
 def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
-    if issubclass(cls, eqx.Module) or _compat.is_registered_node(cls):
+    if issubclass(cls, eqx.Module) or _jax.is_registered_node(cls):
         return None  # a pytree is kept by what JAX finds in it
     package = _names.top((_names.own_name(cls) or ("", ""))[0])
     if package in _IMMUTABLE and _names.name_of(obj) is not None:

@@ -15,7 +15,7 @@ from jax.core import Tracer
 from jax.sharding import PartitionSpec, SingleDeviceSharding
 from numpy.typing import NDArray
 
-from .. import _compat, _dtypes
+from .. import _dtypes, _jax
 from .._errors import MAX_PATH, CorruptFileError, shown
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
 from ._containers import state_of
@@ -39,12 +39,12 @@ _process_count = functools.cache(jax.process_count)
 
 
 def _available(obj: jax.Array) -> None:
-    if type(obj) is not _compat.array_type() and isinstance(obj, Tracer):
+    if type(obj) is not _jax.array_type() and isinstance(obj, Tracer):
         raise CannotKeep(
             "It is a tracer: its values do not exist yet. Save outside of `jax.jit`, "
             "`jax.grad` and `jax.vmap`."
         )
-    if _compat.is_deleted(obj):
+    if _jax.is_deleted(obj):
         raise CannotKeep(
             "Its buffer has been deleted or donated. Save before giving it to a "
             "function that donates its arguments."
@@ -54,7 +54,7 @@ def _available(obj: jax.Array) -> None:
 def _record(obj: jax.Array) -> _dtypes.Record:
     """The record of an array, which is written by the devices of this process."""
     alone = type(obj.sharding) is SingleDeviceSharding and _process_count() == 1
-    if not alone and not _compat.is_addressable(obj):
+    if not alone and not _jax.is_addressable(obj):
         where = "Parts of it live" if obj.addressable_shards else "It lives"
         raise CannotKeep(
             f"{where} on other hosts. Gather it first, for example by "
@@ -81,7 +81,7 @@ def _decode_jax(parts: Parts) -> Any:
         )
         return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)
     if weak and isinstance(parts.array, jax.Array):
-        return _compat.weakly_typed(parts.array)
+        return _jax.weakly_typed(parts.array)
     return parts.array
 
 
@@ -458,7 +458,7 @@ def _decode_spec(parts: Parts) -> PartitionSpec:
 ARRAY_KINDS = (
     Kind(
         "jax",
-        lambda cls: cls is _compat.array_type(),
+        lambda cls: cls is _jax.array_type(),
         _encode_jax,
         _decode_jax,
         keeps="`jax.Array` of any dtype, with its weak type; sharded ones by value",
@@ -466,7 +466,7 @@ ARRAY_KINDS = (
     ),
     Kind(
         "key",
-        lambda cls: cls is _compat.key_array_type(),
+        lambda cls: cls is _jax.key_array_type(),
         _encode_key,
         _decode_key,
         keeps="typed random keys (`jax.random.key`) of JAX's generators",
@@ -502,7 +502,7 @@ ARRAY_KINDS = (
     refusal("damaged", exactly(Damaged), _refuse_damaged),
     Kind(
         "dtype",
-        lambda cls: issubclass(cls, (np.dtype, _compat.key_dtype_type())),
+        lambda cls: issubclass(cls, (np.dtype, _jax.key_dtype_type())),
         _encode_dtype,
         _decode_dtype,
         keeps="`numpy.dtype`, and the dtypes of random keys",

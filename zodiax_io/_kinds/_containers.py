@@ -16,7 +16,7 @@ import equinox as eqx
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _compat, _names, _trees
+from .. import _jax, _names, _trees
 from .._curated import FRAMEWORKS
 from .._errors import LIMITS, ClassChangedError
 from .._trust import (
@@ -189,7 +189,7 @@ def _check_key(key: Any, depth: int) -> None:
         _check_inside(frozenset.__iter__(key), depth)
     elif cls is slice:
         _check_inside((key.start, key.stop, key.step), depth)
-    elif cls is _compat.unravel_type():
+    elif cls is _jax.unravel_type():
         raise CannotKeep(f"A function that hashes its arguments is no key. {_AS_LISTS}")
     elif class_attribute(cls, "__dataclass_fields__") is not None:
         _check_fields(key, depth)
@@ -214,7 +214,7 @@ def _check_fields(key: Any, depth: int) -> None:
         # Equinox takes pytrees apart to hash a Module, and compares what is inside.
         of = type(item)
         kept = item is None or any(_names.derives(of, c) for c in (tuple, eqx.Module))
-        if not kept and _compat.is_registered_node(of):
+        if not kept and _jax.is_registered_node(of):
             raise CannotKeep("A field of one of its keys is a pytree. Make it plain.")
         _check_key(item, depth + 1)
 
@@ -471,7 +471,7 @@ def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str
     return present, held
 
 
-_WRAPPER_NAMES = _compat.equinox_wrapper_names()
+_WRAPPER_NAMES = _jax.equinox_wrapper_names()
 
 
 def _encode_object(
@@ -536,7 +536,7 @@ def _lent(wrapped: Any, name: str) -> Any:
     else:
         held = vars_of(wrapped)
         value = held.get(name, class_attribute(type(wrapped), name) or _NOTHING)
-    return _compat.equinox_missing() if value is _NOTHING else value
+    return _jax.equinox_missing() if value is _NOTHING else value
 
 
 def _may_hold(cls: type, name: str, value: Any) -> bool:
@@ -579,7 +579,7 @@ _PLAIN_ATTRIBUTES = (
 
 def _may_tell(name: str, value: Any) -> bool:
     """Whether a wrapper may bear this as its name, text or annotations."""
-    if type(value) in (type(None), type(_compat.equinox_missing())):
+    if type(value) in (type(None), type(_jax.equinox_missing())):
         return True
     if name == "__annotations__":
         return type(value) is dict and all(map(_names.is_printable_name, value))
@@ -652,7 +652,7 @@ def _layout(cls: type) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def _encode_module(obj: Any) -> Parts:
     fields, static = _layout(type(obj))
-    if type(obj) is _compat.bound_method_type() and not _is_bound(obj):
+    if type(obj) is _jax.bound_method_type() and not _is_bound(obj):
         raise CannotKeep(
             "It binds a function that is no method of its object. Keep the function "
             "and the object, and bind them again."
@@ -662,7 +662,7 @@ def _encode_module(obj: Any) -> Parts:
 
 def _decode_module(parts: Parts) -> Any:
     obj = _decode_object(parts, _layout(parts.refers)[0])
-    if type(obj) is _compat.bound_method_type() and not _is_bound(obj):
+    if type(obj) is _jax.bound_method_type() and not _is_bound(obj):
         raise ValueError("a method is not one of the object it is bound to")
     return obj
 
@@ -762,7 +762,7 @@ def _is_dataclass(cls: type) -> bool:
 def _encode_dataclass(obj: Any) -> Parts | None:
     cls = type(obj)
     fields = _declared(cls)
-    flat = _compat.flatten_once(obj)
+    flat = _jax.flatten_once(obj)
     if flat is None:
         return _encode_object(obj, fields, tuple(fields), is_node=False)
     present = state_of(obj, fields)[0]
@@ -846,7 +846,7 @@ def _decode_namedtuple(parts: Parts) -> Any:
 def _encode_registered(obj: Any) -> Parts | None:
     """By what the instance holds: some classes flatten in the order of a set."""
     cls = type(obj)
-    if not _compat.is_registered_node(cls) or not has_python_layout(cls):
+    if not _jax.is_registered_node(cls) or not has_python_layout(cls):
         return None
     held = state_of(obj, {})[1]
     if not all(_may_hold(cls, name, value) for name, value in held.items()):
@@ -864,8 +864,8 @@ def _renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
     function gives another process its own.
     """
     try:
-        children, aux = _compat.flatten_once(obj) or ([], None)
-        fresh = _compat.unflatten_once(type(obj), aux, children)
+        children, aux = _jax.flatten_once(obj) or ([], None)
+        fresh = _jax.unflatten_once(type(obj), aux, children)
     except LIMITS:
         raise
     except Exception:
@@ -898,9 +898,9 @@ def _decode_registered(parts: Parts) -> Any:
 
 
 def _encode_node(obj: Any) -> Parts | None:
-    if not _compat.is_registered_node(type(obj)):
+    if not _jax.is_registered_node(type(obj)):
         return None
-    flat = _compat.flatten_once(obj)
+    flat = _jax.flatten_once(obj)
     if flat is None:
         return None
     children, aux = flat
@@ -977,7 +977,7 @@ def _decode_node(parts: Parts) -> Any:
     if _is_of(cls, FRAMEWORKS) and not _is_plain(children["aux"]):
         raise ValueError(f"{cls.__qualname__} has auxiliary data that is not plain")
     try:
-        obj = _compat.unflatten_once(cls, children["aux"], children["children"])
+        obj = _jax.unflatten_once(cls, children["aux"], children["children"])
     except LIMITS:
         raise
     except Exception as error:
@@ -1083,7 +1083,7 @@ def _decode_treedef(parts: Parts) -> Any:
 
 _BUILT_IN_NODES = (
     *(tuple, list, dict, type(None), collections.OrderedDict, collections.defaultdict),
-    *(jtu.Partial, type(_compat.equinox_missing())),
+    *(jtu.Partial, type(_jax.equinox_missing())),
 )
 
 
@@ -1218,9 +1218,9 @@ MAPPING_KINDS = (
 OBJECT_KINDS = (
     Kind(
         "missing",
-        lambda cls: cls is type(_compat.equinox_missing()),
+        lambda cls: cls is type(_jax.equinox_missing()),
         lambda obj: Parts(),
-        lambda parts: _compat.equinox_missing(),
+        lambda parts: _jax.equinox_missing(),
         keeps="Equinox's marker of an absent attribute",
     ),
     Kind(

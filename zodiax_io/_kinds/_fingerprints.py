@@ -19,7 +19,7 @@ from typing import Any, cast
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _compat, _names
+from .. import _jax, _names
 from .._errors import LIMITS
 from .._trust import has_python_layout, is_function, is_own_code
 from ._containers import state_of
@@ -207,7 +207,7 @@ class _Description:
             return cls.__name__, f"{obj:x}" if cls is int else obj
         if cls in (float, complex):
             return cls.__name__, struct.pack("<dd", obj.real, obj.imag)
-        if cls in (np.ndarray, _compat.array_type()) or _names.derives(cls, np.generic):
+        if cls in (np.ndarray, _jax.array_type()) or _names.derives(cls, np.generic):
             return _of_array(obj)
         if cls in (tuple, list):
             return cls.__name__, [self.of(item, depth) for item in obj]
@@ -237,7 +237,7 @@ class _Description:
         return cls_name, [(k, self.of(held[k], depth)) for k in sorted(held)]
 
     def _of_function(self, obj: Any, depth: int) -> Any:
-        transformed = _compat.transform_parts(obj)
+        transformed = _jax.transform_parts(obj)
         if transformed is not None:
             name, function, options = transformed
             return name, self.of(function, depth), self.of(options, depth)
@@ -247,7 +247,7 @@ class _Description:
         inner = held.get("__wrapped__")
         if not is_function(inner):
             raise _Indescribable
-        options: Any = _compat.jit_options(obj)
+        options: Any = _jax.jit_options(obj)
         if options is not None:  # a release of JAX may have further ones
             options = {name: value for name, value in options.items() if value}
         if type(obj) is functools._lru_cache_wrapper:

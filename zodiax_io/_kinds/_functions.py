@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _compat, _names, _trees
+from .. import _jax, _names, _trees
 from .._curated import EXEMPT, FRAMEWORKS, FUNCTIONS
 from .._errors import MAX_PATH, PlaceholderError, shown, shown_lines
 from .._trust import (
@@ -267,8 +267,8 @@ def _computes(value: object) -> bool:
 
 _PRINTED = (
     *(type(None), bool, int, float, complex, str, bytes, range, slice, object),
-    *(type(...), np.ndarray, _compat.array_type(), _compat.key_array_type()),
-    *(jax.ShapeDtypeStruct, type(_compat.equinox_missing())),
+    *(type(...), np.ndarray, _jax.array_type(), _jax.key_array_type()),
+    *(jax.ShapeDtypeStruct, type(_jax.equinox_missing())),
 )
 
 
@@ -301,10 +301,10 @@ def _encode_jit(obj: Any) -> Parts | None:
     if inner is None:
         return None
     _check_jittable(inner)
-    options = _compat.jit_options(obj)
+    options = _jax.jit_options(obj)
     if options is None:
         return None
-    _check_as_wrapped(obj, _compat.jit(inner, options))
+    _check_as_wrapped(obj, _jax.jit(inner, options))
     return Parts(children={"function": inner}, value=options, is_node=False)
 
 
@@ -314,7 +314,7 @@ def _decode_jit(parts: Parts) -> Any:
     if type(options) is not dict:
         raise ValueError("a jitted function has no options")
     _check_jittable(inner)
-    return _compat.jit(inner, options)
+    return _jax.jit(inner, options)
 
 
 def _is_option(option: Any) -> bool:
@@ -327,14 +327,14 @@ def _is_option(option: Any) -> bool:
 
 
 def _encode_transform(obj: Any) -> Parts | None:
-    found = _compat.transform_parts(obj)
+    found = _jax.transform_parts(obj)
     if found is None:
         return None
     name, function, options = found
     if not all(_is_option(option) for option in options.values()):
         return None
     _check_wrappable(function)
-    _check_as_wrapped(obj, _compat.transform(name, function, options))
+    _check_as_wrapped(obj, _jax.transform(name, function, options))
     children = {"function": function, "options": options}
     return Parts(children=children, value=name, is_node=False)
 
@@ -377,17 +377,17 @@ def _decode_transform(parts: Parts) -> Any:
     _check_wrappable(function)
     if not all(_is_option(option) for option in options.values()):
         raise ValueError("an option of a transformation is not plain")
-    return _compat.transform(parts.value, function, options)
+    return _jax.transform(parts.value, function, options)
 
 
-_FILTER_JIT = _compat.filter_jit_type()
+_FILTER_JIT = _jax.filter_jit_type()
 _FILTER_JIT_FIELDS = frozenset(vars_of(eqx.filter_jit(lambda: None)))
 
 
 def _encode_filter_jit(obj: Any) -> Parts:
     held, inner = vars_of(obj), obj.__wrapped__
     _check_wrappable(inner)
-    lent = _compat.equinox_wrapper_names()
+    lent = _jax.equinox_wrapper_names()
     for name in held.keys() | set(lent):
         if name in lent:
             changed = not _is_alike(held.get(name, _NOTHING), _borrowed(inner, name))
@@ -424,7 +424,7 @@ def _decode_filter_jit(parts: Parts) -> Any:
     _check_wrappable(inner)
     wrapper = eqx.filter_jit(_namesake(inner, is_whole), donate=donate)
     held = vars_of(wrapper)
-    for name in _compat.equinox_wrapper_names():
+    for name in _jax.equinox_wrapper_names():
         held.pop(name, None)
         if (value := _borrowed(inner, name)) is not _NOTHING:
             held[name] = value
@@ -462,7 +462,7 @@ def _outline_of(treedef: Any, dynamic: Any, static: Any) -> tuple[Any, bool]:
             return next(waiting)
         below = [build(child) for child in node.children()]
         if unflattens_plainly(data[0]):
-            return _compat.unflatten_once(data[0], data[1], below)
+            return _jax.unflatten_once(data[0], data[1], below)
         is_whole = False
         return _Unbuilt(data[0])
 
@@ -606,7 +606,7 @@ def _decode_unravel(parts: Parts) -> Any:
     function, args, kwargs = _expect_named(parts, "f", "args", "kwargs")
     if not is_function(function) or type(args) is not tuple or type(kwargs) is not dict:
         raise ValueError("an unravelling function holds no function")
-    return _compat.unravel_type()(function, *args, **kwargs)
+    return _jax.unravel_type()(function, *args, **kwargs)
 
 
 def _encode_jax_partial(obj: jtu.Partial) -> Parts:
@@ -663,7 +663,7 @@ def _may_bind(owner: Any, function: Any) -> bool:
     """
     if type(owner) is _UFUNC:
         return True  # `jnp.add.reduce`
-    if type(owner) is _compat.array_type():
+    if type(owner) is _jax.array_type():
         return getattr(function, "__name__", None) in FUNCTIONS["jax.numpy"]
     of_class = _names.is_class(owner)
     cls = owner if of_class else type(owner)
@@ -828,7 +828,7 @@ def _refuse_function(obj: Any) -> Parts:
             f"It is a method of a `{cls.__module__}.{cls.__qualname__}`, which files "
             "do not bind. Keep the object itself, and take the method from it again."
         )
-    decorator = _compat.derivative_rule(obj)
+    decorator = _jax.derivative_rule(obj)
     if decorator is not None:
         raise CannotKeep(
             f"It was made by `{decorator}` and has no name to come back by: no file "
@@ -891,7 +891,7 @@ FUNCTION_KINDS = (
     ),
     Kind(
         "jit",
-        lambda cls: cls is _compat.jit_function_type(),
+        lambda cls: cls is _jax.jit_function_type(),
         _encode_jit,
         _decode_jit,
         keeps="`jax.jit` around something that can be kept",
@@ -911,7 +911,7 @@ FUNCTION_KINDS = (
     ),
     Kind(
         "unravel",
-        lambda cls: cls is _compat.unravel_type(),
+        lambda cls: cls is _jax.unravel_type(),
         _encode_unravel,
         _decode_unravel,
         keeps="what `jax.flatten_util.ravel_pytree` gives to go back by",

@@ -24,7 +24,7 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _compat, _names
+from .. import _jax, _names
 from .._curated import FRAMEWORKS
 from .._errors import LIMITS
 from .._trust import class_attribute, has_python_layout, is_function
@@ -60,8 +60,8 @@ def check_unflattening(
     name = f"`{cls.__module__}.{cls.__qualname__}`"
     try:
         with Watch() as watch:
-            _compat.flatten_once(obj)
-            fresh = _compat.unflatten_once(cls, aux, children)
+            _jax.flatten_once(obj)
+            fresh = _jax.unflatten_once(cls, aux, children)
     except LIMITS:
         raise
     except Exception as error:
@@ -204,7 +204,7 @@ class _Comparison:
         if cls is not type(other) or len(self._alike) > _MAX_COMPARED:
             return False
         self._suppose(one, other)
-        if cls in (np.ndarray, _compat.array_type()):
+        if cls in (np.ndarray, _jax.array_type()):
             return _same_array(one, other)
         if cls in (float, complex):  # to the bit, also where it is no number
             return _bits(one) == _bits(other)
@@ -378,7 +378,7 @@ def _parts_of_function(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
             getattr(other, "__wrapped__", 0),
         )
         yield inner, again
-        yield _compat.jit_options(one), _compat.jit_options(other)
+        yield _jax.jit_options(one), _jax.jit_options(other)
 
 
 def _parts_of_partial(obj: Any) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _names
-from .._compat import is_registered_node
+from .._jax import is_registered_node
 from .._trust import class_attribute
 
 

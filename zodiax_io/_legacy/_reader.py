@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from .. import _dtypes, _names
 from .._backends import Entry, Faults, no_tick
 from .._backends.base import Source, Tick
-from .._compat import call_deeply
 from .._errors import (
     CorruptFileError,
     OldFileWarning,
@@ -23,6 +22,7 @@ from .._errors import (
     warn,
 )
 from .._format import Document
+from .._jax import call_deeply
 from .._survey import survey
 from .._trust import Judge
 from ._classes import imported, told_static
