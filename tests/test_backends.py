@@ -16,7 +16,7 @@ from equality import differences
 
 import zodiax_io
 from zodiax_io import SaveError, _commit, _jax, deserialise, serialise
-from zodiax_io._backends import eqx as backend
+from zodiax_io._arrays import eqx as backend
 
 
 def tree_of(*lengths):

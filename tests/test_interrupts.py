@@ -22,7 +22,7 @@ from equality import differences
 
 import zodiax_io
 from zodiax_io import _commit, _jax, deserialise, serialise
-from zodiax_io._backends import eqx as backend
+from zodiax_io._arrays import eqx as backend
 
 PACKAGE = str(Path(zodiax_io.__file__).parent)
 EXHAUSTIVE = os.environ.get("ZODIAX_IO_EXHAUSTIVE", "0") != "0"
@@ -155,7 +155,7 @@ def test_interrupt_between_any_two_instructions(path, action):
     # What opens, locks and sets is looked at more closely than what computes.
     chosen = range(len(places))
     if not EXHAUSTIVE:
-        close = ("_commit.py", "_jax.py", "_threads.py")
+        close = ("_commit.py", "_jax.py", "threads.py")
         near = [i for i in chosen if places[i].endswith(close)]
         chosen = sorted(
             {*near[:: max(1, len(near) // 60)], *range(0, len(places), 199)}

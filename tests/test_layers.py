@@ -14,10 +14,10 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # A module imports from rows below its own only; those of one row know nothing of each
 # other. A package counts as one module.
 LAYERS = [
-    {"_curated", "_distance", "_errors", "_jax", "_libraries", "_threads"},
+    {"_curated", "_errors", "_jax", "_libraries"},
     {
+        "_arrays",
         "_commit",
-        "_dtypes",
         "_format",
         "_modules",
         "_names",
@@ -25,7 +25,7 @@ LAYERS = [
         "_progress",
         "_trees",
     },
-    {"_backends", "_environment", "_trust"},
+    {"_environment", "_trust"},
     {"_kinds", "_show"},
     {"_survey"},
     {"_evolution", "_legacy", "_placement", "_selection"},

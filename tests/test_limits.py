@@ -23,8 +23,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ALL = {"Exception", "BaseException", "ZodiaxIOError"}  # each catches a lack of memory
 # Those that draw no conclusion from the error: they pass it on, or show its text.
 HARMLESS = {
-    ("_threads.py", "run"): "raised by `result`, as it is",
-    ("_threads.py", "_start"): "works without a further thread",
+    ("_arrays/threads.py", "run"): "raised by `result`, as it is",
+    ("_arrays/threads.py", "_start"): "works without a further thread",
     ("_summary.py", "look"): "no picture, in a notebook",
     ("_migrate.py", "migration"): "its text is listed, and the others looked at",
     ("_migrate.py", "rewritten"): "its text is listed, and the others saved again",

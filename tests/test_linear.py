@@ -22,7 +22,7 @@ from test_kinds import EXAMPLES
 
 import zodiax_io
 from zodiax_io import _cli
-from zodiax_io._dtypes import ARRAY_NODES
+from zodiax_io._arrays.dtypes import ARRAY_NODES
 from zodiax_io._kinds import KINDS
 
 NONE = leaf("none")

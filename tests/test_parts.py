@@ -33,7 +33,7 @@ from zodiax_io import (
     serialise,
 )
 from zodiax_io._alongside import _is_filled
-from zodiax_io._backends import eqx as backend
+from zodiax_io._arrays import eqx as backend
 from zodiax_io._survey import path_text, walk
 
 

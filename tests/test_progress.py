@@ -16,7 +16,7 @@ from zodiax_io import (
     deserialise,
     serialise,
 )
-from zodiax_io._backends import eqx as backend
+from zodiax_io._arrays import eqx as backend
 
 TREE = [np.arange(n, dtype="i4") for n in (0, 1, 3000, 20_000, 5)] + [jnp.ones(70_000)]
 

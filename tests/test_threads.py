@@ -16,9 +16,9 @@ import pytest
 from equality import differences
 
 import zodiax_io
-from zodiax_io import _threads, deserialise, serialise
-from zodiax_io._backends import eqx as backend
-from zodiax_io._threads import Threads
+from zodiax_io import deserialise, serialise
+from zodiax_io._arrays import eqx as backend, threads as _threads
+from zodiax_io._arrays.threads import Threads
 
 ROOT = Path(zodiax_io.__file__).parents[1]
 TREE = {"large": jnp.arange(9000), "more": [np.arange(5000.0), 3], "step": jnp.int8(7)}

@@ -14,7 +14,7 @@ from strategies import EXTENDED_DTYPES, JAX_DTYPES, NUMPY_DTYPES
 
 import zodiax_io
 from zodiax_io import _cli
-from zodiax_io._distance import is_numeric
+from zodiax_io._arrays.distance import is_numeric
 
 # All that ml_dtypes has here, also what JAX and older releases lack.
 FOUND = {

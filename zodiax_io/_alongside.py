@@ -15,7 +15,9 @@ import msgpack
 import numpy as np
 from jax.core import Tracer
 
-from . import _dtypes, _environment, _names, _trees
+from . import _environment, _names, _trees
+from ._arrays import dtypes
+from ._arrays.records import on_host, without_padding
 from ._errors import (
     LIMITS,
     ArgumentError,
@@ -367,13 +369,13 @@ class Likeness:
             self._note(self._kept, path, f"the file has nothing there{size}")
             return False
         if (
-            ours["kind"] in _dtypes.ARRAY_NODES
-            and theirs["kind"] not in _dtypes.ARRAY_NODES
+            ours["kind"] in dtypes.ARRAY_NODES
+            and theirs["kind"] not in dtypes.ARRAY_NODES
         ):
             told = _told(theirs)
             self._note(self._unread, path, f"an array; `like` has {told} there")
             return False
-        if ours["kind"] in _dtypes.ARRAY_NODES and _described(ours) == _described(
+        if ours["kind"] in dtypes.ARRAY_NODES and _described(ours) == _described(
             theirs
         ):
             self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
@@ -404,7 +406,7 @@ class Likeness:
         leaf = self._leaves[index]
         is_array = hasattr(leaf, "shape")
         own = "an array" if is_array else f"a `{type(leaf).__name__}`"
-        if ours["kind"] in _dtypes.ARRAY_NODES:
+        if ours["kind"] in dtypes.ARRAY_NODES:
             if not is_array:
                 return f"the file has an array there, `like` has {own}"
             shape, dtype = _outline(ours)
@@ -412,7 +414,7 @@ class Likeness:
                 return f"the dtype is {dtype} in the file, not {leaf.dtype}"
             if tuple(leaf.shape) != shape:
                 return f"the shape is {list(shape)} in the file, not {list(leaf.shape)}"
-            if not _is_host(leaf) and not _dtypes.is_of_jax(ours["dtype"]):
+            if not _is_host(leaf) and not dtypes.is_of_jax(ours["dtype"]):
                 return f"JAX has no arrays of the dtype {dtype}, which the file has"
             if type(ours.get("record")) is not int:
                 raise ValueError("it has no record of its own")
@@ -518,7 +520,7 @@ def _size(node: Node, by_id: Mapping[int, Node]) -> str:
     waiting: list[Any] = [node]
     while waiting:
         below = resolved(waiting.pop(), by_id) or {}
-        count += below.get("kind") in (*_dtypes.ARRAY_NODES, "probe")
+        count += below.get("kind") in (*dtypes.ARRAY_NODES, "probe")
         children = below.get("node", ())
         if isinstance(children, dict):
             children = children.values()
@@ -557,7 +559,7 @@ def _decoded(node: Node, array: Any) -> Any:
 
 
 def _bits(array: Any) -> bytes:
-    return _dtypes.without_padding(_dtypes.on_host(array)).tobytes()
+    return without_padding(on_host(array)).tobytes()
 
 
 def _described(node: Node) -> Any:
@@ -615,7 +617,7 @@ def _unlike(ours: Node, theirs: Node) -> str:
 def _told(node: Node) -> str:
     """A node in a few words."""
     kind = node["kind"]
-    if kind in _dtypes.ARRAY_NODES:
+    if kind in dtypes.ARRAY_NODES:
         return "an array"
     if "type" in node:
         return f"{_IN_WORDS.get(kind, 'a')} `{shown(node['type'])}`"

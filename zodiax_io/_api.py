@@ -1,6 +1,6 @@
 """All that users call, which `zodiax_io` fetches when the first of it is used."""
 
-from ._backends import ArrayBackend
+from ._arrays.backend import ArrayBackend
 from ._convert import convert
 from ._diff import Change, Diff, assert_same, diff
 from ._environment import Difference

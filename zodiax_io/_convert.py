@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _format
-from ._backends import Sink, backend_named
-from ._dtypes import record_of
+from ._arrays.backend import Sink
+from ._arrays.backends import backend_named
+from ._arrays.records import record_of
 from ._errors import CorruptFileError, ReadError, resources_for
 from ._legacy import LegacyReader
 from ._pair import PathOrFile, loaded_file, opened

@@ -15,9 +15,9 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _dtypes
 from ._alongside import NameHere, names_here
-from ._distance import difference, same_bytes
+from ._arrays import dtypes, records
+from ._arrays.distance import difference, same_bytes
 from ._environment import Difference, changes_between, script_of
 from ._errors import (
     CorruptFileError,
@@ -290,7 +290,7 @@ def _on_host(array: Any) -> NDArray[Any]:
         array.dtype, jax.dtypes.prng_key
     ):
         array = jr.key_data(array)
-    return _dtypes.without_padding(_dtypes.on_host(array))
+    return records.without_padding(records.on_host(array))
 
 
 # A path of text, which is cut where it is told: all of a deep tree would grow large.
@@ -370,7 +370,7 @@ class _Walk:
             if self._are_near(left, right):
                 return None, False
             return change(), not any(shares)
-        if left["kind"] in _dtypes.ARRAY_NODES:
+        if left["kind"] in dtypes.ARRAY_NODES:
             return self._of_arrays(told, left, right), False
         if "node" not in left:
             return None, False
@@ -400,7 +400,7 @@ class _Walk:
         if target is None:
             return "nothing"
         shared = ", shared" * (target is not node)
-        if target["kind"] in _dtypes.ARRAY_NODES:
+        if target["kind"] in dtypes.ARRAY_NODES:
             weak = " weak" * (target.get("weak_type") is True)
             return f"{notation(target)[0]}{weak}{shared}"
         value = value_of(target)
@@ -438,7 +438,7 @@ def _number(node: Node) -> NDArray[Any] | None:
         if node["kind"] == "complex" and isinstance(value, list):
             return np.asarray(complex(*value))
         if node["kind"] == "scalar" and isinstance(value, bytes):
-            return np.frombuffer(value, _dtypes.parse(node.get("dtype")))
+            return np.frombuffer(value, dtypes.parse(node.get("dtype")))
     except (ValueError, TypeError, OverflowError):
         pass
     return None

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ._distance import same_bytes
+from ._arrays.distance import same_bytes
 from ._environment import check_version, has_version, is_before, recorded
 from ._errors import (
     LIMITS,

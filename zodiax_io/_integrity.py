@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from . import _commit, _format
-from ._backends import Entry, Sink, backend_of
-from ._backends.eqx import EqxBackend, is_alike
+from ._arrays.backend import Entry, Sink
+from ._arrays.backends import backend_of
+from ._arrays.eqx import EqxBackend, is_alike
 from ._errors import (
     LIMITS,
     ArgumentError,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from . import _commit, _format, _trees
-from ._backends import backend_of
-from ._backends.eqx import (
+from ._arrays.backends import backend_of
+from ._arrays.eqx import (
     NPY,
     TRAILER_SIZE,
     EqxBackend,

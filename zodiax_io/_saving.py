@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import _commit
-from ._backends.eqx import NPY
+from ._arrays.eqx import NPY
 from ._errors import LIMITS, MAX_PATH, ArgumentError, SaveError, ZodiaxIOError, shown
 from ._pair import (
     COMPANION_SUFFIX,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from . import _environment, _format
 from ._alongside import Likeness, targets
-from ._backends import ArrayReader, Faults, Sink, backend_named, no_tick
+from ._arrays.backend import ArrayReader, Faults, Sink, no_tick
+from ._arrays.backends import backend_named
 from ._environment import MAIN, Difference
 from ._errors import (
     ArgumentError,

@@ -11,7 +11,9 @@ import jax
 from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
-from . import _dtypes, _environment, _names
+from . import _environment, _names
+from ._arrays import dtypes, npy
+from ._arrays.records import Record
 from ._errors import (
     LIMITS,
     ArgumentError,
@@ -78,7 +80,7 @@ class Encoded:
     """A tree taken apart: plain data, and the arrays in the order of their records."""
 
     structure: Node
-    records: list[_dtypes.Record]
+    records: list[Record]
     names: dict[str, Any] = field(default_factory=dict[str, Any])
     placeholders: list[Placeholder] = field(default_factory=list[Placeholder])
     depth: int = 0
@@ -96,7 +98,7 @@ class _Leaf(NamedTuple):
     """An array or scalar that gets a record of the companion."""
 
     node: Node
-    record: _dtypes.Record
+    record: Record
     source: Any
     repeats: bool = False  # for plain Equinox, what another node holds
 
@@ -724,7 +726,7 @@ class _Decoder:
             parts.array = self.arrays.get(record) if type(record) is int else None
             if type(parts.array) is Damaged:
                 return self._mark(parts.array)
-            if parts.array is None and kind.name in _dtypes.ARRAY_NODES:
+            if parts.array is None and kind.name in dtypes.ARRAY_NODES:
                 self.left_out += 1
         hurt, left_out, stood_in = self.hurt, self.left_out, self.stood_in
         keys = node.get("keys")
@@ -926,9 +928,9 @@ def logical(raw: NDArray[Any], node: Node) -> NDArray[Any]:
     ValueError
         If the record does not hold such an array.
     """
-    dtype = _dtypes.parse(node["dtype"])
+    dtype = dtypes.parse(node["dtype"])
     shape = tuple(node["shape"])
-    if raw.shape != shape or raw.dtype != _dtypes.storage(dtype):
+    if raw.shape != shape or raw.dtype != npy.storage(dtype):
         raise ValueError("its record holds another shape or dtype")
     return raw if raw.dtype is dtype else raw.view(dtype)
 
@@ -956,8 +958,8 @@ def checked(
                 raise ValueError("it has no record of its own")
             if index in faults:
                 dtype, shape = (
-                    _dtypes.parse(node["dtype"]),
-                    _dtypes.plain_shape(node["shape"]),
+                    dtypes.parse(node["dtype"]),
+                    dtypes.plain_shape(node["shape"]),
                 )
                 reason = shown(faults[index])
                 result[index] = Damaged(short_path(path), reason, shape, dtype)
@@ -965,7 +967,7 @@ def checked(
             if index not in raw:
                 raise ValueError("its record is not there")
             result[index] = logical(raw[index], node)
-            if node["kind"] != "numpy" and not _dtypes.is_of_jax(node["dtype"]):
+            if node["kind"] != "numpy" and not dtypes.is_of_jax(node["dtype"]):
                 raise ValueError("JAX has no arrays of its dtype")
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFileError(

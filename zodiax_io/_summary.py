@@ -15,8 +15,10 @@ from typing import Any
 import xxhash
 from numpy.typing import NDArray
 
-from . import _commit, _dtypes, _format
-from ._backends.base import Entry
+from . import _commit, _format
+from ._arrays import dtypes
+from ._arrays.backend import Entry
+from ._arrays.records import on_host
 from ._environment import compare, settings_of
 from ._errors import (
     LIMITS,
@@ -150,7 +152,7 @@ def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
             if item.record is None:
                 continue
             try:
-                held[item.record] = _dtypes.on_host(arrays[item.record])
+                held[item.record] = on_host(arrays[item.record])
             except RuntimeError as error:  # deleted, or given away to a computation
                 held[item.record] = f"cannot be read: {shown(error)}"
         return held
@@ -339,7 +341,7 @@ def _item(
     kind, value, record, digest = str(node["kind"]), None, None, None
     statistics, picture = None, None
     arrays = numbers = nbytes = 0
-    if kind in _dtypes.ARRAY_NODES:
+    if kind in dtypes.ARRAY_NODES:
         arrays = 1
         words, numbers, nbytes = notation(node)
         record = node["record"] if type(node.get("record")) is int else None
@@ -450,7 +452,7 @@ def _from_file(document: _format.Document, reader: Any) -> Fetch:
     nodes = {
         node["record"]: node
         for _, node in walk(document.tree)
-        if type(node.get("record")) is int and node["kind"] in _dtypes.ARRAY_NODES
+        if type(node.get("record")) is int and node["kind"] in dtypes.ARRAY_NODES
     }
 
     @functools.cache

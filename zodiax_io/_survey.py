@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._dtypes import ARRAY_NODES, is_of_jax
+from ._arrays.dtypes import ARRAY_NODES, is_of_jax
 from ._errors import (
     MAX_NAME,
     ArgumentError,

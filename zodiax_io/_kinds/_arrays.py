@@ -15,7 +15,8 @@ from jax.core import Tracer
 from jax.sharding import PartitionSpec, SingleDeviceSharding
 from numpy.typing import NDArray
 
-from .. import _dtypes, _jax
+from .. import _jax
+from .._arrays import dtypes, records
 from .._errors import MAX_PATH, CorruptFileError, shown
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
 from ._containers import state_of
@@ -25,7 +26,7 @@ _SCALAR_META = type(jnp.float32)
 
 def _described(dtype: Any) -> Any:
     try:
-        return _dtypes.describe(dtype)
+        return dtypes.describe(dtype)
     except ValueError as error:
         raise CannotKeep(
             f"Its {error}. Keep a numeric array, or lists of plain values, instead."
@@ -51,7 +52,7 @@ def _available(obj: jax.Array) -> None:
         )
 
 
-def _record(obj: jax.Array) -> _dtypes.Record:
+def _record(obj: jax.Array) -> records.Record:
     """The record of an array, which is written by the devices of this process."""
     alone = type(obj.sharding) is SingleDeviceSharding and _process_count() == 1
     if not alone and not _jax.is_addressable(obj):
@@ -60,7 +61,7 @@ def _record(obj: jax.Array) -> _dtypes.Record:
             f"{where} on other hosts. Gather it first, for example by "
             "`jax.experimental.multihost_utils.process_allgather`."
         )
-    return _dtypes.record_of(obj)
+    return records.record_of(obj)
 
 
 def _encode_jax(obj: jax.Array) -> Parts:
@@ -76,8 +77,8 @@ def _decode_jax(parts: Parts) -> Any:
     weak = parts.extra.get("weak_type") is True
     if parts.array is None:
         shape, dtype = (
-            _dtypes.plain_shape(parts.extra["shape"]),
-            _dtypes.parse(parts.extra["dtype"]),
+            dtypes.plain_shape(parts.extra["shape"]),
+            dtypes.parse(parts.extra["dtype"]),
         )
         return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)
     if weak and isinstance(parts.array, jax.Array):
@@ -95,7 +96,7 @@ def _encode_key(obj: jax.Array) -> Parts:
 
 def _decode_key(parts: Parts) -> Any:
     impl = _impl(parts.extra["impl"])
-    shape = _dtypes.plain_shape(parts.extra["shape"])
+    shape = dtypes.plain_shape(parts.extra["shape"])
     width = _key_width(impl)
     if parts.array is None:
         return jax.ShapeDtypeStruct(shape[: len(shape) - width], _key_dtype(impl))
@@ -125,7 +126,7 @@ def _refuse_tracer(obj: Any) -> Parts:
 
 
 def _encode_numpy(obj: NDArray[Any]) -> Parts:
-    record = _dtypes.record_of(obj)
+    record = records.record_of(obj)
     extra: dict[str, Any] = {"shape": list(obj.shape), "dtype": _described(obj.dtype)}
     if record.fortran:
         extra["order"] = "F"
@@ -138,8 +139,8 @@ def _decode_numpy(parts: Parts) -> NDArray[Any]:
     array = parts.array
     if array is None:
         shape, dtype = (
-            _dtypes.plain_shape(parts.extra["shape"]),
-            _dtypes.parse(parts.extra["dtype"]),
+            dtypes.plain_shape(parts.extra["shape"]),
+            dtypes.parse(parts.extra["dtype"]),
         )
         # As many bytes as one element has: the `like` of a large array costs nothing.
         return np.broadcast_to(np.zeros((), dtype), shape)
@@ -150,7 +151,7 @@ def _decode_numpy(parts: Parts) -> NDArray[Any]:
 
 def outline(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
     """What stands for the NumPy array of a node that is not loaded."""
-    shape, dtype = _dtypes.plain_shape(node["shape"]), _dtypes.parse(node["dtype"])
+    shape, dtype = dtypes.plain_shape(node["shape"]), dtypes.parse(node["dtype"])
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
@@ -251,15 +252,15 @@ def _encode_scalar(obj: np.generic) -> Parts:
     elif type(obj) is np.bytes_:
         value, dtype = bytes(obj), "bytes"
     else:
-        value = _dtypes.without_padding(np.asarray(obj)).tobytes()
+        value = records.without_padding(np.asarray(obj)).tobytes()
         dtype = _described(obj.dtype)
     extra = {"dtype": dtype}
     mirror = functools.partial(_record_of_scalar, obj)
     return Parts(value=value, extra=extra, mirror=mirror)
 
 
-def _record_of_scalar(obj: np.generic) -> _dtypes.Record:
-    return _dtypes.record_of(np.asarray(obj))
+def _record_of_scalar(obj: np.generic) -> records.Record:
+    return records.record_of(np.asarray(obj))
 
 
 def _decode_scalar(parts: Parts) -> Any:
@@ -270,7 +271,7 @@ def _decode_scalar(parts: Parts) -> Any:
         return np.str_(value.decode("utf8", "surrogatepass"))
     if dtype == "bytes":
         return np.bytes_(value)
-    parsed = _dtypes.parse(dtype)
+    parsed = dtypes.parse(dtype)
     if parsed.itemsize != len(value):
         raise ValueError("a scalar has not the bytes of its dtype")
     if parsed.itemsize == 0:
@@ -361,7 +362,7 @@ def _key_width(impl: str) -> int:
 def _decode_dtype(parts: Parts) -> Any:
     if "impl" in parts.extra:
         return _key_dtype(_impl(parts.extra["impl"]))
-    return _dtypes.parse(parts.extra["dtype"])
+    return dtypes.parse(parts.extra["dtype"])
 
 
 def _encode_scalar_type(obj: Any) -> Parts | None:
@@ -424,7 +425,7 @@ def _lost(obj: Any, made: Any) -> list[str]:
 def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
     weak = parts.extra.get("weak_type") is True
     return jax.ShapeDtypeStruct(
-        _dtypes.plain_shape(parts.extra["shape"]), _decode_dtype(parts), weak_type=weak
+        dtypes.plain_shape(parts.extra["shape"]), _decode_dtype(parts), weak_type=weak
     )
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import AbstractDtype, Float, PyTree
 
 from .. import _names
-from .._dtypes import Record, record_of
+from .._arrays.records import Record, record_of
 from .._trust import CLASS, ENUM, class_attribute, is_installed, is_tame
 from ._base import CannotKeep, Kind, Parts, exactly, subclass
 from ._containers import check_keys, is_dunder

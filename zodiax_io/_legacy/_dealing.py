@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import _dtypes
-from .._backends import Entry
+from .._arrays import npy
+from .._arrays.backend import Entry
 from ._tree import Old, leaves
 
 Static = Callable[[str, str | None, set[str]], bool | None]
@@ -37,7 +37,7 @@ def _fits(old: Old, entry: Entry) -> bool:
         )
     package, _, name = old.type.rpartition(".")
     if package == "numpy" and name in SCALARS:
-        return _dtypes.storage(SCALARS[name]) == dtype
+        return npy.storage(SCALARS[name]) == dtype
     # Else a class of the user's that is a number, too.
     return not name.endswith(_FUNCTIONS)
 

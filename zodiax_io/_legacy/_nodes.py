@@ -8,8 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .. import _dtypes, _names
-from .._backends import Entry
+from .. import _names
+from .._arrays import dtypes, records
+from .._arrays.backend import Entry
 from .._trust import class_attribute
 from ._classes import is_namedtuple, is_of_class, is_static
 from ._dealing import PYTHON, SCALARS
@@ -111,7 +112,7 @@ class Builder:
         if old.record is None:
             raise Lost
         entry = self.entries[old.record]
-        dtype = _dtypes.describe(entry.dtype)
+        dtype = dtypes.describe(entry.dtype)
         node: _Node = {"node_type": "leaf", "record": old.record}
         package, _, name = old.type.rpartition(".")
         if old.array is not None:
@@ -123,8 +124,8 @@ class Builder:
             return node | {"kind": "numpy"} | ({"order": "F"} if entry.fortran else {})
         array = self.read(old.record)
         if package == "numpy" and name in SCALARS:
-            value = _dtypes.without_padding(array).tobytes()
-            dtype = _dtypes.describe(SCALARS[name])
+            value = records.without_padding(array).tobytes()
+            dtype = dtypes.describe(SCALARS[name])
             return node | {"kind": "scalar", "dtype": dtype, "value": value}
         kind = {"b": "bool", "f": "float", "c": "complex"}.get(entry.dtype.kind, "int")
         if old.type not in PYTHON:

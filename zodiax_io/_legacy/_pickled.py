@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from .._backends.base import Source
+from .._arrays.backend import Source
 from .._errors import CorruptFileError, UnknownFormatError, shown
 
 

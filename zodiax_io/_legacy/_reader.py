@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _dtypes, _names
-from .._backends import Entry, Faults, no_tick
-from .._backends.base import Source, Tick
+from .. import _names
+from .._arrays import dtypes
+from .._arrays.backend import Entry, Faults, Source, Tick, no_tick
 from .._errors import (
     CorruptFileError,
     OldFileWarning,
@@ -112,7 +112,7 @@ class LegacyReader:
         self._notes = list(builder.notes.values())
         self.needs = set(builder.needs if self._settled else self._found)
         records = [
-            [e.offset, e.length, 0, _dtypes.describe(e.dtype), list(e.shape), e.fortran]
+            [e.offset, e.length, 0, dtypes.describe(e.dtype), list(e.shape), e.fortran]
             for e in self._entries
         ]
         settings = {"jax_enable_x64": wide}

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _dtypes
-from .._backends import Entry
-from .._backends.base import Source
+from .._arrays import dtypes
+from .._arrays.backend import Entry, Source
 from .._errors import (
     CorruptFileError,
 )
@@ -65,7 +64,7 @@ def _entry(source: Source, offset: int) -> Entry:
         )
     dtype = np.dtype(match[1].decode())
     shape = tuple(int(n) for n in match[3].replace(b",", b" ").split())
-    if len(shape) > _dtypes.MAX_DIMENSIONS:
+    if len(shape) > dtypes.MAX_DIMENSIONS:
         raise ValueError("has more dimensions than an array can have")
     size = head + functools.reduce(int.__mul__, shape, dtype.itemsize)
     return Entry(offset, size, 0, dtype, shape, match[2] == b"True")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _dtypes
+from .._arrays import dtypes
 from .._environment import Difference
 from .._errors import LIMITS, check_numbers, check_text, shown
 from ._numbers import Picture, Statistics
@@ -258,7 +258,7 @@ def _globbing(pattern: str) -> Callable[[str], bool]:
 
 def _is_of_dtype(item: Item, dtype: str) -> bool:
     name = item.type.partition("[")[0]
-    return item.kind in _dtypes.ARRAY_NODES and name in (dtype, short_dtype(dtype))
+    return item.kind in dtypes.ARRAY_NODES and name in (dtype, short_dtype(dtype))
 
 
 _SHORT = {
@@ -287,7 +287,7 @@ def value_of(node: dict[str, Any]) -> str | None:
         return None if value is None else shown(_beginning(value))
     if kind == "scalar":
         try:
-            dtype = _dtypes.parse(node.get("dtype"))
+            dtype = dtypes.parse(node.get("dtype"))
             return shown(repr(np.frombuffer(value, dtype)[0]))
         except LIMITS:
             raise
@@ -322,9 +322,9 @@ def notation(node: dict[str, Any]) -> tuple[str, int, int]:
     """An array as JAX shows its type, how many numbers it has, and how many bytes."""
     dtype, shape = node.get("dtype"), node.get("shape")
     try:
-        lengths = _dtypes.plain_shape(shape)
+        lengths = dtypes.plain_shape(shape)
         numbers = math.prod(lengths)
-        nbytes = numbers * _dtypes.parse(dtype).itemsize
+        nbytes = numbers * dtypes.parse(dtype).itemsize
     except (ValueError, TypeError):
         return "an array", 0, 0
     if nbytes >= 2**63:

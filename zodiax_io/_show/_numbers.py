@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._distance import is_numeric
+from .._arrays.distance import is_numeric
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from .._errors import ArgumentError, UnknownFormatError, shown
-from .base import (
-    ArrayBackend as ArrayBackend,
-    ArrayReader as ArrayReader,
-    Entry as Entry,
-    Faults as Faults,
-    Sink as Sink,
-    no_tick as no_tick,
-)
+from .backend import ArrayBackend
 from .eqx import EqxBackend
 
 BACKENDS: dict[str, ArrayBackend] = {"eqx": EqxBackend()}

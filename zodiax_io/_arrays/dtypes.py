@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import re
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
-from ._errors import shown
-from ._jax import array_type, fetching
+from .._errors import shown
 
 # jax.dtypes.float0 is a structured dtype without bytes: the tangent of an integer.
 FLOAT0 = np.dtype(jax.dtypes.float0)
 
 # Their NumPy kind is "V", and `np.save` forgets which of them it was.
-_EXTENDED: dict[str, np.dtype[Any]] = {
+EXTENDED: dict[str, np.dtype[Any]] = {
     name: np.dtype(getattr(ml_dtypes, name))
     for name in dir(ml_dtypes)
     if name.startswith(("int", "uint", "float", "bfloat"))
@@ -31,8 +28,8 @@ _NATIVE: dict[str, np.dtype[Any]] = {
     for name in (np.dtype(code).name for code in "?bhilqBHILQefdgFDG")
 }
 # Of two C types of one width, the bytes are stored as the first.
-_STORED = {code: _NATIVE[np.dtype(code).name] for code in "?bhilqBHILQefdgFDG"}
-_BY_NAME = {**_NATIVE, **_EXTENDED, "float0": FLOAT0}
+STORED = {code: _NATIVE[np.dtype(code).name] for code in "?bhilqBHILQefdgFDG"}
+_BY_NAME = {**_NATIVE, **EXTENDED, "float0": FLOAT0}
 # On most systems two C types share a width; the scalar types stay distinct in NumPy.
 for _alias in ("longlong", "ulonglong"):
     if np.dtype(_alias).char != _NATIVE[np.dtype(_alias).name].char:
@@ -181,178 +178,8 @@ def is_of_jax(plain: Any) -> bool:
 
 def is_extended(dtype: np.dtype[Any]) -> bool:
     """Whether this is one of the dtypes of ml_dtypes, such as bfloat16."""
-    known = _EXTENDED.get(dtype.name)
+    known = EXTENDED.get(dtype.name)
     return known is not None and known == dtype  # to NumPy, None equals float64
-
-
-def storage(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype under which an `.npy` record holds the bytes of `dtype`."""
-    # Not cached by equality: to NumPy, `long` and `long long` are equal.
-    if dtype.isbuiltin == 1 and dtype.char in _STORED:
-        return _STORED[dtype.char]
-    if dtype.itemsize == 0:
-        return np.dtype("V0") if dtype == FLOAT0 else dtype
-    if is_extended(dtype):
-        if dtype == _EXTENDED["bfloat16"]:
-            return np.dtype("V2")  # what `jnp.save` writes and `jnp.load` understands
-        return np.dtype(f"u{dtype.itemsize}")
-    if dtype.fields is not None:
-        try:
-            described = np.lib.format.dtype_to_descr(dtype)
-            if np.lib.format.descr_to_dtype(described) == dtype:
-                return dtype
-        except (TypeError, ValueError):
-            pass
-        return np.dtype(f"V{dtype.itemsize}")  # overlapping or reordered fields
-    return dtype
-
-
-@functools.lru_cache(maxsize=4096)
-def _header_text(
-    dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool
-) -> tuple[bytes, int]:
-    descr = np.lib.format.dtype_to_descr(dtype)
-    if descr == "|V2":
-        descr = "<V2"  # as `jnp.save` spells a bfloat16
-    text = f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape!r}, }}"
-    try:
-        return text.encode("latin1"), 1
-    except UnicodeEncodeError:
-        return text.encode("utf8"), 3
-
-
-# 64-byte offsets: `jax.device_put` shares the memory of a slice only when aligned.
-# 4096 for records of 64 KiB or more: whole pages, for mapping and for direct reads.
-ALIGNMENT, PAGE, PAGED_FROM = 64, 4096, 65536
-
-
-def header(
-    dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offset: int
-) -> bytes:
-    """The `.npy` header of a record at `offset`, padded so that its data is aligned."""
-    align = PAGE if math.prod(shape) * dtype.itemsize >= PAGED_FROM else ALIGNMENT
-    return _padded_header(dtype, shape, fortran, offset % align, align)
-
-
-@functools.lru_cache(maxsize=8192)
-def _padded_header(
-    dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool, offset: int, align: int
-) -> bytes:
-    text, version = _header_text(dtype, shape, fortran)
-    wide = version == 3 or len(text) > 60_000  # room for the padding in 16 bits
-    prefix = 12 if wide else 10
-    total = prefix + len(text) + 1
-    padding = -(offset + total) % align
-    length = len(text) + 1 + padding
-    if wide:
-        start = (
-            b"\x93NUMPY" + bytes([max(version, 2), 0]) + length.to_bytes(4, "little")
-        )
-    else:
-        start = b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little")
-    return start + text + b" " * padding + b"\n"
-
-
-class Fetched:
-    """A JAX array whose data is on the way from its devices; NumPy waits for it."""
-
-    def __init__(self, array: jax.Array) -> None:
-        self._pieces = fetching(array)
-        self._shape, self._dtype = array.shape, array.dtype
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The whole of it; of one piece, without a copy where there need be none."""
-        if 0 in self._shape:  # whose pieces may have any shape without elements
-            return np.empty(self._shape, self._dtype)
-        (index, piece), *others = self._pieces
-        if not others and index is ...:
-            return np.asarray(piece)
-        whole = np.empty(self._shape, self._dtype)
-        for index, piece in self._pieces:
-            whole[index] = np.asarray(piece)
-        return whole
-
-
-def on_host(array: Any) -> NDArray[Any]:
-    """An array as NumPy's, from the devices of this process if others hold it, too."""
-    return np.asarray(Fetched(array) if type(array) is array_type() else array)
-
-
-class Record(NamedTuple):
-    """One array on its way to the companion: what holds it, and how it is stored."""
-
-    source: Any  # np.ndarray, jax.Array or Fetched
-    dtype: np.dtype[Any]  # as stored
-    shape: tuple[int, ...]
-    fortran: bool
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of data, without the header."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether nobody can change the data while it is written."""
-        return type(self.source) is not np.ndarray
-
-    def fetched(self) -> Record:
-        """The same record, its data on the way from its devices."""
-        if type(self.source) is not array_type():
-            return self
-        return self._replace(source=Fetched(self.source))
-
-    def buffer(self) -> Any:
-        """The data in the order in which it is stored, as something with a buffer."""
-        if self.is_fixed and self.dtype.char in _STORED:
-            try:
-                view = memoryview(self.source)
-            except (BufferError, ValueError, TypeError, RuntimeError):
-                pass  # on another device, or not of one piece
-            else:
-                if view.c_contiguous and view.nbytes:
-                    return view
-        order = "F" if self.fortran else "C"
-        # In the order that is written: to copy a struct leaves its padding to chance.
-        flat = without_padding(on_host(self.source), order).ravel(order=order)
-        if self.nbytes == 0:
-            return np.empty(0, np.uint8)
-        return flat.view(np.uint8)
-
-
-def record_of(array: Any) -> Record:
-    """The record of a NumPy array or of a JAX array."""
-    flags = array.flags if type(array) is np.ndarray else None
-    fortran = flags is not None and flags.f_contiguous and not flags.c_contiguous
-    return Record(array, storage(array.dtype), array.shape, fortran)
-
-
-# The ten bytes of an extended float lie in sixteen; the rest is whatever was there.
-_EXTENDED_FLOAT = np.finfo(np.longdouble).nmant == 63
-
-
-def without_padding(
-    array: NDArray[Any], order: Literal["C", "F"] = "C"
-) -> NDArray[Any]:
-    """The array, or a copy with zeros for padding: the same values, the same bytes."""
-    if array.dtype.type in (np.longdouble, np.clongdouble) and _EXTENDED_FLOAT:
-        flat = np.array(array, order="C").reshape(-1)
-        flat.view(np.uint8).reshape(-1, 16)[:, 10:] = 0
-        return flat.reshape(array.shape)
-    if array.dtype.fields is None or array.dtype == FLOAT0:
-        return array
-    # `zeros_like` leaves the padding as is.
-    clean = np.zeros(array.shape, array.dtype, order)
-    _copy_fields(clean, array)
-    return clean
-
-
-def _copy_fields(to: NDArray[Any], source: NDArray[Any]) -> None:
-    if source.dtype.names is None:
-        to[...] = source
-    else:
-        for name in source.dtype.names:
-            _copy_fields(to[name], source[name])
 
 
 def plain_shape(plain: Any) -> tuple[int, ...]:

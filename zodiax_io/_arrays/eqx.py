@@ -22,11 +22,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from .. import _dtypes
-from .._dtypes import ALIGNMENT, Record
 from .._errors import CorruptFileError, ReadError, is_damage
-from .._threads import Job, Threads
-from .base import Entry, Faults, Sink, Source, Tick, no_tick
+from . import dtypes, npy
+from .backend import Entry, Faults, Sink, Source, Tick, no_tick
+from .npy import ALIGNMENT
+from .records import Record
+from .threads import Job, Threads
 
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
@@ -92,7 +93,7 @@ def start_of_last(source: Source) -> int | None:
         source.read_into(memoryview(tail), end - len(tail))
         found = tail.rfind(_MAGIC)
         while found != -1:
-            header = _dtypes.header(_BYTES, (len(tail) - found,), False, place)
+            header = npy.header(_BYTES, (len(tail) - found,), False, place)
             first = found - len(header)
             if first >= 0 and tail.startswith(header, first):
                 return _behind_another(source, end - len(tail) + first - place)
@@ -116,7 +117,7 @@ def _width_of(head: bytes, size: int, start: int) -> int | None:
     width = 10 + int.from_bytes(head[8:10], "little")
     if head[:6] != NPY or width >= size:
         return None
-    fits = head.startswith(_dtypes.header(_BYTES, (size - width,), False, start))
+    fits = head.startswith(npy.header(_BYTES, (size - width,), False, start))
     return width if fits else None
 
 
@@ -155,7 +156,7 @@ class EqxBackend:
             headers: list[bytes] = []
             for record in members:
                 dtype, shape, fortran = record.dtype, record.shape, record.fortran
-                headers.append(_dtypes.header(dtype, shape, fortran, offset))
+                headers.append(npy.header(dtype, shape, fortran, offset))
                 places.append((offset, len(headers[-1]) + record.nbytes))
                 offset += places[-1][1]
             if len(headers) == 1:
@@ -165,7 +166,7 @@ class EqxBackend:
                 checks = _write_joined(out, headers, members, lengths)
                 tick(sum(record.nbytes for record in members))
             for record, place, check in zip(members, places, checks, strict=True):
-                dtype = _dtypes.describe(record.dtype)
+                dtype = dtypes.describe(record.dtype)
                 shape = list(record.shape)
                 index.append([*place, check, dtype, shape, record.fortran])
 
@@ -337,7 +338,7 @@ class _Hasher:
 
 def _end(structure: bytes, offset: int) -> bytes:
     """What follows the records: the structure as a record, and the trailer."""
-    header = _dtypes.header(_BYTES, (len(structure),), False, offset)
+    header = npy.header(_BYTES, (len(structure),), False, offset)
     return header + structure + _TRAILER.pack(offset, TRAILER_MAGIC)
 
 
@@ -373,9 +374,9 @@ class EqxReader:
                 counts = (offset, length, checksum, *shape)
                 if not all(type(n) is int and n >= 0 for n in counts):
                     raise ValueError("a number is not one")
-                if len(shape) > _dtypes.MAX_DIMENSIONS:
+                if len(shape) > dtypes.MAX_DIMENSIONS:
                     raise ValueError("it has more dimensions than an array can have")
-                parsed, known = _dtypes.parse(dtype), tuple(shape)
+                parsed, known = dtypes.parse(dtype), tuple(shape)
                 entry = Entry(offset, length, checksum, parsed, known, fortran is True)
                 size = len(_header_of(entry)) + math.prod(known) * parsed.itemsize
                 if offset != expected or length != size:
@@ -583,7 +584,7 @@ def _fault(entry: Entry, number: int, what: object) -> CorruptFileError:
 
 
 def _header_of(entry: Entry) -> bytes:
-    return _dtypes.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
+    return npy.header(entry.dtype, entry.shape, entry.fortran, entry.offset)
 
 
 def _array(entry: Entry, number: int, buffer: Any, found: int | None) -> NDArray[Any]:

@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from .._dtypes import Record
 from .._errors import CorruptFileError, ReadError
+from .records import Record
 
 
 @runtime_checkable

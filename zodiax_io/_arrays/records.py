@@ -1,0 +1,116 @@
+"""Arrays on their way to the companion."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from .._jax import array_type, fetching
+from .dtypes import FLOAT0, STORED
+from .npy import storage
+
+
+class Fetched:
+    """A JAX array whose data is on the way from its devices; NumPy waits for it."""
+
+    def __init__(self, array: jax.Array) -> None:
+        self._pieces = fetching(array)
+        self._shape, self._dtype = array.shape, array.dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The whole of it; of one piece, without a copy where there need be none."""
+        if 0 in self._shape:  # whose pieces may have any shape without elements
+            return np.empty(self._shape, self._dtype)
+        (index, piece), *others = self._pieces
+        if not others and index is ...:
+            return np.asarray(piece)
+        whole = np.empty(self._shape, self._dtype)
+        for index, piece in self._pieces:
+            whole[index] = np.asarray(piece)
+        return whole
+
+
+def on_host(array: Any) -> NDArray[Any]:
+    """An array as NumPy's, from the devices of this process if others hold it, too."""
+    return np.asarray(Fetched(array) if type(array) is array_type() else array)
+
+
+class Record(NamedTuple):
+    """One array on its way to the companion: what holds it, and how it is stored."""
+
+    source: Any  # np.ndarray, jax.Array or Fetched
+    dtype: np.dtype[Any]  # as stored
+    shape: tuple[int, ...]
+    fortran: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data, without the header."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether nobody can change the data while it is written."""
+        return type(self.source) is not np.ndarray
+
+    def fetched(self) -> Record:
+        """The same record, its data on the way from its devices."""
+        if type(self.source) is not array_type():
+            return self
+        return self._replace(source=Fetched(self.source))
+
+    def buffer(self) -> Any:
+        """The data in the order in which it is stored, as something with a buffer."""
+        if self.is_fixed and self.dtype.char in STORED:
+            try:
+                view = memoryview(self.source)
+            except (BufferError, ValueError, TypeError, RuntimeError):
+                pass  # on another device, or not of one piece
+            else:
+                if view.c_contiguous and view.nbytes:
+                    return view
+        order = "F" if self.fortran else "C"
+        # In the order that is written: to copy a struct leaves its padding to chance.
+        flat = without_padding(on_host(self.source), order).ravel(order=order)
+        if self.nbytes == 0:
+            return np.empty(0, np.uint8)
+        return flat.view(np.uint8)
+
+
+def record_of(array: Any) -> Record:
+    """The record of a NumPy array or of a JAX array."""
+    flags = array.flags if type(array) is np.ndarray else None
+    fortran = flags is not None and flags.f_contiguous and not flags.c_contiguous
+    return Record(array, storage(array.dtype), array.shape, fortran)
+
+
+# The ten bytes of an extended float lie in sixteen; the rest is whatever was there.
+_EXTENDED_FLOAT = np.finfo(np.longdouble).nmant == 63
+
+
+def without_padding(
+    array: NDArray[Any], order: Literal["C", "F"] = "C"
+) -> NDArray[Any]:
+    """The array, or a copy with zeros for padding: the same values, the same bytes."""
+    if array.dtype.type in (np.longdouble, np.clongdouble) and _EXTENDED_FLOAT:
+        flat = np.array(array, order="C").reshape(-1)
+        flat.view(np.uint8).reshape(-1, 16)[:, 10:] = 0
+        return flat.reshape(array.shape)
+    if array.dtype.fields is None or array.dtype == FLOAT0:
+        return array
+    # `zeros_like` leaves the padding as is.
+    clean = np.zeros(array.shape, array.dtype, order)
+    _copy_fields(clean, array)
+    return clean
+
+
+def _copy_fields(to: NDArray[Any], source: NDArray[Any]) -> None:
+    if source.dtype.names is None:
+        to[...] = source
+    else:
+        for name in source.dtype.names:
+            _copy_fields(to[name], source[name])
