@@ -59,10 +59,11 @@ def lab(tmp_path, monkeypatch):
 
     What it says of its classes is forgotten after the test.
     """
-    from zodiax_io import _evolution, _names
+    from zodiax_io import _evolution
+    from zodiax_io._trust import renames
 
     monkeypatch.syspath_prepend(tmp_path / "code")
-    monkeypatch.setattr(_names, "_renamed", {})
+    monkeypatch.setattr(renames, "_renamed", {})
     monkeypatch.setattr(_evolution, "_rules", {})
 
     def write(module, text):

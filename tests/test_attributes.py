@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 from test_kinds import CASES, EXAMPLES
 
 import zodiax_io
-from zodiax_io import _names
+from zodiax_io._trust import reflection
 
 
 def double(x: Any) -> Any:
@@ -185,10 +185,10 @@ def test_a_function_is_known_by_its_class():
 def test_use_leaves_no_attribute(name):
     """What a library itself remembers in an object is no attribute of the user's."""
     for example in EXAMPLES[name]:
-        before = set(_names.instance_dict(example) or ())
+        before = set(reflection.instance_dict(example) or ())
         repr(example), len(np.shape(example))
         for each in dir(example):
             with contextlib.suppress(Exception):
                 getattr(example, each)
         zodiax_io.build_structure(example)
-        assert set(_names.instance_dict(example) or ()) >= before
+        assert set(reflection.instance_dict(example) or ()) >= before

@@ -14,20 +14,10 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # A module imports from rows below its own only; those of one row know nothing of each
 # other. A package counts as one module.
 LAYERS = [
-    {"_curated", "_errors", "_jax", "_libraries"},
-    {
-        "_arrays",
-        "_commit",
-        "_format",
-        "_modules",
-        "_names",
-        "_paths",
-        "_progress",
-        "_trees",
-    },
-    {"_environment", "_trust"},
-    {"_kinds", "_show"},
-    {"_survey"},
+    {"_errors", "_jax"},
+    {"_arrays", "_commit", "_format", "_paths", "_progress", "_trees", "_trust"},
+    {"_environment", "_kinds"},
+    {"_show", "_survey"},
     {"_evolution", "_legacy", "_placement", "_selection"},
     {"_opaque", "_pair"},
     {"_inspect", "_saving", "_structure"},

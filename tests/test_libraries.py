@@ -13,25 +13,25 @@ import numpy as np
 import pytest
 from documents import Checkpoint
 
-from zodiax_io import _libraries
+from zodiax_io._trust import libraries
 
 # Folders ------------------------------------------------------------------------------
 
 
 def test_the_libraries_of_this_interpreter():
     """The standard library and what is installed are libraries, the tests are not."""
-    path = _libraries.search_path()
+    path = libraries.search_path()
     assert os.path.dirname(os.__file__) in path
-    assert _libraries.is_library_file(json.__file__)
-    assert _libraries.is_library_file(np.__file__)
-    assert not _libraries.is_library_file(__file__)
-    assert not _libraries.is_library_folder(os.path.dirname(__file__))
+    assert libraries.is_library_file(json.__file__)
+    assert libraries.is_library_file(np.__file__)
+    assert not libraries.is_library_file(__file__)
+    assert not libraries.is_library_folder(os.path.dirname(__file__))
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder on `sys.path`, into which a package was installed (`pip --target`)."""
-    _libraries._is_library.cache_clear()
+    libraries._is_library.cache_clear()
     place = tmp_path / "place"
     (place / "lens-1.0.dist-info").mkdir(parents=True)
     (place / "lens-1.0.dist-info" / "RECORD").write_text("lens_of_test.py,,\n")
@@ -44,27 +44,27 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_folder_with_a_record_is_a_library(folder):
     """As pip --target, PEX and bundlers leave it, whatever the folder is called."""
-    assert _libraries.is_library_folder(str(folder))
-    assert _libraries.is_library_file(str(folder / "lens_of_test.py"))
-    assert _libraries.find("lens_of_test").origin == str(folder / "lens_of_test.py")
+    assert libraries.is_library_folder(str(folder))
+    assert libraries.is_library_file(str(folder / "lens_of_test.py"))
+    assert libraries.find("lens_of_test").origin == str(folder / "lens_of_test.py")
 
 
 def test_the_working_folder_is_no_library(folder, monkeypatch):
     """Nor does a `RECORD` make it one: a stranger may have put it there."""
     monkeypatch.chdir(folder)
-    assert not _libraries.is_library_folder(str(folder))
-    assert not _libraries.is_library_folder("")
-    assert _libraries.find("lens_of_test") is None
-    assert _libraries.find_anywhere("lens_of_test") is not None
+    assert not libraries.is_library_folder(str(folder))
+    assert not libraries.is_library_folder("")
+    assert libraries.find("lens_of_test") is None
+    assert libraries.find_anywhere("lens_of_test") is not None
 
 
 def test_a_name_does_not_make_the_working_folder_a_library(tmp_path, monkeypatch):
     """A stranger's archive may hold a folder called `site-packages`."""
     folder = tmp_path / "site-packages"
     folder.mkdir()
-    assert _libraries.is_library_folder(str(folder))
+    assert libraries.is_library_folder(str(folder))
     monkeypatch.chdir(folder)
-    assert not _libraries.is_library_folder(str(folder))
+    assert not libraries.is_library_folder(str(folder))
 
 
 def test_a_missing_working_folder(tmp_path, monkeypatch):
@@ -73,7 +73,7 @@ def test_a_missing_working_folder(tmp_path, monkeypatch):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert _libraries.find("json") is not None
+    assert libraries.find("json") is not None
 
 
 # Imports ------------------------------------------------------------------------------
@@ -92,8 +92,8 @@ def planted(tmp_path, monkeypatch):
 def test_a_library_is_not_imported_from_the_working_folder(planted):
     """`import_library` finds what is installed, and nothing else."""
     with pytest.raises(ModuleNotFoundError, match="No module named 'planted_module'"):
-        _libraries.import_library(planted)
-    assert _libraries.import_library("json") is json
+        libraries.import_library(planted)
+    assert libraries.import_library("json") is json
 
 
 def test_a_library_may_ask_for_what_is_not_there(folder):
@@ -102,19 +102,19 @@ def test_a_library_may_ask_for_what_is_not_there(folder):
         "from importlib.util import find_spec\n"
         "found = [find_spec(name) for name in ('absent_of_test', 'json')]\n"
     )
-    found = _libraries.import_library("asks_of_test").found
+    found = libraries.import_library("asks_of_test").found
     assert found[0] is None and found[1].name == "json"
 
 
 def test_what_the_caller_trusts_is_imported_from_anywhere(planted):
     """`import_anywhere` is an import as in the user's own code."""
-    assert _libraries.import_anywhere(planted).x == 1
+    assert libraries.import_anywhere(planted).x == 1
 
 
 def test_what_is_imported_already_is_used(planted):
     """What the user has imported from the working folder is the user's choice."""
     module = importlib.import_module(planted)
-    assert _libraries.import_library(planted) is module
+    assert libraries.import_library(planted) is module
 
 
 def test_a_library_on_behalf_of_the_user_imports_from_anywhere(planted):
@@ -135,12 +135,12 @@ def test_metadata_is_looked_for_in_libraries_only(planted, tmp_path, monkeypatch
         "plugins = list(m.entry_points(group='planted'))\n"
     )
     try:
-        seen = _libraries.import_anywhere("asks_of_test")
+        seen = libraries.import_anywhere("asks_of_test")
         assert (seen.version, len(seen.plugins)) == ("0.1", 1)
         del sys.modules["asks_of_test"]
-        monkeypatch.setattr(_libraries, "_is_code_of_library", lambda file: True)
-        monkeypatch.setattr(_libraries, "find", _libraries.find_anywhere)
-        seen = _libraries.import_library("asks_of_test")
+        monkeypatch.setattr(libraries, "_is_code_of_library", lambda file: True)
+        monkeypatch.setattr(libraries, "find", libraries.find_anywhere)
+        seen = libraries.import_library("asks_of_test")
         assert (seen.version, len(seen.plugins)) == (np.__version__, 0)
     finally:
         sys.modules.pop("asks_of_test", None)
@@ -153,7 +153,7 @@ def test_a_namespace_package_stays_in_its_folders(folder, tmp_path, monkeypatch)
         (place / "space_of_test" / f"of_{place.name}.py").write_text("")
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    space = _libraries.import_library("space_of_test")
+    space = libraries.import_library("space_of_test")
     sys.path.append(str(tmp_path))
     try:
         assert list(space.__path__) == [str(folder / "space_of_test")]

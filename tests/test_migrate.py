@@ -137,7 +137,7 @@ def test_the_command(left_behind, tmp_path, capsys, monkeypatch):
     assert "a.zdx: saved again" in printed.out
     assert "plain.zdx: as it was" in printed.out
     assert "`gain` is new" in printed.err
-    zodiax_io._names._renamed.clear()
+    zodiax_io._trust.renames._renamed.clear()
     zodiax_io._evolution._rules.clear()
     assert differences(expected, deserialise(folder / "a", strict=True)) == []
     assert zodiax_io.read_metadata(folder / "a") == {"epoch": 3}

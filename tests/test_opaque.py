@@ -36,10 +36,10 @@ from zodiax_io import (
     PlaceholderError,
     UnknownFormatError,
     UntrustedError,
-    _trust,
     deserialise,
     serialise,
 )
+from zodiax_io._trust import finding, judge as _judge
 
 NONE = leaf("none")
 X = np.arange(3.0)
@@ -139,14 +139,14 @@ class Nobody:
 
     def __enter__(self):
         self.patch = pytest.MonkeyPatch()
-        judge, spared = _trust.Judge._judge, self.but
+        judge, spared = _judge.Judge._judge, self.but
 
         def refuse(self, name, role, bound):
             if name in spared:
                 return judge(self, name, role, bound)
-            raise _trust._Refused("is refused")
+            raise finding.Refused("is refused")
 
-        self.patch.setattr(_trust.Judge, "_judge", refuse)
+        self.patch.setattr(_judge.Judge, "_judge", refuse)
 
     def __exit__(self, *_):
         self.patch.undo()

@@ -7,16 +7,16 @@ import typechecks
 from beartype.roar import BeartypeCallHintViolation
 from conftest import TYPE_CHECKS
 
-from zodiax_io import _names
+from zodiax_io._trust import names
 
 pytestmark = pytest.mark.skipif(not TYPE_CHECKS, reason="ZODIAX_IO_TYPECHECK=0")
 
 
 def test_functions_check_their_arguments():
     """A call with another type than the annotation has is an error."""
-    assert _names.top("jax.numpy") == "jax"
+    assert names.top("jax.numpy") == "jax"
     with pytest.raises(BeartypeCallHintViolation, match="module=3"):
-        _names.top(3)
+        names.top(3)
 
 
 def test_methods_and_inner_functions_check_too(tmp_path, monkeypatch):

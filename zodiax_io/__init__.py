@@ -30,7 +30,7 @@ else:
             try:
                 gc.disable()
                 # First, so that what others import is looked for in libraries first.
-                importlib.import_module(f"{__name__}._libraries")
+                importlib.import_module(f"{__name__}._trust.libraries")
                 # As a statement, this would ask the package for `_api` first.
                 _api = importlib.import_module(f"{__name__}._api")
             finally:

@@ -15,7 +15,7 @@ import msgpack
 import numpy as np
 from jax.core import Tracer
 
-from . import _environment, _names, _trees
+from . import _environment, _trees
 from ._arrays import dtypes
 from ._arrays.records import on_host, without_padding
 from ._errors import (
@@ -43,7 +43,8 @@ from ._survey import (
     said,
     steps_of,
 )
-from ._trust import Judge
+from ._trust.judge import Judge
+from ._trust.names import find, find_registered, name_of
 
 _NUMBERS = (bool, int, float, complex)
 _MAX_LINES = 20
@@ -71,10 +72,10 @@ def names_here(judge: Judge) -> NameHere:
     def name_here(name: str) -> str:
         name = judge.now(name)
         module, _, qualname = name.partition(":")
-        found = _names.find_registered(name)
+        found = find_registered(name)
         if found is None and module == _environment.script().get("script"):
-            found = _names.find(f"__main__:{qualname}")
-        return name if found is None else _names.name_of(found) or name
+            found = find(f"__main__:{qualname}")
+        return name if found is None else name_of(found) or name
 
     return name_here
 

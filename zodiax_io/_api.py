@@ -41,7 +41,6 @@ from ._kinds import (
     register_kind,
 )
 from ._migrate import Migration, migration
-from ._names import register, renamed
 from ._opaque import Opaque
 from ._serialise import (
     deserialise,
@@ -54,7 +53,9 @@ from ._structure import (
     load_structure,
 )
 from ._summary import show, summarise
-from ._trust import Verdict
+from ._trust.advice import Verdict
+from ._trust.names import register
+from ._trust.renames import renamed
 
 __all__ = [
     "ArgumentError",

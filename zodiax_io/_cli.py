@@ -29,7 +29,6 @@ from ._errors import (
 from ._inspect import names
 from ._integrity import repair, verify
 from ._jax import call_deeply
-from ._libraries import import_anywhere
 from ._migrate import files_below, migration, rewritten
 from ._pair import pair_of
 from ._show import (
@@ -44,6 +43,7 @@ from ._show import (
 )
 from ._summary import show, summarise
 from ._survey import MAX_DEPTH
+from ._trust.libraries import import_anywhere
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

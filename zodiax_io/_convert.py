@@ -17,7 +17,7 @@ from ._pair import PathOrFile, loaded_file, opened
 from ._paths import is_path
 from ._saving import check_writable, put
 from ._survey import MAX_DEPTH, survey
-from ._trust import Judge
+from ._trust.judge import Judge
 
 
 @resources_for("convert the file")

@@ -31,7 +31,7 @@ from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure import locate, logical
 from ._survey import Node, children_of, label_of, resolved, said, walk, without_columns
-from ._trust import Judge
+from ._trust.judge import Judge
 
 
 @dataclass(frozen=True)

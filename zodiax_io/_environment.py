@@ -21,8 +21,9 @@ import jax
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from . import _libraries, _names
 from ._errors import ArgumentError, shown
+from ._trust import libraries
+from ._trust.names import MAX_LENGTH, is_standard, top
 
 # Always recorded: what every file depends on.
 _ALWAYS = ("zodiax_io", "jax", "jaxlib", "equinox", "numpy")
@@ -84,7 +85,7 @@ def versions_of(
     Those that are `kept`, by package, are of what comes from another file as it is.
     """
     versions = {"python": platform.python_version()}
-    packages = {_names.top(name.partition(":")[0]) for name in names}
+    packages = {top(name.partition(":")[0]) for name in names}
     for package in (*_ALWAYS, *sorted((packages | kept.keys()) - {MAIN})):
         if package in kept and package not in packages and package not in _ALWAYS:
             distribution, version = kept[package]
@@ -141,7 +142,7 @@ def script() -> dict[str, str]:
 def _is_module_name(name: object) -> bool:
     return (
         type(name) is str
-        and len(name) < _names.MAX_LENGTH
+        and len(name) < MAX_LENGTH
         and all(part.isidentifier() for part in name.split("."))
         and not name.startswith("__")
     )
@@ -162,14 +163,14 @@ _cached = functools.lru_cache(maxsize=4096)
 @_cached
 def _distribution(package: str) -> str | None:
     """The distribution that installs a package; None for a script of one's own."""
-    if _names.is_standard(package) or package == "__main__":
+    if is_standard(package) or package == "__main__":
         return None
     if _installed(package) is not None:
         return _name(_installed(package)) or package
     if package == "zodiax_io":
         return package
     file = _file_of(package)
-    if file is not None and not _libraries.is_library_file(str(file)):
+    if file is not None and not libraries.is_library_file(str(file)):
         return _checkout_with(file)
     return _tables().packages.get(package)  # such as `PIL`, of Pillow
 
@@ -178,7 +179,7 @@ def _installed(distribution: str) -> importlib.metadata.Distribution | None:
     """What is installed under a name, in a library folder."""
     try:
         found = importlib.metadata.distributions(
-            name=distribution, path=_libraries.search_path()
+            name=distribution, path=libraries.search_path()
         )
         return next(iter(found), None)
     except (ValueError, OSError):  # of a name that cannot be one's
@@ -195,7 +196,7 @@ class _Tables:
 
 def _tables() -> _Tables:
     """The tables of what is installed now; made again when a library has changed."""
-    folders = _libraries.search_path()
+    folders = libraries.search_path()
     return _tables_of(tuple((folder, _changed_at(folder)) for folder in folders))
 
 

@@ -33,8 +33,9 @@ from ._kinds import (
     moved_fields,
     runs_code,
 )
-from ._names import mro, namespace, own_name, top
 from ._survey import Path, short_path
+from ._trust.names import top
+from ._trust.reflection import mro, namespace, own_name
 
 Upgrade = Callable[[dict[str, Any]], Any]
 

@@ -10,7 +10,8 @@ from ._errors import resources_for, shown
 from ._kinds import kind_named
 from ._pair import PathOrFile, opened
 from ._survey import short_path, survey, walk
-from ._trust import Judge, Verdict
+from ._trust.advice import Verdict
+from ._trust.judge import Judge
 
 
 @resources_for("find the names in the file")

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _libraries, _names
 from ._diff import diff
 from ._environment import script_of
 from ._errors import (
@@ -33,7 +32,12 @@ from ._pair import PathOrFile, opened
 from ._serialise import deserialise, read_metadata, serialise
 from ._structure import build_structure, locate
 from ._survey import Node, children_of, name_of_type, path_text, survey, walk
-from ._trust import Judge, Role, Unresolved, Use
+from ._trust import libraries
+from ._trust.finding import Unresolved
+from ._trust.judge import Judge
+from ._trust.names import find, name_of
+from ._trust.renames import is_name
+from ._trust.roles import Role, Use
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def migration(
 def _import_all(package: str) -> None:
     """Import a package with all its modules: what has moved may be in any of them."""
     try:
-        found = _libraries.import_anywhere(package)
+        found = libraries.import_anywhere(package)
     except LIMITS:
         raise
     except Exception:  # of the package; files that need it say so
@@ -144,7 +148,7 @@ def _import_all(package: str) -> None:
     ):
         if not module.name.rpartition(".")[2].startswith("__main"):
             with contextlib.suppress(Exception, SystemExit):
-                _libraries.import_anywhere(module.name)
+                libraries.import_anywhere(module.name)
 
 
 def files_below(path: Any) -> Iterator[Any]:
@@ -263,7 +267,7 @@ class _Gathered:
                 target = judge.resolve(name_of_type(node), use.role)
                 reason = target.reason if type(target) is Unresolved else ""
                 known = _Known(use.role, node["kind"], target, reason)
-                if reason and _names.is_name(use.name):
+                if reason and is_name(use.name):
                     known.candidates = today.candidates(judge, use, node, effort)
                 self.known[use.name] = known
             path_of = use.path()
@@ -396,7 +400,7 @@ def _proposed(
     taken: Counter[str] = Counter()
     for name, known in gathered.known.items():
         new = renames.get(name, name)
-        cls = _names.find(new) if known.reason else known.found
+        cls = find(new) if known.reason else known.found
         # Those with most fields first: what is for few is not for them.
         variants = sorted(known.variants.values(), key=lambda v: -len(v[0]["node"]))
         for node, path, files in variants:
@@ -409,7 +413,7 @@ def _proposed(
                 )
             written = _upgrade(cls, changed, node, today.node_of(new, path), taken)
             if written:
-                module, _, qualname = (_names.name_of(cls) or new).partition(":")
+                module, _, qualname = (name_of(cls) or new).partition(":")
                 imports.setdefault(module, set()).add(qualname.partition(".")[0])
                 lines += ["", "", *written]
     if not lines:

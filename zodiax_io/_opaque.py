@@ -12,7 +12,7 @@ import jax.tree_util as jtu
 import msgpack
 import numpy as np
 
-from . import _names, _trees
+from . import _trees
 from ._environment import MAIN, recorded
 from ._errors import (
     LIMITS,
@@ -36,8 +36,10 @@ from ._kinds import (
     mirror_of,
     subclass,
 )
-from ._names import is_class, top
 from ._survey import Node, children_of, name_of_type
+from ._trust import reflection
+from ._trust.names import top
+from ._trust.reflection import is_class
 
 # What the encoder writes by itself, for any kind.
 _GENERIC = {"node_type", "kind", "node", "keys", "static", "record", "repeats", "id"}
@@ -289,7 +291,7 @@ def leaves_as_saved(tree: Any, stop: Callable[[Any], bool] | None = None) -> lis
 
 
 def _children_as_saved(obj: Any) -> list[Any] | None:
-    if not _names.derives(type(obj), Opaque):
+    if not reflection.derives(type(obj), Opaque):
         return _trees.children_of(obj)
     origin = obj._origin
     if not _was_node(origin):

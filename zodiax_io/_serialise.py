@@ -54,7 +54,7 @@ from ._structure import (
     restore,
 )
 from ._survey import Node, Path, Survey, path_text, survey, without_columns
-from ._trust import Judge
+from ._trust.judge import Judge
 
 
 @resources_for("save the tree")

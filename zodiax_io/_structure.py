@@ -11,7 +11,7 @@ import jax
 from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
-from . import _environment, _names
+from . import _environment
 from ._arrays import dtypes, npy
 from ._arrays.records import Record
 from ._errors import (
@@ -61,7 +61,10 @@ from ._survey import (
     short_path,
     survey,
 )
-from ._trust import Judge, Unresolved, objection
+from ._trust import reflection
+from ._trust.finding import Unresolved
+from ._trust.judge import Judge, objection
+from ._trust.names import is_redefined, name_of
 
 # Frames of Python for that depth: a few a level, and twice as many under type checks.
 _FRAMES = 12 * MAX_DEPTH
@@ -372,15 +375,15 @@ class _Encoder:
         known = self.named.get(key)
         if known is not None:
             return known
-        name = _names.name_of(refers)
-        told = _names.own_name(refers) or ("", repr(refers))
+        name = name_of(refers)
+        told = reflection.own_name(refers) or ("", repr(refers))
         if name is None:
             if "<locals>" in told[1]:
                 why = (
                     f"`{told[1]}` is defined inside a function, where no load finds it"
                 )
                 advice = "Define it at the top level of a module"
-            elif _names.is_redefined(refers):
+            elif is_redefined(refers):
                 why = (
                     f"`{told[0]}` has another `{told[1]}` now: it was defined again "
                     "since this was made"
@@ -597,8 +600,8 @@ class _Locator(_Encoder):
         """Nothing is written."""
 
     def _name(self, refers: Any, kind: Kind, obj: Any, path: Path | str) -> str:
-        own = ":".join(_names.own_name(refers) or ("", ""))
-        return _names.name_of(refers) or own
+        own = ":".join(reflection.own_name(refers) or ("", ""))
+        return name_of(refers) or own
 
 
 class Located(NamedTuple):

@@ -16,7 +16,7 @@ from ._errors import (
     shown,
 )
 from ._kinds import Kind, elements_of, kind_named
-from ._trust import CODE, Holder, Holders, Use, calls_with_inputs
+from ._trust.roles import CODE, Holder, Holders, Use, calls_with_inputs
 
 # JAX's own limit is some 990 levels, less what the caller's stack uses of it.
 MAX_DEPTH = 500

@@ -574,10 +574,10 @@ def _hostile() -> dict[int, str]:
 
 def _allowed() -> set[int]:
     """The project's own table: what every file may name."""
-    from zodiax_io import _curated
+    from zodiax_io._trust import table as _table
 
     found = set()
-    for table in (_curated.FUNCTIONS, _curated.VALUES):
+    for table in (_table.FUNCTIONS, _table.VALUES):
         for module, names in table.items():
             space = getattr(sys.modules.get(module), "__dict__", {})
             found |= {id(space[name]) for name in names if name in space}

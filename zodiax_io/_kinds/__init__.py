@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .._errors import ArgumentError, check_callable, check_flags, shown
-from .._names import derives, is_class
-from .._trust import CLASS, Role
+from .._trust.reflection import derives, is_class
+from .._trust.roles import CLASS, Role
 from ._advice import ADVISED_KINDS, advice_for as advice_for
 from ._arrays import (
     ARRAY_KINDS,

@@ -12,8 +12,10 @@ from typing import Any
 
 import equinox as eqx
 
-from .. import _jax, _names
-from .._trust import is_own_code
+from .. import _jax
+from .._trust import reflection
+from .._trust.names import name_of, top
+from .._trust.origins import is_own_code
 from ._base import CannotKeep, Kind, Parts, refusal
 
 _PROCESS = (
@@ -203,9 +205,9 @@ _ITERATOR = (
 
 def _advice_on(cls: type) -> str | None:
     """What helps with the instances of a class of which no kind keeps any."""
-    for base in _names.mro(cls):
-        module, name = _names.own_name(base) or ("", "")
-        package = _names.top(module)
+    for base in reflection.mro(cls):
+        module, name = reflection.own_name(base) or ("", "")
+        package = top(module)
         for known in (name, *(["linen.Module"] if ".linen." in module else []), "*"):
             if known == "linen.Module" and name != "Module":
                 continue
@@ -221,8 +223,8 @@ def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
     if issubclass(cls, eqx.Module) or _jax.is_registered_node(cls):
         return None  # a pytree is kept by what JAX finds in it
-    package = _names.top((_names.own_name(cls) or ("", ""))[0])
-    if package in _IMMUTABLE and _names.name_of(obj) is not None:
+    package = top((reflection.own_name(cls) or ("", ""))[0])
+    if package in _IMMUTABLE and name_of(obj) is not None:
         return None  # a constant, such as `sympy.pi`
     raise CannotKeep(_advice_on(type(obj)) or _PROCESS)
 
@@ -235,7 +237,7 @@ ADVISED_KINDS: tuple[Kind, ...] = (
 def advice_for(obj: Any) -> str:
     """What helps with an object that no row of the table recognises."""
     cls = type(obj)
-    module, _ = _names.own_name(cls) or ("builtins", "")
+    module, _ = reflection.own_name(cls) or ("builtins", "")
     if is_own_code(module):
         return (
             "Make it a pytree, or register a kind for it with "

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from .._names import derives, is_one_of
-from .._trust import Role, class_attribute
+from .._trust.reflection import class_attribute, derives, is_one_of
+from .._trust.roles import Role
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -15,9 +15,20 @@ import types
 from collections.abc import Iterator
 from typing import Any, cast
 
-from .. import _names
-from .._curated import FRAMEWORKS
-from .._trust import CODE, class_attribute, is_own_code
+from .._trust import reflection
+from .._trust.names import (
+    is_curated,
+    is_printable_name,
+    is_printable_text,
+    lookup,
+    name_of,
+    split,
+    top,
+)
+from .._trust.origins import is_own_code
+from .._trust.reflection import class_attribute
+from .._trust.roles import CODE
+from .._trust.table import FRAMEWORKS
 from ._base import Kind, Parts, exactly
 from ._digests import (
     SourceChanged,
@@ -38,21 +49,21 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
     place = code.co_qualname
     if _LOCALS not in place or type(module) is not str:
         return None
-    package = _names.top(module)
+    package = top(module)
     own = is_own_code(module)
     if package in _REBUILT:
         return None
-    if _names.module_space(module) is not obj.__globals__:
+    if reflection.module_space(module) is not obj.__globals__:
         return None
     try:
-        holder = _names.lookup(module, place.partition(".")[0])
+        holder = lookup(module, place.partition(".")[0])
         index = _codes(holder, place).index(code)
         cells = [cell.cell_contents for cell in obj.__closure__ or ()]
     except (LookupError, ValueError):
         return None
     if package in FRAMEWORKS and not _is_curated(holder):
         return None
-    if _rebinds(holder, obj) or (own and _names.name_of(holder) is None):
+    if _rebinds(holder, obj) or (own and name_of(holder) is None):
         return None
     children: dict[str, Any] = {"cells": cells, "defaults": obj.__defaults__}
     children["kwdefaults"] = obj.__kwdefaults__
@@ -87,15 +98,15 @@ def _may_be_told(told: Any) -> bool:
         return False
     module, name, qualname, doc = told
     return (
-        (module is None or _names.is_printable_name(module))
-        and _names.is_printable_name(name)
-        and _names.is_printable_name(qualname)
-        and (doc is None or _names.is_printable_text(doc))
+        (module is None or is_printable_name(module))
+        and is_printable_name(name)
+        and is_printable_name(qualname)
+        and (doc is None or is_printable_text(doc))
     )
 
 
 def _are_annotations(annotations: object) -> bool:
-    return type(annotations) is dict and all(map(_names.is_printable_name, annotations))
+    return type(annotations) is dict and all(map(is_printable_name, annotations))
 
 
 def _rebinds(holder: Any, function: types.FunctionType) -> bool:
@@ -116,8 +127,8 @@ def _rebinds(holder: Any, function: types.FunctionType) -> bool:
 
 
 def _is_curated(holder: Any) -> bool:
-    name = _names.name_of(holder)
-    return name is not None and _names.is_curated(*_names.split(name))
+    name = name_of(holder)
+    return name is not None and is_curated(*split(name))
 
 
 def _doc(code: types.CodeType) -> str | None:
@@ -135,7 +146,7 @@ def _codes(holder: Any, place: str) -> list[types.CodeType]:
     outer = place.partition(_LOCALS)[0]
     owner: Any = holder
     for name in outer.split(".")[1:]:
-        if not _names.is_class(owner):
+        if not reflection.is_class(owner):
             return []
         owner = class_attribute(owner, name)
     function = _plain(owner)
@@ -157,7 +168,7 @@ def _plain(owner: Any) -> types.FunctionType | None:
         elif type(owner) is functools.cached_property:
             owner = owner.func
         else:
-            owner = (_names.instance_dict(owner) or {}).get("__wrapped__")
+            owner = (reflection.instance_dict(owner) or {}).get("__wrapped__")
     return None
 
 

@@ -16,10 +16,20 @@ import equinox as eqx
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _jax, _names, _trees
-from .._curated import FRAMEWORKS
+from .. import _jax, _trees
 from .._errors import LIMITS, ClassChangedError
-from .._trust import (
+from .._trust import reflection
+from .._trust.classes import is_tame
+from .._trust.names import (
+    is_printable_name,
+    is_printable_text,
+    is_standard,
+    name_of,
+    top,
+)
+from .._trust.origins import is_own_code
+from .._trust.reflection import class_attribute, has_python_layout
+from .._trust.roles import (
     DATACLASS,
     MARKER,
     MODULE,
@@ -27,12 +37,9 @@ from .._trust import (
     NODE,
     PARTIAL,
     UNFLATTENED,
-    class_attribute,
-    has_python_layout,
     is_function,
-    is_own_code,
-    is_tame,
 )
+from .._trust.table import FRAMEWORKS
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
 from ._unflattened import (
     Watch,
@@ -82,17 +89,17 @@ def _encode_set(obj: Any) -> Parts:
 def _text_of(obj: Any) -> str:
     """A text of a vetted key that is the same in every process, and tells it apart."""
     cls = type(obj)
-    named = _names.name_of(obj)
-    of = ":".join(_names.own_name(cls) or ("", cls.__name__))
+    named = name_of(obj)
+    of = ":".join(reflection.own_name(cls) or ("", cls.__name__))
     if named is not None:
         return f"{of} {named}"
-    if _names.derives(cls, enum.Enum):
+    if reflection.derives(cls, enum.Enum):
         return f"{of} {obj._name_} {obj._value_!r}"
-    if _names.derives(cls, np.generic):
+    if reflection.derives(cls, np.generic):
         return f"{of} {obj.dtype.str} {obj.tobytes().hex()}"
     if cls is frozenset:
         inside = sorted(_text_of(item) for item in frozenset.__iter__(obj))
-    elif _names.derives(cls, tuple):
+    elif reflection.derives(cls, tuple):
         inside = [_text_of(item) for item in tuple.__iter__(obj)]
     elif cls is slice:
         inside = [_text_of(item) for item in (obj.start, obj.stop, obj.step)]
@@ -169,7 +176,7 @@ def _check_key(key: Any, depth: int) -> None:
     cls = type(key)
     if depth > _MAX_KEY_DEPTH:
         raise CannotKeep(f"One of its keys is nested too deeply. {_AS_LISTS}")
-    if _names.is_class(key):
+    if reflection.is_class(key):
         if not is_tame(key):
             raise CannotKeep(
                 f"One of its keys is a class that hashes itself. {_AS_LISTS}"
@@ -213,7 +220,9 @@ def _check_fields(key: Any, depth: int) -> None:
     for item in present.values():
         # Equinox takes pytrees apart to hash a Module, and compares what is inside.
         of = type(item)
-        kept = item is None or any(_names.derives(of, c) for c in (tuple, eqx.Module))
+        kept = item is None or any(
+            reflection.derives(of, c) for c in (tuple, eqx.Module)
+        )
         if not kept and _jax.is_registered_node(of):
             raise CannotKeep("A field of one of its keys is a pytree. Make it plain.")
         _check_key(item, depth + 1)
@@ -233,7 +242,10 @@ def has_plain_fields(cls: type, fields: Iterable[str]) -> bool:
     found = [class_attribute(cls, name) for name in fields]
     return not any(
         type(value) is not types.MemberDescriptorType
-        and any("__set__" in _names.namespace(base) for base in _names.mro(type(value)))
+        and any(
+            "__set__" in reflection.namespace(base)
+            for base in reflection.mro(type(value))
+        )
         for value in found
     )
 
@@ -261,8 +273,8 @@ def _is_vetted(method: Any) -> bool:
 def is_of_frameworks(method: types.FunctionType) -> bool:
     """Whether a function was written in a framework, or in Python's library."""
     module = method.__globals__.get("__name__")
-    package = _names.top(module) if type(module) is str else ""
-    return package in FRAMEWORKS or _names.is_standard(package)
+    package = top(module) if type(module) is str else ""
+    return package in FRAMEWORKS or is_standard(package)
 
 
 # Mappings -----------------------------------------------------------------------------
@@ -347,7 +359,7 @@ def _decode_defaultdict(parts: Parts) -> collections.defaultdict[Any, Any]:
 
 
 def _refuse_subclass(obj: Any) -> Parts:
-    base = next(b.__name__ for b in _names.mro(type(obj)) if b in _SUBCLASSED)
+    base = next(b.__name__ for b in reflection.mro(type(obj)) if b in _SUBCLASSED)
     if any(state_of(obj, {})):
         raise CannotKeep(
             f"It is a `{base}` with attributes. Keep both, `({base}(x), vars(x))`, and "
@@ -385,8 +397,8 @@ def find_default(cls: type, parameter: str) -> Any:
     LookupError
         If it declares none.
     """
-    for base in _names.mro(cls):
-        space = _names.namespace(base)
+    for base in reflection.mro(cls):
+        space = reflection.namespace(base)
         fields = space.get("__dataclass_fields__")
         if type(fields) is dict and parameter in fields:
             default = fields[parameter].default
@@ -410,10 +422,10 @@ def _init_defaults(init: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 def _or_default(cls: type, name: str, value: Any) -> Any:
     """The value, or where to find it again if it is a nameless default of its class."""
-    if type(value) is not types.FunctionType or _names.name_of(value) is not None:
+    if type(value) is not types.FunctionType or name_of(value) is not None:
         return value
-    for base in _names.mro(cls):
-        space = _names.namespace(base)
+    for base in reflection.mro(cls):
+        space = reflection.namespace(base)
         candidates = [name]
         init = space.get("__init__")
         if type(init) is types.FunctionType:
@@ -429,7 +441,7 @@ def _or_default(cls: type, name: str, value: Any) -> Any:
 
 def vars_of(obj: Any) -> dict[str, Any]:
     """The attributes of an instance, past any `__getattribute__`; the very dict."""
-    held = _names.instance_dict(obj)
+    held = reflection.instance_dict(obj)
     if held is None:
         raise AttributeError("it has no `__dict__`")
     return held
@@ -439,8 +451,8 @@ def vars_of(obj: Any) -> dict[str, Any]:
 def _slots(cls: type) -> list[tuple[str, types.MemberDescriptorType]]:
     return [
         (name, member)
-        for base in reversed(_names.mro(cls))
-        for name, member in _names.namespace(base).items()
+        for base in reversed(reflection.mro(cls))
+        for name, member in reflection.namespace(base).items()
         if type(member) is types.MemberDescriptorType
     ]
 
@@ -491,14 +503,14 @@ def _encode_object(
     for name, value in rest.items():
         if name in fields or name == "__orig_class__":
             continue
-        if name in _WRAPPER_NAMES and _names.derives(cls, eqx.Module):
+        if name in _WRAPPER_NAMES and reflection.derives(cls, eqx.Module):
             if not _may_tell(name, value):
                 raise CannotKeep(
                     f"Its {name!r} is no text that can be printed. Give it another."
                 )
         elif not _may_hold(cls, name, value):
             advice = "Declare it as a field."
-            if not is_own_code((_names.own_name(cls) or ("",))[0]):
+            if not is_own_code((reflection.own_name(cls) or ("",))[0]):
                 advice = (
                     "Keep what it is made of, and make it again from that; or register "
                     "a kind for it with `zodiax_io.register_kind`."
@@ -520,7 +532,7 @@ def _wrapped_field(present: dict[str, Any], rest: dict[str, Any]) -> str | None:
     if not names:
         return None
     for field, value in present.items():
-        wraps = is_function(value) or _names.derives(type(value), eqx.Module)
+        wraps = is_function(value) or reflection.derives(type(value), eqx.Module)
         if wraps and all(_lent(value, name) is rest[name] for name in names):
             return field
     return None
@@ -544,13 +556,15 @@ def _may_hold(cls: type, name: str, value: Any) -> bool:
     if not name.isidentifier() or is_dunder(name):
         return False
     found = class_attribute(cls, name)
-    if found is None and eqx.Module in _names.mro(cls):
+    if found is None and eqx.Module in reflection.mro(cls):
         return False  # Equinox lets no Module set what its class does not know
     if type(found) in _PLAIN_ATTRIBUTES:
         return True
-    space = [s for base in _names.mro(type(found)) for s in _names.namespace(base)]
+    space = [
+        s for base in reflection.mro(type(found)) for s in reflection.namespace(base)
+    ]
     if "__get__" not in space:  # a default of the class, which does nothing by itself
-        return not _names.is_class(found) and not is_function(found)
+        return not reflection.is_class(found) and not is_function(found)
     if _is_method(found):  # the method of that name of what it wraps, as in distrax
         return type(value) is types.MethodType and _is_called(value.__func__, name)
     # A property that remembers its value in the instance, as `cached_property` does.
@@ -582,10 +596,10 @@ def _may_tell(name: str, value: Any) -> bool:
     if type(value) in (type(None), type(_jax.equinox_missing())):
         return True
     if name == "__annotations__":
-        return type(value) is dict and all(map(_names.is_printable_name, value))
+        return type(value) is dict and all(map(is_printable_name, value))
     if name == "__doc__":
-        return _names.is_printable_text(value)
-    return _names.is_printable_name(value)
+        return is_printable_text(value)
+    return is_printable_name(value)
 
 
 def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
@@ -595,7 +609,7 @@ def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     surplus = [name for name in parts.extra.get("absent", ()) if name not in fields]
     # What was no field when saved may be none now; what was one must be one still.
     allowed = {"__orig_class__"}
-    if _names.derives(cls, eqx.Module):
+    if reflection.derives(cls, eqx.Module):
         allowed.update(_WRAPPER_NAMES)
     for name, value in children.items():
         undeclared = name in beside and (name in allowed or _may_hold(cls, name, value))
@@ -607,8 +621,8 @@ def _decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
         obj = object.__new__(cls)
     except TypeError as error:
         raise ValueError(str(error)) from None
-    held = _names.instance_dict(obj)
-    for name in _WRAPPER_NAMES if _names.derives(cls, eqx.Module) else ():
+    held = reflection.instance_dict(obj)
+    for name in _WRAPPER_NAMES if reflection.derives(cls, eqx.Module) else ():
         if name not in fields and not _may_tell(name, children.get(name)):
             raise ValueError(f"{name} of a wrapper is no text that can be printed")
     slots = _slots_of(cls)
@@ -674,9 +688,9 @@ def _is_bound(obj: Any) -> bool:
 
 def method_names(owner: Any, function: Any) -> Iterator[str]:
     """Under which names a function is a method of an object, or of a class."""
-    cls = owner if _names.is_class(owner) else type(owner)
-    for base in _names.mro(cls):
-        for name in _names.namespace(base):
+    cls = owner if reflection.is_class(owner) else type(owner)
+    for base in reflection.mro(cls):
+        for name in reflection.namespace(base):
             if method(cls, name) is function:
                 yield name
 
@@ -695,7 +709,7 @@ def fields_of(cls: object) -> tuple[str, ...]:
     TypeError
         If it is not a class that declares fields.
     """
-    if not _names.is_class(cls):
+    if not reflection.is_class(cls):
         raise TypeError("it is no class")
     if _is_namedtuple_class(cls):
         return class_attribute(cls, "_fields")
@@ -825,7 +839,7 @@ def _encode_namedtuple(obj: Any) -> Parts:
         raise CannotKeep(
             "It has not as many items as its class has fields. Keep `tuple(x)` instead."
         )
-    if _names.instance_dict(obj):
+    if reflection.instance_dict(obj):
         raise CannotKeep("It holds attributes beside its fields. Make them fields.")
     return Parts(children=dict(zip(names, values, strict=True)), refers=cls)
 
@@ -1031,7 +1045,7 @@ _PLAIN_AUX = (
 
 
 def _is_of(cls: type, packages: Container[str]) -> bool:
-    return _names.top((_names.own_name(cls) or ("", ""))[0]) in packages
+    return top((reflection.own_name(cls) or ("", ""))[0]) in packages
 
 
 def _encode_treedef(obj: Any) -> Parts:
@@ -1092,13 +1106,13 @@ def unflattens_plainly(cls: type) -> bool:
 
     Of other classes a registered function runs; and of a dataclass, the constructor.
     """
-    if _names.is_one_of(cls, _BUILT_IN_NODES):
+    if reflection.is_one_of(cls, _BUILT_IN_NODES):
         return True
-    if _names.derives(cls, eqx.Module):
+    if reflection.derives(cls, eqx.Module):
         return has_plain_fields(cls, _layout(cls)[0])
     made_by = class_attribute(cls, "__new__")
     return (
-        _names.derives(cls, tuple)
+        reflection.derives(cls, tuple)
         and _is_namedtuple_class(cls)
         and class_attribute(cls, "__init__") is object.__init__
         and type(made_by) in (types.FunctionType, staticmethod)
@@ -1120,7 +1134,7 @@ def _is_looked_at(obj: Any) -> bool:
 
 def _encode_bare(obj: object) -> Parts | None:
     # A sentinel of a module is a constant: `is` must hold for it.
-    return Parts() if _names.name_of(obj) is None else None
+    return Parts() if name_of(obj) is None else None
 
 
 def _encode_marker(obj: Any) -> Parts | None:

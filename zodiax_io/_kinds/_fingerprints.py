@@ -19,9 +19,12 @@ from typing import Any, cast
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _jax, _names
+from .. import _jax
 from .._errors import LIMITS
-from .._trust import has_python_layout, is_function, is_own_code
+from .._trust import names, reflection
+from .._trust.origins import is_own_code
+from .._trust.reflection import has_python_layout
+from .._trust.roles import is_function
 from ._containers import state_of
 from ._digests import (
     code_digest,
@@ -89,12 +92,12 @@ def is_plainly_defined(function: Any, name: str) -> bool:
     no layer of the function is a lambda or local to a function, and where no function
     of the module assigns the name.
     """
-    module, qualname = _names.split(name)
-    if _names.is_registered(name) or _names.is_curated(module, qualname):
+    module, qualname = names.split(name)
+    if names.is_registered(name) or names.is_curated(module, qualname):
         return True
     if not is_own_code(module):
         return True
-    told = _names.own_name(function)
+    told = reflection.own_name(function)
     if told is not None and told[1] != qualname:
         return False
     return not is_rebound(name) and not any(map(_is_made, layers(function)))
@@ -104,7 +107,7 @@ def layers(function: Any) -> Iterator[Any]:
     """A function, and those that it wraps."""
     for _ in range(_MAX_DEPTH):
         yield function
-        function = (_names.instance_dict(function) or {}).get("__wrapped__")
+        function = (reflection.instance_dict(function) or {}).get("__wrapped__")
         if not is_function(function):
             return
 
@@ -136,9 +139,9 @@ _rebound: dict[str, tuple[list[Any], frozenset[str]]] = {}
 
 def is_rebound(name: str) -> bool:
     """Whether a function of a module assigns one of its variables, by `global`."""
-    module, qualname = _names.split(name)
-    space = _names.module_space(module) or {}
-    code = [v for v in [*space.values()] if _names.is_class(v) or is_function(v)]
+    module, qualname = names.split(name)
+    space = reflection.module_space(module) or {}
+    code = [v for v in [*space.values()] if reflection.is_class(v) or is_function(v)]
     known = _rebound.get(module)
     if known is None or not (
         len(known[0]) == len(code) and all(map(operator.is_, known[0], code))
@@ -150,9 +153,9 @@ def is_rebound(name: str) -> bool:
 
 def _codes_of(value: Any, module: str) -> Iterator[types.CodeType]:
     """The code of a function, or of the methods of a class, of a module."""
-    if _names.is_class(value):
-        if (_names.own_name(value) or ("",))[0] == module:
-            for inner in [*_names.namespace(value).values()]:
+    if reflection.is_class(value):
+        if (reflection.own_name(value) or ("",))[0] == module:
+            for inner in [*reflection.namespace(value).values()]:
                 yield from _code_of_layers(getattr(inner, "__func__", inner))
     else:
         yield from _code_of_layers(value)
@@ -207,7 +210,9 @@ class _Description:
             return cls.__name__, f"{obj:x}" if cls is int else obj
         if cls in (float, complex):
             return cls.__name__, struct.pack("<dd", obj.real, obj.imag)
-        if cls in (np.ndarray, _jax.array_type()) or _names.derives(cls, np.generic):
+        if cls in (np.ndarray, _jax.array_type()) or reflection.derives(
+            cls, np.generic
+        ):
             return _of_array(obj)
         if cls in (tuple, list):
             return cls.__name__, [self.of(item, depth) for item in obj]
@@ -223,14 +228,16 @@ class _Description:
         return self._of_named(obj, depth)
 
     def _of_named(self, obj: Any, depth: int) -> Any:
-        name = _names.name_of(obj)
+        name = names.name_of(obj)
         if is_function(obj):
             if name is not None and is_plainly_defined(obj, name):
                 return name
             return self._of_function(obj, depth)
-        if name is not None and (_names.is_class(obj) or not is_own_code(_home(obj))):
+        if name is not None and (
+            reflection.is_class(obj) or not is_own_code(_home(obj))
+        ):
             return name
-        cls_name = _names.name_of(type(obj))
+        cls_name = names.name_of(type(obj))
         if cls_name is None or not has_python_layout(type(obj)):
             raise _Indescribable
         held = state_of(obj, {})[1]
@@ -243,7 +250,7 @@ class _Description:
             return name, self.of(function, depth), self.of(options, depth)
         if type(obj) is types.FunctionType:
             return self._of_layer(obj, depth)
-        held = _names.instance_dict(obj) or {}
+        held = reflection.instance_dict(obj) or {}
         inner = held.get("__wrapped__")
         if not is_function(inner):
             raise _Indescribable
@@ -284,7 +291,7 @@ _RULES = ("jvp", "fwd", "bwd", "nondiff_argnums", "nondiff_argnames")
 
 
 def _home(obj: Any) -> str:
-    return (_names.own_name(type(obj)) or ("builtins", ""))[0]
+    return (reflection.own_name(type(obj)) or ("builtins", ""))[0]
 
 
 def _of_array(obj: Any) -> Any:

@@ -14,20 +14,15 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _jax, _names, _trees
-from .._curated import EXEMPT, FRAMEWORKS, FUNCTIONS
+from .. import _jax, _trees
 from .._errors import MAX_PATH, PlaceholderError, shown, shown_lines
-from .._trust import (
-    CONSTANT,
-    DEFAULTS,
-    FUNCTION,
-    class_attribute,
-    function_types,
-    has_python_layout,
-    is_function,
-    is_own_code,
-    is_tame,
-)
+from .._trust import reflection
+from .._trust.classes import is_tame
+from .._trust.names import constant_like, is_standard, name_of, top
+from .._trust.origins import is_own_code
+from .._trust.reflection import class_attribute, has_python_layout
+from .._trust.roles import CONSTANT, DEFAULTS, FUNCTION, function_types, is_function
+from .._trust.table import EXEMPT, FRAMEWORKS, FUNCTIONS
 from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
 from ._containers import (
     Default,
@@ -62,22 +57,24 @@ def _expect_named(parts: Parts, *names: str) -> list[Any]:
 
 
 def _is_nameable(cls: type) -> bool:
-    return _names.derives(cls, eqx.Module) or _is_function_type(cls)
+    return reflection.derives(cls, eqx.Module) or _is_function_type(cls)
 
 
 def _is_function_type(cls: type) -> bool:
-    return _names.is_one_of(cls, function_types())
+    return reflection.is_one_of(cls, function_types())
 
 
 def _encode_function(obj: Any) -> Parts | None:
     # Wrappers such as `eqx.filter_jit` bear the name of what they wrap.
-    if _names.derives(type(obj), eqx.Module) and "__qualname__" not in vars_of(obj):
+    if reflection.derives(type(obj), eqx.Module) and "__qualname__" not in vars_of(obj):
         return None
-    name = _names.name_of(obj)
+    name = name_of(obj)
     if name is None or is_plainly_defined(obj, name):
         return None if name is None else Parts(refers=obj)
     # A variable, or below a decorator of the user's: it may hold another one later.
-    if _names.derives(type(obj), eqx.Module) or (is_local(obj) and is_rebound(name)):
+    if reflection.derives(type(obj), eqx.Module) or (
+        is_local(obj) and is_rebound(name)
+    ):
         return None  # kept by what it holds
     found = fingerprint(obj)
     return None if found is None else Parts(refers=obj, value=found)
@@ -85,8 +82,8 @@ def _encode_function(obj: Any) -> Parts | None:
 
 def _decode_function(parts: Parts) -> Any:
     if parts.value is not None and not matches(parts.value, parts.refers):
-        told = ":".join(_names.own_name(parts.refers) or ("", ""))
-        name = _names.name_of(parts.refers) or told
+        told = ":".join(reflection.own_name(parts.refers) or ("", ""))
+        name = name_of(parts.refers) or told
         raise SourceChanged(
             f"is the function in the variable `{name:.200}`, which is not as it was "
             "when it was saved, or cannot be compared under another release of Python. "
@@ -111,7 +108,7 @@ def _decode_default(parts: Parts) -> Any:
         found = find_default(parts.refers, parts.value)
     except LookupError as error:
         raise ValueError(str(error)) from None
-    if type(found) is not types.FunctionType or _names.name_of(found) is not None:
+    if type(found) is not types.FunctionType or name_of(found) is not None:
         raise ValueError(
             f"the default of {parts.value!r:.80} is not a function without a name"
         )
@@ -119,9 +116,9 @@ def _decode_default(parts: Parts) -> Any:
 
 
 def _encode_constant(obj: Any) -> Parts | None:
-    if _names.name_of(obj) is None:
+    if name_of(obj) is None:
         return None
-    home = _names.own_name(type(obj))
+    home = reflection.own_name(type(obj))
     if home is None or not is_own_code(home[0]):
         return Parts(refers=obj)
     if _has_state(obj):
@@ -130,7 +127,7 @@ def _encode_constant(obj: Any) -> Parts | None:
 
 
 def _decode_constant(parts: Parts) -> Any:
-    told = _names.own_name(type(parts.refers))
+    told = reflection.own_name(type(parts.refers))
     if parts.value is not None and (told is None or parts.value != told[1]):
         raise ValueError("its name belongs to an object of another class now")
     return parts.refers
@@ -140,7 +137,7 @@ def _encode_token(obj: eqx.Module) -> Parts | None:
     if type(obj).__module__ != "equinox.internal._str2jax":
         return None
     # A token passed through `tree_map` is another instance of the same lone class.
-    constant = None if vars_of(obj) else _names.constant_like(obj)
+    constant = None if vars_of(obj) else constant_like(obj)
     return None if constant is None else Parts(refers=constant)
 
 
@@ -171,7 +168,7 @@ def _is_wrappable(function: object) -> bool:
 
 
 def _callable_is_quiet(function: object, depth: int, left: list[int]) -> bool:
-    if depth > _MAX_WRAPPERS or _names.is_class(function) or not callable(function):
+    if depth > _MAX_WRAPPERS or reflection.is_class(function) or not callable(function):
         return False
     obj: Any = function
     if type(obj) is Placeholder:
@@ -182,9 +179,9 @@ def _callable_is_quiet(function: object, depth: int, left: list[int]) -> bool:
     if type(obj) in (functools.partial, jtu.Partial):
         inner = _callable_is_quiet(obj.func, depth + 1, left)
         return inner and _is_quiet([obj.args, obj.keywords], left)
-    held = _names.instance_dict(obj) or {}
+    held = reflection.instance_dict(obj) or {}
     for name in ("__wrapped__", "_static_fun"):  # what wraps this, wraps that, too
-        if name in held and not _names.is_class(held[name]):
+        if name in held and not reflection.is_class(held[name]):
             inner = held[name]
             inner = inner[0][0] if name == "_static_fun" and inner[0] else inner
             if callable(inner) and not _callable_is_quiet(inner, depth + 1, left):
@@ -201,7 +198,7 @@ def _is_quiet(obj: Any, left: list[int]) -> bool:
         if left[0] < 0:
             return False
         cls = type(obj)
-        if _names.is_one_of(cls, _PRINTED) or is_function(obj):
+        if reflection.is_one_of(cls, _PRINTED) or is_function(obj):
             continue
         if cls is jtu.PyTreeDef:  # printed with all that is auxiliary in it
             for of, aux in _trees.nodes_of(obj):
@@ -209,22 +206,22 @@ def _is_quiet(obj: Any, left: list[int]) -> bool:
                     return False
                 waiting.append(aux)
             continue
-        if _names.is_class(obj):
+        if reflection.is_class(obj):
             if not is_tame(obj):
                 return False
         elif cls is dict:
             waiting += [*obj.keys(), *obj.values()]
-        elif _names.is_one_of(cls, (list, tuple, set, frozenset)):
+        elif reflection.is_one_of(cls, (list, tuple, set, frozenset)):
             waiting += obj
-        elif _names.is_one_of(cls, (functools.partial, jtu.Partial)):
+        elif reflection.is_one_of(cls, (functools.partial, jtu.Partial)):
             waiting += [obj.func, obj.args, obj.keywords]
         elif cls is types.MethodType:
             waiting += [obj.__func__, obj.__self__]
         elif not _class_is_quiet(cls):
             return False
-        elif _names.derives(cls, tuple):
+        elif reflection.derives(cls, tuple):
             waiting += tuple.__iter__(obj)
-        elif not _names.derives(cls, enum.Enum):
+        elif not reflection.derives(cls, enum.Enum):
             waiting += [v for held in state_of(obj, {}) for v in held.values()]
     return True
 
@@ -235,9 +232,9 @@ def _class_is_quiet(cls: type) -> bool:
     return reads_plainly(cls, fields) and not any(
         (name in _LOOKED_AT and not _is_generated(value))
         or (is_dunder(name) and _computes(value))
-        for base in _names.mro(cls)
+        for base in reflection.mro(cls)
         if not _is_exempt(base)
-        for name, value in _names.namespace(base).items()
+        for name, value in reflection.namespace(base).items()
     )
 
 
@@ -259,8 +256,8 @@ def _computes(value: object) -> bool:
     plain = (types.FunctionType, staticmethod, classmethod)
     plain += (types.GetSetDescriptorType, types.MemberDescriptorType)
     return (
-        any("__get__" in _names.namespace(base) for base in _names.mro(cls))
-        and not _names.is_one_of(cls, plain)
+        any("__get__" in reflection.namespace(base) for base in reflection.mro(cls))
+        and not reflection.is_one_of(cls, plain)
         and not _is_exempt(cls)
     )
 
@@ -273,8 +270,8 @@ _PRINTED = (
 
 
 def _is_exempt(cls: type) -> bool:
-    package = _names.top((_names.own_name(cls) or ("builtins", ""))[0])
-    return package in EXEMPT or package in FRAMEWORKS or _names.is_standard(package)
+    package = top((reflection.own_name(cls) or ("builtins", ""))[0])
+    return package in EXEMPT or package in FRAMEWORKS or is_standard(package)
 
 
 def _check_wrappable(obj: Any) -> None:
@@ -524,7 +521,7 @@ def _borrowed(inner: Any, name: str) -> Any:
         inner = inner.__func__
     if is_function(inner):
         return getattr(inner, name, _NOTHING)
-    held = _names.instance_dict(inner) or {}
+    held = reflection.instance_dict(inner) or {}
     if name in held:
         return held[name]
     found = class_attribute(inner.cls if type(inner) is _Unbuilt else type(inner), name)
@@ -647,7 +644,7 @@ def _encode_method(obj: types.MethodType) -> Parts | None:
 
 def _method_of(owner: Any, name: str) -> Any:
     """The function that a file may bind to an object under a name, or None."""
-    cls = owner if _names.is_class(owner) else type(owner)
+    cls = owner if reflection.is_class(owner) else type(owner)
     function = None if is_dunder(name) and name != "__call__" else method(cls, name)
     return function if is_function(function) and _may_bind(owner, function) else None
 
@@ -665,15 +662,15 @@ def _may_bind(owner: Any, function: Any) -> bool:
         return True  # `jnp.add.reduce`
     if type(owner) is _jax.array_type():
         return getattr(function, "__name__", None) in FUNCTIONS["jax.numpy"]
-    of_class = _names.is_class(owner)
+    of_class = reflection.is_class(owner)
     cls = owner if of_class else type(owner)
     if type(function) is types.FunctionType and _is_foreign(function):
         return False
-    module, _ = _names.own_name(cls) or ("builtins", "")
-    if _names.derives(cls, eqx.Module) or is_own_code(module):
+    module, _ = reflection.own_name(cls) or ("builtins", "")
+    if reflection.derives(cls, eqx.Module) or is_own_code(module):
         return True
-    package = _names.top(module)
-    return not (of_class or package in FRAMEWORKS or _names.is_standard(package))
+    package = top(module)
+    return not (of_class or package in FRAMEWORKS or is_standard(package))
 
 
 def _is_foreign(function: types.FunctionType) -> bool:
@@ -683,7 +680,7 @@ def _is_foreign(function: types.FunctionType) -> bool:
             break
         function = inner
     module = function.__globals__.get("__name__")
-    return type(module) is not str or _names.is_standard(_names.top(module))
+    return type(module) is not str or is_standard(top(module))
 
 
 def _decode_method(parts: Parts) -> Any:
@@ -811,19 +808,19 @@ def _decode_placeholder(parts: Parts) -> Placeholder:
 
 def is_unnamed_function(obj: Any) -> bool:
     """Whether an object is a function, so that a placeholder may stand for it."""
-    return callable(obj) and not _names.is_class(obj)
+    return callable(obj) and not reflection.is_class(obj)
 
 
 def _refuse_function(obj: Any) -> Parts:
     module = getattr(obj, "__module__", None)
-    if type(module) is str and _names.top(module) == "optax":
+    if type(module) is str and top(module) == "optax":
         raise CannotKeep(
             "It is a local function of optax, as optimisers and schedules are made of. "
             "Keep the optimiser's state and settings, and make it again by its call."
         )
     owner = getattr(obj, "__self__", None)
     if owner is not None and type(owner) is not types.ModuleType:
-        cls = owner if _names.is_class(owner) else type(owner)
+        cls = owner if reflection.is_class(owner) else type(owner)
         raise CannotKeep(
             f"It is a method of a `{cls.__module__}.{cls.__qualname__}`, which files "
             "do not bind. Keep the object itself, and take the method from it again."

@@ -24,10 +24,12 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import _jax, _names
-from .._curated import FRAMEWORKS
+from .. import _jax
 from .._errors import LIMITS
-from .._trust import class_attribute, has_python_layout, is_function
+from .._trust import names, reflection
+from .._trust.reflection import class_attribute, has_python_layout
+from .._trust.roles import is_function
+from .._trust.table import FRAMEWORKS
 from ._base import CannotRebuild
 
 _ADVICE = "Register a kind for it with `zodiax_io.register_kind`."
@@ -108,10 +110,10 @@ class Watch:
         if event != "call" or frame.f_code in self._spaces:
             return
         module = frame.f_globals.get("__name__")
-        package = _names.top(module) if type(module) is str else ""
-        if not (package in _TRUE_TO_ORDER or _names.is_standard(package)):
+        package = names.top(module) if type(module) is str else ""
+        if not (package in _TRUE_TO_ORDER or names.is_standard(package)):
             first = next(iter(frame.f_locals.values()), None)
-            owner = first if _names.is_class(first) else type(first)
+            owner = first if reflection.is_class(first) else type(first)
             self._spaces[frame.f_code] = frame.f_globals, owner
 
     def uses_of_sets(self) -> str | None:
@@ -190,11 +192,11 @@ class _Comparison:
         if has_python_layout(cls):
             return True
         for base, contents in _CONTENTS:
-            if _names.derives(cls, base):
+            if reflection.derives(cls, base):
                 return self.same(contents(one), contents(other))
-        if _names.derives(cls, np.ndarray):
+        if reflection.derives(cls, np.ndarray):
             return _same_array(one, other)
-        return any(_names.derives(cls, base) for base in _WITH_ITEMS)
+        return any(reflection.derives(cls, base) for base in _WITH_ITEMS)
 
     def same(self, one: Any, other: Any) -> bool:
         """Whether two objects are the same for every use."""
@@ -208,13 +210,13 @@ class _Comparison:
             return _same_array(one, other)
         if cls in (float, complex):  # to the bit, also where it is no number
             return _bits(one) == _bits(other)
-        if _names.is_one_of(cls, _WITHOUT_STATE):
+        if reflection.is_one_of(cls, _WITHOUT_STATE):
             return True
         if is_function(one) or cls in (types.MethodType, types.CellType):
             return all(self.same(a, b) for a, b in _parts_of_function(one, other))
         if cls in (functools.partial, jtu.Partial):
             one, other = _parts_of_partial(one), _parts_of_partial(other)
-        if _names.derives(cls, np.generic):
+        if reflection.derives(cls, np.generic):
             return one.dtype == other.dtype and one.tobytes() == other.tobytes()
         if self._is_visible(one):
             return not self.difference(one, other)
@@ -234,24 +236,24 @@ class _Comparison:
             return all(self.same(a, b) for a, b in pairs)
         if type(one) in (int, str, bytes, bytearray) or isinstance(one, np.dtype):
             return bool(one == other)
-        home = (_names.own_name(type(one)) or ("",))[0]
+        home = (reflection.own_name(type(one)) or ("",))[0]
         # Equal decimals may have other digits, and equal dates another fold.
-        standard = _names.is_standard(_names.top(home))
+        standard = names.is_standard(names.top(home))
         return standard and bool(one == other) and repr(one) == repr(other)
 
     def _items(self, one: Any, other: Any) -> Any:
         cls = type(one)
-        if _names.derives(cls, dict):
+        if reflection.derives(cls, dict):
             both = (*dict.items(one),), (*dict.items(other),)
-        elif _names.derives(cls, list):
+        elif reflection.derives(cls, list):
             both = (*list.__iter__(one),), (*list.__iter__(other),)
-        elif _names.derives(cls, tuple):
+        elif reflection.derives(cls, tuple):
             both = (*tuple.__iter__(one),), (*tuple.__iter__(other),)
-        elif _names.derives(cls, collections.deque):
+        elif reflection.derives(cls, collections.deque):
             both = _items_of_deque(one), _items_of_deque(other)
-        elif _names.derives(cls, set):
+        elif reflection.derives(cls, set):
             both = _items_of_sets((*set.__iter__(one),), (*set.__iter__(other),))
-        elif _names.derives(cls, frozenset):
+        elif reflection.derives(cls, frozenset):
             both = _items_of_sets(
                 (*frozenset.__iter__(one),), (*frozenset.__iter__(other),)
             )
@@ -281,7 +283,7 @@ _ABSENT = object()
 
 def _bits(value: Any) -> bytes:
     """The bits of a float or complex number, or of an instance of a subclass."""
-    if not _names.derives(type(value), complex):
+    if not reflection.derives(type(value), complex):
         return struct.pack("<d", value)
     real, imag = (vars(complex)[name].__get__(value) for name in ("real", "imag"))
     return struct.pack("<dd", real, imag)
@@ -343,7 +345,11 @@ def _is_derived(
     if name in before and name in after:
         return False
     found = class_attribute(cls, name)
-    space = [key for base in _names.mro(type(found)) for key in _names.namespace(base)]
+    space = [
+        key
+        for base in reflection.mro(type(found))
+        for key in reflection.namespace(base)
+    ]
     return "__get__" in space and "__set__" not in space and not is_function(found)
 
 

@@ -22,9 +22,13 @@ import jaxtyping
 import numpy as np
 from jaxtyping import AbstractDtype, Float, PyTree
 
-from .. import _names
 from .._arrays.records import Record, record_of
-from .._trust import CLASS, ENUM, class_attribute, is_installed, is_tame
+from .._trust import reflection
+from .._trust.classes import is_tame
+from .._trust.names import is_printable_name, name_of
+from .._trust.origins import is_installed
+from .._trust.reflection import class_attribute
+from .._trust.roles import CLASS, ENUM
 from ._base import CannotKeep, Kind, Parts, exactly, subclass
 from ._containers import check_keys, is_dunder
 
@@ -270,7 +274,7 @@ def _decode_flags(cls: type, number: int, saved: str) -> enum.Enum:
     """A combination of flags, where making one is Python's own work."""
     made_by = [class_attribute(cls, name) for name in ("__new__", "_missing_")]
     made_by = [getattr(method, "__func__", method) for method in made_by]
-    if not _names.derives(cls, enum.Flag) or type(cls) is not enum.EnumMeta:
+    if not reflection.derives(cls, enum.Flag) or type(cls) is not enum.EnumMeta:
         raise ValueError(f"{cls.__name__} is not a Flag")
     of_enum = all(getattr(method, "__module__", None) == "enum" for method in made_by)
     # Of another base, the members are made by its `__new__`.
@@ -309,7 +313,7 @@ def _zone(zone: dt.tzinfo | None) -> Any:
         name = zone.tzname(None)
         unnamed = dt.timezone(offset).tzname(None) == name
         plain = [offset.days, offset.seconds, offset.microseconds]
-        if not _names.is_printable_name(name):
+        if not is_printable_name(name):
             raise CannotKeep(
                 "The name of its time zone cannot be printed. Give the zone another."
             )
@@ -354,7 +358,7 @@ def _from_zone(plain: Any) -> dt.tzinfo | None:
     days, seconds, microseconds = (_expect(n, int) for n in plain["offset"])
     offset = dt.timedelta(days, seconds, microseconds)
     if "name" in plain:
-        if not _names.is_printable_name(plain["name"]):
+        if not is_printable_name(plain["name"]):
             raise ValueError("the name of a time zone cannot be printed")
         return dt.timezone(offset, plain["name"])
     return dt.UTC if not offset else dt.timezone(offset)
@@ -472,7 +476,7 @@ def _encode_namespace(obj: types.SimpleNamespace) -> Parts:
 
 
 def _is_attribute(name: object) -> bool:
-    return type(name) is str and _names.is_printable_name(name) and not is_dunder(name)
+    return type(name) is str and is_printable_name(name) and not is_dunder(name)
 
 
 def _decode_namespace(parts: Parts) -> types.SimpleNamespace:
@@ -486,7 +490,7 @@ def _decode_namespace(parts: Parts) -> types.SimpleNamespace:
 
 
 def _encode_class(obj: type) -> Parts | None:
-    return None if _names.name_of(obj) is None else Parts(refers=obj)
+    return None if name_of(obj) is None else Parts(refers=obj)
 
 
 def _decode_reference(parts: Parts) -> Any:
@@ -544,7 +548,7 @@ def _taken_apart(obj: Any) -> tuple[str, list[Any]] | None:
     form = _special_form(obj)
     if form is not None:
         return form, args
-    if _names.is_class(origin) and _is_plain_generic(origin):
+    if reflection.is_class(origin) and _is_plain_generic(origin):
         return "generic", [origin, *args]
     return None
 
@@ -653,7 +657,7 @@ def _alias(children: list[Any], form: str) -> Any:
         origin, *args = children
         if not all(type(arg) is str or _is_annotation(arg) for arg in args):
             raise ValueError("an annotation refers to something that is not a type")
-        if not _names.is_class(origin):
+        if not reflection.is_class(origin):
             raise ValueError("an annotation subscripts something that is no class")
         alias = types.GenericAlias(origin, tuple(args))
         return next(iter(alias)) if form == "builtin*" else alias
@@ -668,7 +672,7 @@ def _alias(children: list[Any], form: str) -> Any:
         return typing.Union[tuple(children)]  # noqa: UP007
     if form == "generic":
         origin, *args = children
-        if not _names.is_class(origin) or not _is_plain_generic(origin):
+        if not reflection.is_class(origin) or not _is_plain_generic(origin):
             raise ValueError("an annotation subscripts something that is not generic")
         subscript = typing.Generic.__dict__["__class_getitem__"]
         return subscript.__get__(None, origin)(tuple(args))
@@ -721,7 +725,7 @@ _ANNOTATION_TYPES = frozenset({*_ALIAS_TYPES, typing.TypeVar, type(typing.Any)})
 def _is_annotation(obj: Any) -> bool:
     if type(obj) is list:  # the parameters of a `Callable`
         return all(map(_is_annotation, obj))
-    if _names.is_class(obj):
+    if reflection.is_class(obj):
         return is_tame(obj)
     return obj is ... or obj is None or type(obj) in _ANNOTATION_TYPES
 
@@ -820,7 +824,7 @@ def _are_plain(dimensions: str) -> bool:
     """Whether these are names and numbers: jaxtyping evaluates every other text."""
     return (
         len(dimensions) <= _MAX_DIMENSIONS_TEXT
-        and _names.is_printable_name(dimensions)
+        and is_printable_name(dimensions)
         and all(map(_is_plain_dimension, dimensions.split()))
     )
 
@@ -885,11 +889,11 @@ def _annotated(inner: Any, name: str, dimensions: str) -> Any:
     if name == "PyTree":
         return PyTree[inner, dimensions] if dimensions else PyTree[inner]
     dtype: Any = jaxtyping.__dict__.get(name)
-    if not _names.is_class(dtype) or not _names.derives(dtype, AbstractDtype):
+    if not reflection.is_class(dtype) or not reflection.derives(dtype, AbstractDtype):
         raise ValueError(f"jaxtyping has no dtype {name!r:.80}")
     # jaxtyping puts the dimensions of an annotation before those of one inside it, so
     # what it has made never holds one.
-    if not (inner is typing.Any or _names.is_class(inner)) or (
+    if not (inner is typing.Any or reflection.is_class(inner)) or (
         type(inner) is _ARRAY_ANNOTATION
     ):
         raise ValueError("an annotation of an array holds another annotation")

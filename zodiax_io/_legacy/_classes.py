@@ -6,24 +6,24 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from .. import _names
 from .._jax import is_registered_node
-from .._trust import class_attribute
+from .._trust import names, reflection
+from .._trust.reflection import class_attribute
 
 
 def imported(name: str) -> Any:
     """The class under a name, if its module is imported; runs nothing."""
     try:
-        found = _names.lookup(*_names.split(name))
+        found = names.lookup(*names.split(name))
     except (LookupError, ValueError):
         return None
-    return found if _names.is_class(found) else None
+    return found if reflection.is_class(found) else None
 
 
 def is_namedtuple(cls: Any) -> bool:
     return (
-        _names.is_class(cls)
-        and _names.derives(cls, tuple)
+        reflection.is_class(cls)
+        and reflection.derives(cls, tuple)
         and type(class_attribute(cls, "_fields")) is tuple
     )
 

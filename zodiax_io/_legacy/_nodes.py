@@ -8,10 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .. import _names
 from .._arrays import dtypes, records
 from .._arrays.backend import Entry
-from .._trust import class_attribute
+from .._trust.names import name_of, top
+from .._trust.reflection import class_attribute
 from ._classes import is_namedtuple, is_of_class, is_static
 from ._dealing import PYTHON, SCALARS
 from ._tree import MAPPINGS, SEQUENCES, Old
@@ -117,7 +117,7 @@ class Builder:
         package, _, name = old.type.rpartition(".")
         if old.array is not None:
             node |= {"shape": list(entry.shape), "dtype": dtype}
-            if _names.top(package) in ("jax", "jaxlib"):
+            if top(package) in ("jax", "jaxlib"):
                 return node | {"kind": "jax"}
             if old.type != "numpy.ndarray":
                 self.notes[old.type] = f"that an array was a `{old.type}`"
@@ -138,7 +138,7 @@ class Builder:
 
 def _name(old: Old, cls: Any) -> str:
     """The public name of a class that is there, as new files have it."""
-    return (None if cls is None else _names.name_of(cls)) or old.name
+    return (None if cls is None else name_of(cls)) or old.name
 
 
 def _container(kind: str, children: Any) -> _Node:

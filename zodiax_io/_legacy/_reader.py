@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _names
 from .._arrays import dtypes
 from .._arrays.backend import Entry, Faults, Source, Tick, no_tick
 from .._errors import (
@@ -24,7 +23,8 @@ from .._errors import (
 from .._format import Document
 from .._jax import call_deeply
 from .._survey import survey
-from .._trust import Judge
+from .._trust import names, reflection
+from .._trust.judge import Judge
 from ._classes import imported, told_static
 from ._dealing import Dealer
 from ._nodes import Builder, Lost
@@ -133,8 +133,8 @@ class LegacyReader:
     def _learn(self, judge: Judge) -> None:
         new: dict[str, Any] = {}
         for name in dict.fromkeys(use.name for use in survey(self.document.tree).uses):
-            cls = _names.find(judge.now(name))
-            if _names.is_class(cls) and self._found.get(name, cls) is not cls:
+            cls = names.find(judge.now(name))
+            if reflection.is_class(cls) and self._found.get(name, cls) is not cls:
                 new[name] = cls
         if new:
             self._found |= new
@@ -235,6 +235,6 @@ def _is_wide(step: tuple[str, str, str | None, Old]) -> bool:
     old = step[3]
     return (
         old.array is not None
-        and _names.top(old.type) in ("jax", "jaxlib")
+        and names.top(old.type) in ("jax", "jaxlib")
         and old.array[1] in ("int64", "float64", "complex128")
     )

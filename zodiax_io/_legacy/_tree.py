@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _names
+from .._trust.names import MAX_LENGTH
 from ._classes import imported
 from ._pickled import Pairs
 
@@ -109,7 +109,7 @@ def _colon(name: str) -> str:
     A part that begins with a capital is the class that another is defined in, unless
     modules that are imported tell otherwise.
     """
-    if len(name) > _names.MAX_LENGTH:  # which nobody's is
+    if len(name) > MAX_LENGTH:  # which nobody's is
         return name
     parts = name.split(".")
     module = 1

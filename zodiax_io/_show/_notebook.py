@@ -7,7 +7,7 @@ import html
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 
-from .._libraries import find
+from .._trust.libraries import find
 from ._items import Item, Summary, size_of
 from ._numbers import Picture
 from ._text import folded, head_of, text_of, totals_of, words_of

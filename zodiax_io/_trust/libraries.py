@@ -175,7 +175,7 @@ def import_anywhere(module: str) -> ModuleType:
 # The guard ----------------------------------------------------------------------------
 
 _FILE = sys._getframe().f_code.co_filename
-_PACKAGE = os.path.dirname(_FILE) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(_FILE)) + os.sep
 _ANYWHERE = (import_anywhere.__name__, find_anywhere.__name__)
 
 

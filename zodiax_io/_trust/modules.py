@@ -7,8 +7,8 @@ import os
 import re
 from importlib.machinery import ModuleSpec, PathFinder
 
-from ._errors import shown
-from ._libraries import is_library_file
+from .._errors import shown
+from .libraries import is_library_file
 
 
 def files_of(spec: ModuleSpec) -> list[str]:

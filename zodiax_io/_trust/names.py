@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-import types
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeGuard
+from collections.abc import Iterator
+from typing import Any
 
-from ._curated import FRAMEWORKS, FUNCTIONS, PACKAGES, VALUES
-from ._errors import ArgumentError, shown
-from ._jax import rule_bearer
+from .._errors import ArgumentError, shown
+from .reflection import is_class, module_and_qualname, module_space, namespace, own_name
+from .table import FRAMEWORKS, FUNCTIONS, PACKAGES, VALUES
 
 MAX_LENGTH = 512
 _PART = re.compile(r"[^\W\d]\w*")
@@ -29,31 +28,6 @@ _ORDER = {module: rank for rank, module in enumerate(_CURATED)}
 _curated_ids: dict[int, tuple[tuple[int, bool], str, str]] = {}
 _indexed: set[str] = set()
 _imported = {"modules": 0}
-
-
-def is_class(obj: object) -> TypeGuard[type]:
-    """Whether an object is a class, asked of its type: `__class__` may lie."""
-    return issubclass(type(obj), type)
-
-
-def mro(cls: type) -> tuple[type, ...]:
-    """The classes a class is made of, read past its metaclass."""
-    return type.__dict__["__mro__"].__get__(cls)
-
-
-def is_one_of(cls: type, classes: Iterable[type]) -> bool:
-    """Whether a class is one of some; `in` would compare, or hash, by its metaclass."""
-    return any(cls is known for known in classes)
-
-
-def derives(cls: type, base: type) -> bool:
-    """Whether a class descends from another; `in` would compare them by `==`."""
-    return any(above is base for above in mro(cls))
-
-
-def namespace(cls: type) -> Any:
-    """The class's own attributes, read past its metaclass."""
-    return type.__dict__["__dict__"].__get__(cls)
 
 
 def split(name: object) -> tuple[str, str]:
@@ -103,16 +77,6 @@ def is_standard(package: str) -> bool:
     return package in sys.stdlib_module_names and package != "__main__"
 
 
-def module_space(module: str) -> dict[str, Any] | None:
-    """The globals of an imported module; never imports, never runs a module's code."""
-    found = sys.modules.get(module)
-    if found is None or not issubclass(type(found), types.ModuleType):
-        return None
-    # Past a `__dict__` of its own that a class of modules may have.
-    space: Any = types.ModuleType.__dict__
-    return space["__dict__"].__get__(found)
-
-
 def find(name: str) -> Any:
     """What an imported module has under a name; None if there is no such thing."""
     module, _, qualname = name.partition(":")
@@ -150,65 +114,6 @@ def lookup(module: str, qualname: str) -> Any:
     if owners and type(found) in (staticmethod, classmethod):
         found = found.__func__
     return found
-
-
-def own_name(obj: object) -> tuple[str, str] | None:
-    """Module and qualified name as the object itself tells them, which may be a lie."""
-    if is_class(obj):
-        module = namespace(obj).get("__module__")
-        if type(module) is not str:
-            # Classes written in C keep no `__module__`; `type` knows it.
-            module = type.__dict__["__module__"].__get__(obj)
-        qualname = type.__dict__["__qualname__"].__get__(obj)
-    else:
-        bearer = rule_bearer(obj)
-        obj = obj if bearer is None else bearer
-        module, qualname = _told(obj, "__module__"), _told(obj, "__qualname__")
-    if type(module) is str and type(qualname) is str:
-        # What a worker process calls the script that started it.
-        return "__main__" if module == "__mp_main__" else module, qualname
-    return None
-
-
-_C_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
-
-
-def _told(obj: object, name: str) -> Any:
-    """What an object says of itself, unless asking would run code of its class."""
-    on_class: Any = None
-    for base in mro(type(obj)):
-        if name in namespace(base):
-            on_class = namespace(base)[name]
-            break
-    if type(on_class) in _C_DESCRIPTORS:
-        try:
-            return on_class.__get__(obj)
-        except AttributeError:
-            return None
-    held = instance_dict(obj)
-    if held is not None and name in held:
-        return held[name]
-    if type(on_class) is not str:
-        return None
-    # Text is no descriptor, so no code runs. From Python 3.12 on, a TypeVar has values
-    # of its own without a `__dict__` to see them in.
-    try:
-        return object.__getattribute__(obj, name)
-    except AttributeError:
-        return on_class
-
-
-def instance_dict(obj: object) -> dict[str, Any] | None:
-    """The very `__dict__` of an instance; None without one, or where a class lies."""
-    for base in mro(type(obj)):
-        if "__dict__" in namespace(base):
-            if type(namespace(base)["__dict__"]) not in _C_DESCRIPTORS:
-                return None
-            break
-    try:
-        return object.__getattribute__(obj, "__dict__")
-    except AttributeError:
-        return None
 
 
 def is_honest(obj: object, module: str, qualname: str) -> bool:
@@ -334,7 +239,7 @@ def name_of(obj: Any) -> str | None:
 def homes_of(obj: object) -> list[str]:
     """The modules to which an object without a name of its own may belong."""
     homes: list[str] = []
-    told = _told(obj, "__module__")
+    told = module_and_qualname(obj, "__module__")
     cls_name = own_name(type(obj))
     for module in (told, None if cls_name is None else cls_name[0]):
         if type(module) is str and module not in homes:
@@ -491,131 +396,3 @@ def register(obj: Any, alias: str | None = None) -> Any:
 def is_registered(name: str) -> bool:
     """Whether `register` knows a name."""
     return name in _registered
-
-
-# Renamed ------------------------------------------------------------------------------
-
-_renamed: dict[str, str] = {}
-
-
-def renamed(old: str, new: Any) -> None:
-    """Say what something is called now, for files that know it under another name.
-
-    Call it beside what was renamed, or moved: from then on files with the old name
-    load, and what is saved again has the new one.
-
-    Parameters
-    ----------
-    old : str
-        The name as files hold it, ``"package.module:Name"``; or a package or module,
-        ``"package.module"``, with all that is in it.
-    new : str, class or function
-        The name now, of the same form; or the class or function itself.
-
-    Raises
-    ------
-    ArgumentError
-        If one of them is not such a name, or they are not of one form.
-
-    Examples
-    --------
-    >>> import equinox as eqx
-    >>> import zodiax_io
-    >>> class Lens(eqx.Module):
-    ...     radius: float
-    >>> structure = zodiax_io.build_structure(Lens(2.0))
-    >>> structure["type"] = "optics.old:RoundLens"
-    >>> zodiax_io.renamed("optics.old:RoundLens", Lens)
-    >>> zodiax_io.load_structure(structure)
-    Lens(radius=2.0)
-    """
-    if not isinstance(old, str):
-        raise ArgumentError(f"The old name is text, not {shown(repr(old), 80)}.")
-    _renamed.update(checked_renames({old: new}))
-
-
-def checked_renames(renames: Any) -> dict[str, str]:
-    """New names by old ones, with those that `renamed` knows.
-
-    Raises
-    ------
-    ArgumentError
-        If something is not a name, or two names are not of one form.
-    """
-    if renames is not None and not isinstance(renames, Mapping):
-        raise ArgumentError(
-            "`renames` is a dictionary of new names by old ones, not a "
-            f"`{type(renames).__qualname__}`."
-        )
-    result = dict(_renamed)
-    for old, given in (renames or {}).items():
-        new = given if isinstance(given, str) else name_of(given)
-        if new is None:
-            raise ArgumentError(
-                f"{shown(repr(given))} has no name of its own. Define it at the top "
-                "level of a module."
-            )
-        for name in (old, new):
-            if not _is_place(name):
-                raise ArgumentError(
-                    f"{shown(repr(name))} is neither a name, "
-                    '"package.module:Name", nor that of a module, "package.module".'
-                )
-        if (":" in old) != (":" in new):
-            raise ArgumentError(
-                f"`{shown(old)}` and `{shown(new)}` are not both names, or modules."
-            )
-        if old != new:
-            result[old] = new
-    return result
-
-
-def is_name(name: str) -> bool:
-    """Whether a text is a name that a file may hold."""
-    return ":" in name and _is_place(name)
-
-
-def _is_place(name: object) -> bool:
-    if type(name) is not str:
-        return False
-    try:
-        split(name if ":" in name else f"{name}:_")
-    except ValueError:
-        return False
-    return True
-
-
-def current(name: str, renames: Mapping[str, str]) -> str:
-    """What a name of a file is called now.
-
-    Raises
-    ------
-    ArgumentError
-        If the renames go round in a circle.
-    """
-    if not renames or len(name) > MAX_LENGTH:  # that is none, and will be refused
-        return name
-    seen, rules = {name}, set[str]()
-    while (found := _rule(name, renames)) is not None and found[0] not in rules:
-        rule, name = found  # each once: a package may have moved into itself
-        if name in seen:
-            raise ArgumentError(f"The renames of `{shown(name)}` go round in a circle.")
-        seen.add(name)
-        rules.add(rule)
-    return name
-
-
-def _rule(name: str, renames: Mapping[str, str]) -> tuple[str, str] | None:
-    """The rename that a name falls under, and what it is then."""
-    module, colon, qualname = name.partition(":")
-    parts = qualname.split(".")
-    for n in range(len(parts), 0, -1):  # a class, with the classes in it
-        old = f"{module}:{'.'.join(parts[:n])}"
-        if old in renames:
-            return old, ".".join([renames[old], *parts[n:]])
-    parts = module.split(".")
-    for n in range(len(parts), 0, -1):
-        old = ".".join(parts[:n])
-        if old in renames:
-            return old, ".".join([renames[old], *parts[n:]]) + colon + qualname
-    return None

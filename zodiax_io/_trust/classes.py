@@ -1,0 +1,83 @@
+"""Whether a class runs code of its own when it is looked at."""
+
+from __future__ import annotations
+
+import abc
+import enum
+import functools
+import types
+
+import equinox as eqx
+
+from . import names, reflection
+from .table import (
+    EXEMPT,
+    PACKAGES,
+)
+
+_SPECIAL = (
+    "__getattr__",
+    "__getattribute__",
+    "__setattr__",
+    "__delattr__",
+    "__hash__",
+    "__eq__",
+)
+
+
+def handwritten_part(cls: type) -> str | None:
+    """The first method by which a class could run code when it is merely looked at."""
+    for base in reflection.mro(cls):
+        told = reflection.own_name(base)
+        package = names.top(told[0]) if told is not None else ""
+        if base is object or package in EXEMPT or names.is_standard(package):
+            continue
+        space = reflection.namespace(base)
+        for name in _SPECIAL:
+            method = space.get(name)
+            if type(method) is not types.FunctionType:
+                continue
+            # What `dataclasses` generates has no source file.
+            if method.__code__.co_filename != "<string>":
+                return name
+    return None
+
+
+_METACLASSES = (type, abc.ABCMeta, enum.EnumMeta, type(eqx.Module))
+# What a metaclass may define: it runs when a class is made or called, never on a load.
+_META_HARMLESS = frozenset({"__new__", "__init__", "__call__", "__prepare__"})
+
+
+def is_tame(cls: type) -> bool:
+    """Whether a class can be looked at and compared without its metaclass's code."""
+    for base in reflection.mro(type(cls)):
+        told = reflection.own_name(base)
+        package = "" if told is None else names.top(told[0])
+        known = reflection.is_one_of(base, _METACLASSES)
+        if known or names.is_standard(package) or package in PACKAGES:
+            continue
+        space = reflection.namespace(base)
+        for name, value in space.items():
+            special = name.startswith("__") and name not in _META_HARMLESS
+            if special and (type(value) is types.FunctionType or _is_descriptor(value)):
+                return False
+    return True
+
+
+def _is_descriptor(value: object) -> bool:
+    cls = type(value)
+    wrappers = (property, staticmethod, classmethod, functools.partial)
+    c_made = (types.GetSetDescriptorType, types.MemberDescriptorType)
+    return reflection.is_one_of(cls, wrappers) or (
+        "__get__" in reflection.namespace(cls) and not reflection.is_one_of(cls, c_made)
+    )
+
+
+def has_known_metaclass(cls: type) -> bool:
+    told = reflection.own_name(type(cls))
+    package = "" if told is None else names.top(told[0])
+    return (
+        reflection.is_one_of(type(cls), _METACLASSES)
+        or package in PACKAGES
+        or package in {"abc", "typing", "typing_extensions"}
+    )
