@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from strategies import box
 
 import zodiax_io
-from zodiax_io._kinds._columns import SHORTEST
+from zodiax_io._kinds.columns import SHORTEST
 from zodiax_io._show._notebook import picture_for
 
 NANS = [

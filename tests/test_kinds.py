@@ -50,7 +50,7 @@ from strategies import (
 
 import zodiax_io
 from zodiax_io import _jax
-from zodiax_io._kinds import KINDS, kinds_of
+from zodiax_io._kinds.table import KINDS, kinds_of
 
 
 class Sentinel:
@@ -727,11 +727,11 @@ def test_a_subclass_is_no_instance_unless_that_is_said(lab):
 @pytest.fixture
 def fresh_kinds(monkeypatch):
     """What a test registers is forgotten after it."""
-    from zodiax_io import _kinds
+    from zodiax_io._kinds import table
 
-    monkeypatch.setattr(_kinds, "_registered", dict(_kinds._registered))
-    monkeypatch.setattr(_kinds, "_by_name", dict(_kinds._by_name))
-    monkeypatch.setattr(_kinds, "_by_class", {})
+    monkeypatch.setattr(table, "_registered", dict(table._registered))
+    monkeypatch.setattr(table, "_by_name", dict(table._by_name))
+    monkeypatch.setattr(table, "_by_class", {})
     before = list(KINDS)
     yield
     KINDS[:] = before

@@ -15,7 +15,7 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # other. A package counts as one module.
 LAYERS = [
     {"_errors", "_jax"},
-    {"_arrays", "_commit", "_format", "_paths", "_progress", "_trees", "_trust"},
+    {"_arrays", "_commit", "_format", "_paths", "_progress", "_trust"},
     {"_environment", "_kinds"},
     {"_show", "_survey"},
     {"_evolution", "_legacy", "_placement", "_selection"},

@@ -22,8 +22,8 @@ from test_kinds import EXAMPLES
 
 import zodiax_io
 from zodiax_io import _cli
-from zodiax_io._arrays.dtypes import ARRAY_NODES
-from zodiax_io._kinds import KINDS
+from zodiax_io._kinds.base import ARRAY_NODES
+from zodiax_io._kinds.table import KINDS
 
 NONE = leaf("none")
 P = 2**61 - 1  # the hash of an integer is what it leaves when divided by this

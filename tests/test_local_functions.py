@@ -124,12 +124,12 @@ def test_edits_elsewhere_leave_a_local_function_what_it_was(
     module, tmp_path, monkeypatch, what, release
 ):
     """Functions are found where they went to, also by another release of Python."""
-    from zodiax_io._kinds import _closures, _digests
+    from zodiax_io._kinds import closures, digests
 
-    monkeypatch.setattr(_digests, "_STARTED", float("inf"))
+    monkeypatch.setattr(digests, "_STARTED", float("inf"))
     zodiax_io.serialise(tmp_path / "m.zdx", module().Tied(3.0))
     if release == "other":
-        monkeypatch.setattr(_closures, "python", lambda: "another")
+        monkeypatch.setattr(closures, "python", lambda: "another")
     module(*HARMLESS[what])
     loaded = zodiax_io.deserialise(tmp_path / "m.zdx")
     assert (loaded.where([0, 1]), loaded.get([0, 1])) == (2, 2)
@@ -151,14 +151,14 @@ EDITS = {
 @pytest.mark.parametrize("what", EDITS)
 def test_an_edit_is_an_error(module, tmp_path, monkeypatch, what, release):
     """What is another function now is never taken for the one that was saved."""
-    from zodiax_io._kinds import _closures, _digests
+    from zodiax_io._kinds import closures, digests
 
-    monkeypatch.setattr(_digests, "_STARTED", float("inf"))
+    monkeypatch.setattr(digests, "_STARTED", float("inf"))
     path = tmp_path / "m.zdx"
     zodiax_io.serialise(path, module().Tied())
     module(EDITS[what])
     if release == "other":
-        monkeypatch.setattr(_closures, "python", lambda: "another")
+        monkeypatch.setattr(closures, "python", lambda: "another")
     with pytest.raises(zodiax_io.ClassChangedError) as caught:
         zodiax_io.deserialise(path)
     assert str(caught.value) == (
@@ -172,15 +172,15 @@ def test_an_edit_is_an_error(module, tmp_path, monkeypatch, what, release):
 @pytest.mark.parametrize("lost", ["when saving", "when loading"])
 def test_another_python_needs_the_source(module, tmp_path, monkeypatch, lost):
     """Bytecode of another release cannot be compared: without source, an error."""
-    from zodiax_io._kinds import _closures, _digests
+    from zodiax_io._kinds import closures, digests
 
     path = tmp_path / "m.zdx"
     # A source that changed after the start may not be what runs.
-    monkeypatch.setattr(_digests, "_STARTED", 0.0 if lost == "when saving" else 1e18)
+    monkeypatch.setattr(digests, "_STARTED", 0.0 if lost == "when saving" else 1e18)
     zodiax_io.serialise(path, module().Tied())
-    monkeypatch.setattr(_digests, "_STARTED", 1e18 if lost == "when saving" else 0.0)
+    monkeypatch.setattr(digests, "_STARTED", 1e18 if lost == "when saving" else 0.0)
     zodiax_io.deserialise(path)  # by its bytecode
-    monkeypatch.setattr(_closures, "python", lambda: "another")
+    monkeypatch.setattr(closures, "python", lambda: "another")
     with pytest.raises(zodiax_io.ClassChangedError) as caught:
         zodiax_io.deserialise(path)
     assert str(caught.value) == (
@@ -193,16 +193,16 @@ def test_another_python_needs_the_source(module, tmp_path, monkeypatch, lost):
 
 def test_another_patch_level_needs_no_source(module, tmp_path, monkeypatch):
     """Bytecode that is equal under one set of instructions is the same function."""
-    from zodiax_io._kinds import _closures, _digests
+    from zodiax_io._kinds import closures, digests
 
     path = tmp_path / "m.zdx"
-    monkeypatch.setattr(_digests, "_STARTED", 0.0)
+    monkeypatch.setattr(digests, "_STARTED", 0.0)
     made = module().Tied()
     zodiax_io.serialise(path, made)
-    tag, _, optimised = _digests.python().split(" ")
-    monkeypatch.setattr(_closures, "python", lambda: f"{tag} 0 {optimised}")
+    tag, _, optimised = digests.python().split(" ")
+    monkeypatch.setattr(closures, "python", lambda: f"{tag} 0 {optimised}")
     assert zodiax_io.deserialise(path).where.__code__ is made.where.__code__
-    monkeypatch.setattr(_closures, "python", lambda: f"{tag} 0 {optimised}1")
+    monkeypatch.setattr(closures, "python", lambda: f"{tag} 0 {optimised}1")
     with pytest.raises(zodiax_io.ClassChangedError, match="another release of Python"):
         zodiax_io.deserialise(path)
 

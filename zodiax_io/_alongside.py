@@ -15,7 +15,7 @@ import msgpack
 import numpy as np
 from jax.core import Tracer
 
-from . import _environment, _trees
+from . import _environment
 from ._arrays import dtypes
 from ._arrays.records import on_host, without_padding
 from ._errors import (
@@ -27,7 +27,11 @@ from ._errors import (
     shown,
     warn,
 )
-from ._kinds import Damaged, Parts, are_alike, kind_named, outline
+from ._kinds import base, flattening
+from ._kinds.arrays import Damaged, outline
+from ._kinds.base import Parts
+from ._kinds.fingerprints import are_alike
+from ._kinds.table import kind_named
 from ._placement import HOST, Target, is_target, place
 from ._structure import Located, Probe, locate
 from ._survey import (
@@ -186,7 +190,7 @@ def _marked(
     is_leaf: Callable[[Any], bool] | None = None,
 ) -> _Marked:
     try:
-        leaves, treedef = _trees.flatten(tree, is_leaf)
+        leaves, treedef = flattening.flatten(tree, is_leaf)
         probed = [Probe(i) if is_wanted(x) else x for i, x in enumerate(leaves)]
         try:
             marked = jtu.tree_unflatten(treedef, probed)
@@ -369,16 +373,11 @@ class Likeness:
             size = self._size(theirs, self._theirs.by_id)
             self._note(self._kept, path, f"the file has nothing there{size}")
             return False
-        if (
-            ours["kind"] in dtypes.ARRAY_NODES
-            and theirs["kind"] not in dtypes.ARRAY_NODES
-        ):
+        if ours["kind"] in base.ARRAY_NODES and theirs["kind"] not in base.ARRAY_NODES:
             told = _told(theirs)
             self._note(self._unread, path, f"an array; `like` has {told} there")
             return False
-        if ours["kind"] in dtypes.ARRAY_NODES and _described(ours) == _described(
-            theirs
-        ):
+        if ours["kind"] in base.ARRAY_NODES and _described(ours) == _described(theirs):
             self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
         else:
             if ours["kind"] == "enum":
@@ -407,7 +406,7 @@ class Likeness:
         leaf = self._leaves[index]
         is_array = hasattr(leaf, "shape")
         own = "an array" if is_array else f"a `{type(leaf).__name__}`"
-        if ours["kind"] in dtypes.ARRAY_NODES:
+        if ours["kind"] in base.ARRAY_NODES:
             if not is_array:
                 return f"the file has an array there, `like` has {own}"
             shape, dtype = _outline(ours)
@@ -521,7 +520,7 @@ def _size(node: Node, by_id: Mapping[int, Node]) -> str:
     waiting: list[Any] = [node]
     while waiting:
         below = resolved(waiting.pop(), by_id) or {}
-        count += below.get("kind") in (*dtypes.ARRAY_NODES, "probe")
+        count += below.get("kind") in (*base.ARRAY_NODES, "probe")
         children = below.get("node", ())
         if isinstance(children, dict):
             children = children.values()
@@ -618,7 +617,7 @@ def _unlike(ours: Node, theirs: Node) -> str:
 def _told(node: Node) -> str:
     """A node in a few words."""
     kind = node["kind"]
-    if kind in dtypes.ARRAY_NODES:
+    if kind in base.ARRAY_NODES:
         return "an array"
     if "type" in node:
         return f"{_IN_WORDS.get(kind, 'a')} `{shown(node['type'])}`"

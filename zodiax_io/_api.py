@@ -35,11 +35,9 @@ from ._errors import (
 from ._evolution import FieldChange, upgraded
 from ._inspect import names, untrusted
 from ._integrity import Damage, repair, verify
-from ._kinds import (
-    Damaged,
-    Placeholder,
-    register_kind,
-)
+from ._kinds.arrays import Damaged
+from ._kinds.placeholders import Placeholder
+from ._kinds.table import register_kind
 from ._migrate import Migration, migration
 from ._opaque import Opaque
 from ._serialise import (

@@ -27,6 +27,7 @@ from ._errors import (
     shown,
 )
 from ._jax import detached
+from ._kinds import base
 from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure import locate, logical
@@ -370,7 +371,7 @@ class _Walk:
             if self._are_near(left, right):
                 return None, False
             return change(), not any(shares)
-        if left["kind"] in dtypes.ARRAY_NODES:
+        if left["kind"] in base.ARRAY_NODES:
             return self._of_arrays(told, left, right), False
         if "node" not in left:
             return None, False
@@ -400,7 +401,7 @@ class _Walk:
         if target is None:
             return "nothing"
         shared = ", shared" * (target is not node)
-        if target["kind"] in dtypes.ARRAY_NODES:
+        if target["kind"] in base.ARRAY_NODES:
             weak = " weak" * (target.get("weak_type") is True)
             return f"{notation(target)[0]}{weak}{shared}"
         value = value_of(target)

@@ -23,10 +23,9 @@ from ._errors import (
     shown,
     warn,
 )
-from ._kinds import (
+from ._kinds.base import Kind, Parts
+from ._kinds.fields import (
     FieldsChanged,
-    Kind,
-    Parts,
     default_of,
     fields_of,
     has_default,

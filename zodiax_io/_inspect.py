@@ -7,7 +7,7 @@ from typing import Any
 
 from ._environment import script_of
 from ._errors import resources_for, shown
-from ._kinds import kind_named
+from ._kinds.table import kind_named
 from ._pair import PathOrFile, opened
 from ._survey import short_path, survey, walk
 from ._trust.advice import Verdict

@@ -27,7 +27,8 @@ from ._errors import (
 )
 from ._evolution import literal, proposal
 from ._jax import detached
-from ._kinds import WITH_FIELDS, FieldsChanged, fields_of, has_default
+from ._kinds.fields import FieldsChanged, fields_of, has_default
+from ._kinds.table import WITH_FIELDS
 from ._pair import PathOrFile, opened
 from ._serialise import deserialise, read_metadata, serialise
 from ._structure import build_structure, locate

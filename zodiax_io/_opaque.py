@@ -12,7 +12,6 @@ import jax.tree_util as jtu
 import msgpack
 import numpy as np
 
-from . import _trees
 from ._environment import MAIN, recorded
 from ._errors import (
     LIMITS,
@@ -25,17 +24,12 @@ from ._errors import (
     shown_lines,
 )
 from ._evolution import Evolution
-from ._kinds import (
-    LEAFLESS,
-    LEAVES,
-    Kind,
-    Parts,
-    Placeholder,
-    add_kind,
-    kind_named,
-    mirror_of,
-    subclass,
-)
+from ._kinds import flattening
+from ._kinds.base import Kind, Parts, subclass
+from ._kinds.objects import LEAFLESS, LEAVES
+from ._kinds.placeholders import Placeholder
+from ._kinds.table import add_kind, kind_named
+from ._kinds.values import mirror_of
 from ._survey import Node, children_of, name_of_type
 from ._trust import reflection
 from ._trust.names import top
@@ -287,12 +281,12 @@ def leaves_as_saved(tree: Any, stop: Callable[[Any], bool] | None = None) -> lis
     Exception
         As `_trees.leaves`.
     """
-    return _trees.leaves(tree, stop, _children_as_saved)
+    return flattening.leaves(tree, stop, _children_as_saved)
 
 
 def _children_as_saved(obj: Any) -> list[Any] | None:
     if not reflection.derives(type(obj), Opaque):
-        return _trees.children_of(obj)
+        return flattening.children_of(obj)
     origin = obj._origin
     if not _was_node(origin):
         return None
@@ -451,7 +445,7 @@ def _same(ours: Any, theirs: Any) -> bool:
     if rest != other_rest:
         return False
     try:
-        (a, a_def), (b, b_def) = _trees.flatten(a), _trees.flatten(b)
+        (a, a_def), (b, b_def) = flattening.flatten(a), flattening.flatten(b)
         if a_def != b_def or len(a) != len(b):
             return False
     except LIMITS:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from . import _commit, _format, _trees
+from . import _commit, _format
 from ._arrays.backends import backend_of
 from ._arrays.eqx import (
     NPY,
@@ -41,6 +41,7 @@ from ._errors import (
     shown,
     warn,
 )
+from ._kinds import flattening
 from ._legacy import LegacyReader, is_old, is_pickle
 from ._paths import is_path
 
@@ -52,7 +53,7 @@ def is_file(obj: Any) -> bool:
     if isinstance(obj, (str, os.PathLike)):
         return is_path(obj)
     # A model may have a field or a method that is called `read`.
-    return _trees.is_leaf(obj) and _commit.is_readable(obj)
+    return flattening.is_leaf(obj) and _commit.is_readable(obj)
 
 
 STRUCTURE_SUFFIX, COMPANION_SUFFIX = ".zdx", ".eqx"

@@ -36,7 +36,7 @@ from ._errors import (
 )
 from ._evolution import Evolution
 from ._jax import detached, release, without_collection
-from ._kinds import Damaged
+from ._kinds.arrays import Damaged
 from ._legacy import LegacyReader
 from ._pair import PathOrFile, opened, pair_of
 from ._paths import is_path

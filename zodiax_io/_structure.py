@@ -28,26 +28,16 @@ from ._errors import (
 )
 from ._evolution import Evolution
 from ._jax import call_deeply, detached, enumeration_item_type
-from ._kinds import (
-    LEAVES,
-    WITH_FIELDS,
-    CannotKeep,
-    CannotRebuild,
-    Damaged,
-    Kind,
-    MemberGone,
-    MembersChanged,
-    Parts,
-    Placeholder,
-    SourceChanged,
-    advice_for,
-    is_column,
-    is_unnamed_function,
-    kind_named,
-    kinds_of,
-    outline,
-    placeholder_for,
-)
+from ._kinds import base
+from ._kinds.advice import advice_for
+from ._kinds.arrays import Damaged, outline
+from ._kinds.base import CannotKeep, CannotRebuild, Kind, Parts
+from ._kinds.columns import is_column
+from ._kinds.digests import SourceChanged
+from ._kinds.objects import LEAVES
+from ._kinds.placeholders import Placeholder, is_unnamed_function, placeholder_for
+from ._kinds.table import WITH_FIELDS, kind_named, kinds_of
+from ._kinds.values import MemberGone, MembersChanged
 from ._opaque import UNKNOWN, Opaque, leaves_as_saved, missing_function, opaque_of
 from ._placement import HOST, Target, place
 from ._survey import (
@@ -729,7 +719,7 @@ class _Decoder:
             parts.array = self.arrays.get(record) if type(record) is int else None
             if type(parts.array) is Damaged:
                 return self._mark(parts.array)
-            if parts.array is None and kind.name in dtypes.ARRAY_NODES:
+            if parts.array is None and kind.name in base.ARRAY_NODES:
                 self.left_out += 1
         hurt, left_out, stood_in = self.hurt, self.left_out, self.stood_in
         keys = node.get("keys")

@@ -16,7 +16,6 @@ import xxhash
 from numpy.typing import NDArray
 
 from . import _commit, _format
-from ._arrays import dtypes
 from ._arrays.backend import Entry
 from ._arrays.records import on_host
 from ._environment import compare, settings_of
@@ -32,7 +31,8 @@ from ._errors import (
     shown,
 )
 from ._jax import detached, without_collection
-from ._kinds import array_of, elements_of
+from ._kinds import base
+from ._kinds.columns import array_of, elements_of
 from ._opaque import seen_by
 from ._pair import holds_checkpoint, is_file, opened, pair_of, read_structure
 from ._paths import is_path
@@ -341,7 +341,7 @@ def _item(
     kind, value, record, digest = str(node["kind"]), None, None, None
     statistics, picture = None, None
     arrays = numbers = nbytes = 0
-    if kind in dtypes.ARRAY_NODES:
+    if kind in base.ARRAY_NODES:
         arrays = 1
         words, numbers, nbytes = notation(node)
         record = node["record"] if type(node.get("record")) is int else None
@@ -452,7 +452,7 @@ def _from_file(document: _format.Document, reader: Any) -> Fetch:
     nodes = {
         node["record"]: node
         for _, node in walk(document.tree)
-        if type(node.get("record")) is int and node["kind"] in dtypes.ARRAY_NODES
+        if type(node.get("record")) is int and node["kind"] in base.ARRAY_NODES
     }
 
     @functools.cache

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._arrays.dtypes import ARRAY_NODES, is_of_jax
+from ._arrays.dtypes import is_of_jax
 from ._errors import (
     MAX_NAME,
     ArgumentError,
@@ -15,7 +15,9 @@ from ._errors import (
     UnknownFormatError,
     shown,
 )
-from ._kinds import Kind, elements_of, kind_named
+from ._kinds.base import ARRAY_NODES, Kind
+from ._kinds.columns import elements_of
+from ._kinds.table import kind_named
 from ._trust.roles import CODE, Holder, Holders, Use, calls_with_inputs
 
 # JAX's own limit is some 990 levels, less what the caller's stack uses of it.

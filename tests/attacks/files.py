@@ -404,7 +404,7 @@ def _() -> Iterator[Any]:
         "zodiax_io._trust.names:lookup",
         "zodiax_io._trust.names:_registered",
         "zodiax_io._commit:FileSource",
-        "zodiax_io._kinds._functions:Placeholder",
+        "zodiax_io._kinds.placeholders:Placeholder",
         "zodiax_io._structure:Node",
         "attacks.samples:zodiax_io.register",
     ):

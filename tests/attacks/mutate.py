@@ -27,7 +27,7 @@ HOSTILE = """
     lazy_module:run getattr_module:run sly_module:run trap_module:run
     somelab:Finalised somelab:Hashed somelab:function
     zodiax_io:register zodiax_io._trust.judge:Judge
-    zodiax_io._kinds._functions:Placeholder
+    zodiax_io._kinds.placeholders:Placeholder
     ../../etc/passwd /etc/passwd Mars/Phobos __class__ __dict__ __call__ __signature__
     __wrapped__ __globals__ __init__ __reduce__ os system eval exec unlink write_text
     function class singleton marker token default module dataclass namedtuple node

@@ -44,10 +44,6 @@ _TYPESTR = (
 _MAX_ITEMSIZE = 2**31 - 1
 
 
-# The kinds of nodes that describe an array of the companion.
-ARRAY_NODES = ("jax", "key", "numpy")
-
-
 def describe(dtype: np.dtype[Any]) -> str | dict[str, Any]:
     """A dtype as plain data, exact up to the byte order and the padding of structs.
 

@@ -17,6 +17,7 @@ import numpy as np
 from .._arrays import dtypes
 from .._environment import Difference
 from .._errors import LIMITS, check_numbers, check_text, shown
+from .._kinds import base
 from ._numbers import Picture, Statistics
 
 
@@ -258,7 +259,7 @@ def _globbing(pattern: str) -> Callable[[str], bool]:
 
 def _is_of_dtype(item: Item, dtype: str) -> bool:
     name = item.type.partition("[")[0]
-    return item.kind in dtypes.ARRAY_NODES and name in (dtype, short_dtype(dtype))
+    return item.kind in base.ARRAY_NODES and name in (dtype, short_dtype(dtype))
 
 
 _SHORT = {

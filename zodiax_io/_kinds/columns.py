@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import Kind, Parts, exactly
+from .base import Kind, Parts, exactly
 
 # What is shorter is kept element by element, which plain Equinox can read.
 SHORTEST = 256

@@ -15,8 +15,8 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
-from ._errors import LIMITS
-from ._jax import array_type, flatten_once
+from .._errors import LIMITS
+from .._jax import array_type, flatten_once
 
 # Far beyond what JAX itself can flatten: a tree this deep contains itself.
 _MAX_DEPTH = 10_000

@@ -166,3 +166,7 @@ def subclass(*classes: type) -> Callable[[type], bool]:
     Python's `issubclass` would call the `__subclasshook__` of every class below them.
     """
     return lambda cls: any(derives(cls, base) for base in classes)
+
+
+# The kinds of nodes that describe an array of the companion.
+ARRAY_NODES = ("jax", "key", "numpy")

@@ -16,7 +16,7 @@ from .. import _jax
 from .._trust import reflection
 from .._trust.names import name_of, top
 from .._trust.origins import is_own_code
-from ._base import CannotKeep, Kind, Parts, refusal
+from .base import CannotKeep, Kind, Parts, refusal
 
 _PROCESS = (
     "It belongs to this process. Keep what it holds, if it holds anything, and make it "

@@ -29,15 +29,15 @@ from .._trust.origins import is_own_code
 from .._trust.reflection import class_attribute
 from .._trust.roles import CODE
 from .._trust.table import FRAMEWORKS
-from ._base import Kind, Parts, exactly
-from ._digests import (
+from .base import Kind, Parts, exactly
+from .digests import (
     SourceChanged,
     code_digest,
     has_same_bytecode,
     python,
     source_digest,
 )
-from ._functions import check_attributes, plain_attributes
+from .wrappers import check_attributes, plain_attributes
 
 # An optimiser is made anew by its own call; what is worth keeping is its state.
 _REBUILT = frozenset({"optax"})

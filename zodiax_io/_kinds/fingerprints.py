@@ -25,14 +25,14 @@ from .._trust import names, reflection
 from .._trust.origins import is_own_code
 from .._trust.reflection import has_python_layout
 from .._trust.roles import is_function
-from ._containers import state_of
-from ._digests import (
+from .digests import (
     code_digest,
     digest_of_text,
     has_same_bytecode,
     python,
     source_digest,
 )
+from .fields import state_of
 
 _MAX_DEPTH = 32
 _MAX_ITEMS = 10_000

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from .. import _jax
 from .._arrays import dtypes, records
 from .._errors import MAX_PATH, CorruptFileError, shown
-from ._base import CannotKeep, Kind, Parts, exactly, refusal, subclass
-from ._containers import state_of
+from .base import CannotKeep, Kind, Parts, exactly, refusal, subclass
+from .fields import state_of
 
 _SCALAR_META = type(jnp.float32)
 

@@ -30,7 +30,7 @@ from .._trust import names, reflection
 from .._trust.reflection import class_attribute, has_python_layout
 from .._trust.roles import is_function
 from .._trust.table import FRAMEWORKS
-from ._base import CannotRebuild
+from .base import CannotRebuild
 
 _ADVICE = "Register a kind for it with `zodiax_io.register_kind`."
 # Objects of Python's own that begin anew with each instance.

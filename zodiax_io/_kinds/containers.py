@@ -1,0 +1,276 @@
+"""Sequences, sets and mappings."""
+
+from __future__ import annotations
+
+import collections
+import enum
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._trust import reflection
+from .._trust.names import (
+    name_of,
+)
+from .._trust.reflection import has_python_layout
+from .._trust.roles import (
+    NAMEDTUPLE,
+)
+from .base import CannotKeep, Kind, Parts, exactly
+from .fields import attributes_of, children_by_name, is_namedtuple_class, state_of
+from .keys import LARGE, check_keys
+from .objects import decode_namedtuple, encode_namedtuple
+
+
+def items_of(parts: Parts) -> list[Any]:
+    if type(parts.children) is not list:
+        raise ValueError("a sequence has no list of children")
+    return parts.children
+
+
+# Sequences and sets -------------------------------------------------------------------
+
+
+def _encode_sequence(obj: Any) -> Parts:
+    return Parts(children=list(obj))
+
+
+def _encode_deque(obj: collections.deque[Any]) -> Parts:
+    return Parts(children=list(obj), is_node=False, value=obj.maxlen)
+
+
+def _decode_deque(parts: Parts) -> collections.deque[Any]:
+    maxlen, children = parts.value, items_of(parts)
+    if maxlen is not None and (type(maxlen) is not int or maxlen < len(children)):
+        raise ValueError("a deque is longer than its own limit")
+    return collections.deque(children, maxlen)
+
+
+def _encode_set(obj: Any) -> Parts:
+    check_keys(list(obj))
+    # The order of a set depends on the process; that of its contents' text does not.
+    return Parts(children=sorted(obj, key=_text_of), is_node=False)
+
+
+def _text_of(obj: Any) -> str:
+    """A text of a vetted key that is the same in every process, and tells it apart."""
+    cls = type(obj)
+    named = name_of(obj)
+    of = ":".join(reflection.own_name(cls) or ("", cls.__name__))
+    if named is not None:
+        return f"{of} {named}"
+    if reflection.derives(cls, enum.Enum):
+        return f"{of} {obj._name_} {obj._value_!r}"
+    if reflection.derives(cls, np.generic):
+        return f"{of} {obj.dtype.str} {obj.tobytes().hex()}"
+    if cls is frozenset:
+        inside = sorted(_text_of(item) for item in frozenset.__iter__(obj))
+    elif reflection.derives(cls, tuple):
+        inside = [_text_of(item) for item in tuple.__iter__(obj)]
+    elif cls is slice:
+        inside = [_text_of(item) for item in (obj.start, obj.stop, obj.step)]
+    elif cls is types.MethodType:
+        inside = [_text_of(obj.__self__), obj.__func__.__qualname__]
+    elif has_python_layout(cls):
+        held = attributes_of(obj)
+        inside = [f"{name}={_text_of(held[name])}" for name in sorted(held)]
+    elif cls is int and not -LARGE < obj < LARGE:
+        return f"{of} {obj:x}"  # digits take the square of the time, or fail
+    else:  # written in C, and a value: a number, a text, a date, a dtype
+        return f"{of} {obj!r}"
+    return f"{of} {inside}"
+
+
+def _hashed(children: list[Any], into: Callable[[list[Any]], Any]) -> Any:
+    check_keys(children)
+    result = into(children)
+    if len(result) != len(children):
+        raise ValueError("a set holds an element twice")
+    return result
+
+
+# Mappings -----------------------------------------------------------------------------
+
+
+def _encode_mapping(obj: Any, sorts: bool) -> Parts:
+    keys, children = list(obj.keys()), list(obj.values())
+    order = _sorted_order(keys) if sorts else None
+    if all(type(key) is str for key in keys) and _is_text(keys):
+        return Parts(children=dict(zip(keys, children, strict=True)), order=order)
+    check_keys(keys)
+    return Parts(children=children, keys=keys, order=order)
+
+
+def _is_text(keys: list[str]) -> bool:
+    try:
+        "".join(keys).encode()
+    except UnicodeEncodeError:  # lone surrogates
+        return False
+    return True
+
+
+def _sorted_order(keys: list[Any]) -> list[int] | None:
+    """Where JAX looks for each child: it sorts keys, and fails where Python cannot."""
+    try:
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+    except MemoryError:
+        raise
+    except Exception:  # comparison is the keys' own code
+        return None
+    return None if order == list(range(len(keys))) else order
+
+
+def _pairs(parts: Parts) -> dict[Any, Any]:
+    if type(parts.children) is dict:
+        return parts.children
+    children = items_of(parts)
+    if type(parts.keys) is not list or len(parts.keys) != len(children):
+        raise ValueError("a mapping has not as many keys as values")
+    check_keys(parts.keys)
+    result = dict(zip(parts.keys, children, strict=True))
+    if len(result) != len(children):
+        raise ValueError("a mapping holds a key twice")
+    return result
+
+
+def _encode_dict(obj: dict[Any, Any]) -> Parts:
+    return _encode_mapping(obj, sorts=True)
+
+
+def _encode_ordered(obj: collections.OrderedDict[Any, Any]) -> Parts:
+    return _encode_mapping(obj, sorts=False)
+
+
+def _decode_ordered(parts: Parts) -> collections.OrderedDict[Any, Any]:
+    return collections.OrderedDict(_pairs(parts))
+
+
+def _encode_proxy(obj: Any) -> Parts:
+    parts = _encode_mapping(obj, sorts=False)
+    parts.is_node = False
+    return parts
+
+
+def _decode_proxy(parts: Parts) -> Any:
+    return types.MappingProxyType(_pairs(parts))
+
+
+def _encode_defaultdict(obj: collections.defaultdict[Any, Any]) -> Parts:
+    children = {"default_factory": obj.default_factory, "items": dict(obj)}
+    return Parts(children=children, static=("default_factory",))
+
+
+def _decode_defaultdict(parts: Parts) -> collections.defaultdict[Any, Any]:
+    children = children_by_name(parts)
+    factory, items = children["default_factory"], children["items"]
+    if factory is not None and not callable(factory):
+        raise ValueError("a defaultdict has a factory that is no function")
+    if type(items) is not dict:
+        raise ValueError("a defaultdict has no items")
+    return collections.defaultdict(factory, items)
+
+
+def refuse_subclass(obj: Any) -> Parts:
+    base = next(b.__name__ for b in reflection.mro(type(obj)) if b in SUBCLASSED)
+    if any(state_of(obj, {})):
+        raise CannotKeep(
+            f"It is a `{base}` with attributes. Keep both, `({base}(x), vars(x))`, and "
+            "make it again from them; or register a kind for it with "
+            "`zodiax_io.register_kind`."
+        )
+    raise CannotKeep(
+        f"A subclass of `{base}` may hold more than its items. Convert it to a plain "
+        f"`{base}`, or register a kind for it with `zodiax_io.register_kind`."
+    )
+
+
+SUBCLASSED = (
+    *(dict, list, set, frozenset, collections.deque, tuple),
+    *(str, bytes, bytearray, int, float, complex),
+)
+
+
+SEQUENCE_KINDS = (
+    Kind(
+        "namedtuple",  # a namedtuple is a tuple, so it comes first
+        is_namedtuple_class,
+        encode_namedtuple,
+        decode_namedtuple,
+        NAMEDTUPLE,
+        keeps="namedtuples",
+        shared=True,
+        attributes=None,
+    ),
+    Kind(
+        "tuple",
+        exactly(tuple),
+        _encode_sequence,
+        lambda parts: tuple(items_of(parts)),
+        keeps="`tuple`",
+        shared=True,
+    ),
+    Kind(
+        "list", exactly(list), _encode_sequence, items_of, keeps="`list`", shared=True
+    ),
+    Kind(
+        "deque",
+        exactly(collections.deque),
+        _encode_deque,
+        _decode_deque,
+        keeps="`deque`, with its limit",
+        shared=True,
+    ),
+    Kind(
+        "set",
+        exactly(set),
+        _encode_set,
+        lambda parts: _hashed(items_of(parts), set),
+        keeps="`set`",
+        shared=True,
+    ),
+    Kind(
+        "frozenset",
+        exactly(frozenset),
+        _encode_set,
+        lambda parts: _hashed(items_of(parts), frozenset),
+        keeps="`frozenset`",
+        shared=True,
+    ),
+)
+
+MAPPING_KINDS = (
+    Kind(
+        "dict",
+        exactly(dict),
+        _encode_dict,
+        _pairs,
+        keeps="`dict`, any keys, in their order",
+        shared=True,
+    ),
+    Kind(
+        "ordereddict",
+        exactly(collections.OrderedDict),
+        _encode_ordered,
+        _decode_ordered,
+        keeps="`OrderedDict`",
+        shared=True,
+    ),
+    Kind(
+        "defaultdict",
+        exactly(collections.defaultdict),
+        _encode_defaultdict,
+        _decode_defaultdict,
+        keeps="`defaultdict`, with its factory",
+        shared=True,
+    ),
+    Kind(
+        "mappingproxy",
+        exactly(types.MappingProxyType),
+        _encode_proxy,
+        _decode_proxy,
+        keeps="`MappingProxyType`",
+        shared=True,
+    ),
+)

@@ -1,0 +1,291 @@
+"""What classes declare, and what their instances hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .. import _jax
+from .._trust import reflection
+from .._trust.names import (
+    is_standard,
+    name_of,
+    top,
+)
+from .._trust.reflection import class_attribute
+from .._trust.roles import (
+    is_function,
+)
+from .._trust.table import FRAMEWORKS
+from .base import Parts
+
+
+def children_by_name(parts: Parts) -> dict[str, Any]:
+    if type(parts.children) is not dict:
+        raise ValueError("an object has no fields")
+    return parts.children
+
+
+def reads_plainly(cls: type, fields: Iterable[str]) -> bool:
+    """Whether reading fields that are there runs no code of a class."""
+    for name in ("__getattr__", "__getattribute__"):
+        method = class_attribute(cls, name)
+        if type(method) is types.FunctionType and not is_of_frameworks(method):
+            return False
+    return has_plain_fields(cls, fields)
+
+
+def has_plain_fields(cls: type, fields: Iterable[str]) -> bool:
+    """Whether no field of a class is kept by a descriptor, which runs when set."""
+    found = [class_attribute(cls, name) for name in fields]
+    return not any(
+        type(value) is not types.MemberDescriptorType
+        and any(
+            "__set__" in reflection.namespace(base)
+            for base in reflection.mro(type(value))
+        )
+        for value in found
+    )
+
+
+def is_of_frameworks(method: types.FunctionType) -> bool:
+    """Whether a function was written in a framework, or in Python's library."""
+    module = method.__globals__.get("__name__")
+    package = top(module) if type(module) is str else ""
+    return package in FRAMEWORKS or is_standard(package)
+
+
+# Objects with fields ------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Default:
+    """A function without a name, found again as the default of a class's parameter."""
+
+    cls: type
+    parameter: str
+
+
+def find_default(cls: type, parameter: str) -> Any:
+    """What a class declares as the default of a field or of a parameter of `__init__`.
+
+    Raises
+    ------
+    LookupError
+        If it declares none.
+    """
+    for base in reflection.mro(cls):
+        space = reflection.namespace(base)
+        fields = space.get("__dataclass_fields__")
+        if type(fields) is dict and parameter in fields:
+            default = fields[parameter].default
+            if default is not dataclasses.MISSING:
+                return default
+        init = space.get("__init__")
+        if type(init) is types.FunctionType:
+            for name, value in _init_defaults(init):
+                if name == parameter:
+                    return value
+    raise LookupError(f"{cls.__qualname__} declares no default for {parameter!r}")
+
+
+def _init_defaults(init: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    code = init.__code__
+    names = code.co_varnames[: code.co_argcount]
+    defaults = init.__defaults__ or ()
+    yield from zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    yield from (init.__kwdefaults__ or {}).items()
+
+
+def or_default(cls: type, name: str, value: Any) -> Any:
+    """The value, or where to find it again if it is a nameless default of its class."""
+    if type(value) is not types.FunctionType or name_of(value) is not None:
+        return value
+    for base in reflection.mro(cls):
+        space = reflection.namespace(base)
+        candidates = [name]
+        init = space.get("__init__")
+        if type(init) is types.FunctionType:
+            candidates += [n for n, default in _init_defaults(init) if default is value]
+        for candidate in candidates:
+            try:
+                if find_default(base, candidate) is value:
+                    return Default(base, candidate)
+            except LookupError:
+                continue
+    return value
+
+
+def vars_of(obj: Any) -> dict[str, Any]:
+    """The attributes of an instance, past any `__getattribute__`; the very dict."""
+    held = reflection.instance_dict(obj)
+    if held is None:
+        raise AttributeError("it has no `__dict__`")
+    return held
+
+
+@functools.lru_cache(maxsize=4096)
+def _slots(cls: type) -> list[tuple[str, types.MemberDescriptorType]]:
+    return [
+        (name, member)
+        for base in reversed(reflection.mro(cls))
+        for name, member in reflection.namespace(base).items()
+        if type(member) is types.MemberDescriptorType
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
+def slots_of(cls: type) -> dict[str, types.MemberDescriptorType]:
+    """The slots of a class that nothing below them hides."""
+    return {
+        name: member
+        for name, member in _slots(cls)
+        if class_attribute(cls, name) is member
+    }
+
+
+def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an object holds: its declared fields in their order, and all the rest."""
+    cls = type(obj)
+    try:
+        held = dict(vars_of(obj))
+    except AttributeError:
+        held = {}
+    for name, member in _slots(cls):
+        try:
+            held[name] = member.__get__(obj, cls)
+        except AttributeError:
+            continue  # a slot that was never set
+    present = {name: held.pop(name) for name in fields if name in held}
+    return present, held
+
+
+_NOTHING = object()
+
+
+def lent(wrapped: Any, name: str) -> Any:
+    """An attribute of a function as its wrapper has it; a marker where it has none."""
+    if is_function(wrapped):
+        value = getattr(wrapped, name, _NOTHING)
+    else:
+        held = vars_of(wrapped)
+        value = held.get(name, class_attribute(type(wrapped), name) or _NOTHING)
+    return _jax.equinox_missing() if value is _NOTHING else value
+
+
+def is_dunder(name: str) -> bool:
+    """Whether a name means something to Python."""
+    return name.startswith("__") and name.endswith("__")
+
+
+def is_method(found: Any) -> bool:
+    return is_function(found) or type(found) in (staticmethod, classmethod)
+
+
+class FieldsChanged(Exception):
+    """A class whose fields are not those of the file."""
+
+    def __init__(self, missing: list[str], surplus: list[str]) -> None:
+        super().__init__(missing, surplus)
+        self.missing = missing
+        self.surplus = surplus
+
+
+def declared_fields(cls: type) -> dict[str, Any]:
+    return {field.name: field for field in dataclasses.fields(cls)}
+
+
+@functools.lru_cache(maxsize=4096)
+def layout(cls: type) -> tuple[dict[str, Any], tuple[str, ...]]:
+    fields = declared_fields(cls)
+    static = tuple(n for n, f in fields.items() if f.metadata.get("static", False))
+    return fields, static
+
+
+def method(cls: type, name: str) -> Any:
+    """The function behind a method of a class."""
+    found = class_attribute(cls, name)
+    return found.__func__ if type(found) is classmethod else found
+
+
+def fields_of(cls: object) -> tuple[str, ...]:
+    """The fields that a class declares.
+
+    Raises
+    ------
+    TypeError
+        If it is not a class that declares fields.
+    """
+    if not reflection.is_class(cls):
+        raise TypeError("it is no class")
+    if is_namedtuple_class(cls):
+        return class_attribute(cls, "_fields")
+    if not is_dataclass(cls):
+        raise TypeError("it declares no fields")
+    return tuple(declared_fields(cls))
+
+
+def has_default(cls: type, name: str) -> bool:
+    """Whether a class declares a default for one of its fields."""
+    if is_namedtuple_class(cls):
+        return name in class_attribute(cls, "_field_defaults")
+    declared = declared_fields(cls)[name]
+    return not (declared.default is declared.default_factory is dataclasses.MISSING)
+
+
+def runs_code(cls: type, name: str) -> bool:
+    """Whether the default of a field is made by code of the class."""
+    if is_namedtuple_class(cls):
+        return False
+    declared = declared_fields(cls)[name]
+    plain = (dataclasses.MISSING, list, dict, set, tuple)
+    made = not any(declared.default_factory is factory for factory in plain)
+    return made or "converter" in declared.metadata
+
+
+def default_of(cls: type, name: str) -> Any:
+    """What a field is of which nothing is said, as the class's own `__init__` has it.
+
+    Raises
+    ------
+    LookupError
+        If the class declares no default for it.
+    """
+    if is_namedtuple_class(cls):
+        return class_attribute(cls, "_field_defaults")[name]
+    if not has_default(cls, name):
+        raise LookupError(f"{cls.__qualname__} declares no default for {name!r}")
+    declared = declared_fields(cls)[name]
+    value = declared.default
+    if declared.default_factory is not dataclasses.MISSING:
+        value = declared.default_factory()
+    converter = declared.metadata.get("converter")  # Equinox's
+    return value if converter is None else converter(value)
+
+
+def moved_fields(parts: Parts) -> list[str]:
+    """The fields of a Module that were static and are not, or the other way round."""
+    fields, static = layout(parts.refers)
+    told = parts.extra.get("static", [])
+    children = parts.extra["node"]  # those of the file, whatever became of them
+    if told is None:  # by a format that did not keep it
+        return []
+    if told == [name for name in static if name in children]:
+        return []
+    then = set(told)
+    return [n for n in fields if n in children and (n in then) != (n in static)]
+
+
+def is_dataclass(cls: type) -> bool:
+    return class_attribute(cls, "__dataclass_fields__") is not None
+
+
+def is_namedtuple_class(cls: type) -> bool:
+    return issubclass(cls, tuple) and type(class_attribute(cls, "_fields")) is tuple
+
+
+def attributes_of(obj: Any) -> dict[str, Any]:
+    return state_of(obj, {})[1]

@@ -1,0 +1,337 @@
+"""Functions by reference, and what wraps a function by what is inside."""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from .. import _jax
+from .._trust import reflection
+from .._trust.names import constant_like, is_standard, name_of, top
+from .._trust.origins import is_own_code
+from .._trust.reflection import has_python_layout
+from .._trust.roles import CONSTANT, DEFAULTS, FUNCTION, function_types, is_function
+from .._trust.table import FRAMEWORKS, FUNCTIONS
+from .base import Kind, Parts, exactly, refusal, subclass
+from .digests import SourceChanged
+from .fields import (
+    Default,
+    find_default,
+    is_dunder,
+    method,
+    state_of,
+    vars_of,
+)
+from .fingerprints import fingerprint, is_local, is_plainly_defined, is_rebound, matches
+from .objects import method_names
+from .placeholders import (
+    Placeholder,
+    decode_placeholder,
+    encode_placeholder,
+    refuse_function,
+)
+from .wrappers import (
+    FILTER_JIT,
+    MAX_WRAPPERS,
+    decode_filter_jit,
+    decode_jax_partial,
+    decode_jit,
+    decode_partial,
+    decode_transform,
+    decode_unravel,
+    encode_filter_jit,
+    encode_jax_partial,
+    encode_jit,
+    encode_partial,
+    encode_transform,
+    encode_unravel,
+    expect_named,
+)
+
+# By name ------------------------------------------------------------------------------
+
+
+def _is_nameable(cls: type) -> bool:
+    return reflection.derives(cls, eqx.Module) or _is_function_type(cls)
+
+
+def _is_function_type(cls: type) -> bool:
+    return reflection.is_one_of(cls, function_types())
+
+
+def _encode_function(obj: Any) -> Parts | None:
+    # Wrappers such as `eqx.filter_jit` bear the name of what they wrap.
+    if reflection.derives(type(obj), eqx.Module) and "__qualname__" not in vars_of(obj):
+        return None
+    name = name_of(obj)
+    if name is None or is_plainly_defined(obj, name):
+        return None if name is None else Parts(refers=obj)
+    # A variable, or below a decorator of the user's: it may hold another one later.
+    if reflection.derives(type(obj), eqx.Module) or (
+        is_local(obj) and is_rebound(name)
+    ):
+        return None  # kept by what it holds
+    found = fingerprint(obj)
+    return None if found is None else Parts(refers=obj, value=found)
+
+
+def _decode_function(parts: Parts) -> Any:
+    if parts.value is not None and not matches(parts.value, parts.refers):
+        told = ":".join(reflection.own_name(parts.refers) or ("", ""))
+        name = name_of(parts.refers) or told
+        raise SourceChanged(
+            f"is the function in the variable `{name:.200}`, which is not as it was "
+            "when it was saved, or cannot be compared under another release of Python. "
+            "Load the file where the variable holds the function of that time, or "
+            "write the function by `def` at the top level of a module and save again"
+        )
+    return parts.refers
+
+
+def _decode_reference(parts: Parts) -> Any:
+    return parts.refers
+
+
+def _encode_default(obj: Default) -> Parts:
+    return Parts(refers=obj.cls, value=obj.parameter)
+
+
+def _decode_default(parts: Parts) -> Any:
+    if type(parts.value) is not str:
+        raise ValueError("a default belongs to no parameter")
+    try:
+        found = find_default(parts.refers, parts.value)
+    except LookupError as error:
+        raise ValueError(str(error)) from None
+    if type(found) is not types.FunctionType or name_of(found) is not None:
+        raise ValueError(
+            f"the default of {parts.value!r:.80} is not a function without a name"
+        )
+    return found
+
+
+def _encode_constant(obj: Any) -> Parts | None:
+    if name_of(obj) is None:
+        return None
+    home = reflection.own_name(type(obj))
+    if home is None or not is_own_code(home[0]):
+        return Parts(refers=obj)
+    if _has_state(obj):
+        return None  # it would come back with whatever state it has by then
+    return Parts(refers=obj, value=home[1])  # a variable may change what it holds
+
+
+def _decode_constant(parts: Parts) -> Any:
+    told = reflection.own_name(type(parts.refers))
+    if parts.value is not None and (told is None or parts.value != told[1]):
+        raise ValueError("its name belongs to an object of another class now")
+    return parts.refers
+
+
+def _encode_token(obj: eqx.Module) -> Parts | None:
+    if type(obj).__module__ != "equinox.internal._str2jax":
+        return None
+    # A token passed through `tree_map` is another instance of the same lone class.
+    constant = None if vars_of(obj) else constant_like(obj)
+    return None if constant is None else Parts(refers=constant)
+
+
+def _has_state(obj: Any) -> bool:
+    """Whether an object holds anything, be it in C, as an exception its arguments."""
+    return not has_python_layout(type(obj)) or any(state_of(obj, {}))
+
+
+def _encode_method(obj: types.MethodType) -> Parts | None:
+    owner, function = obj.__self__, obj.__func__
+    for name in method_names(owner, function):
+        if _method_of(owner, name) is function:
+            return Parts(children={"self": owner}, value=name, is_node=False)
+    return None
+
+
+def _method_of(owner: Any, name: str) -> Any:
+    """The function that a file may bind to an object under a name, or None."""
+    cls = owner if reflection.is_class(owner) else type(owner)
+    function = None if is_dunder(name) and name != "__call__" else method(cls, name)
+    return function if is_function(function) and _may_bind(owner, function) else None
+
+
+_UFUNC = type(jnp.add)
+
+
+def _may_bind(owner: Any, function: Any) -> bool:
+    """Whether a method of this owner is kept: one of a class that can be judged.
+
+    What Python's library makes callable of a plain value, such as the `unlink` of a
+    path, is no part of a model.
+    """
+    if type(owner) is _UFUNC:
+        return True  # `jnp.add.reduce`
+    if type(owner) is _jax.array_type():
+        return getattr(function, "__name__", None) in FUNCTIONS["jax.numpy"]
+    of_class = reflection.is_class(owner)
+    cls = owner if of_class else type(owner)
+    if type(function) is types.FunctionType and _is_foreign(function):
+        return False
+    module, _ = reflection.own_name(cls) or ("builtins", "")
+    if reflection.derives(cls, eqx.Module) or is_own_code(module):
+        return True
+    package = top(module)
+    return not (of_class or package in FRAMEWORKS or is_standard(package))
+
+
+def _is_foreign(function: types.FunctionType) -> bool:
+    for _ in range(MAX_WRAPPERS):  # as `jax.named_scope` around a method of Equinox's
+        inner = function.__dict__.get("__wrapped__")
+        if type(inner) is not types.FunctionType:
+            break
+        function = inner
+    module = function.__globals__.get("__name__")
+    return type(module) is not str or is_standard(top(module))
+
+
+def _decode_method(parts: Parts) -> Any:
+    (owner,) = expect_named(parts, "self")
+    if type(parts.value) is not str:
+        raise ValueError("a method has no name")
+    function = _method_of(owner, parts.value)
+    if function is None:
+        raise ValueError(f"a file may not use the method {parts.value!r:.80} of it")
+    return types.MethodType(function, owner)
+
+
+NAME_KINDS = (
+    Kind(
+        "token",  # before "module": each is the one instance of a class of its own
+        subclass(eqx.Module),
+        _encode_token,
+        _decode_reference,
+        CONSTANT,
+        keeps="the tokens in the states of lineax's solvers, by name",
+        attributes=None,
+    ),
+    Kind(
+        "function",  # before "module": a decorated function may be a Module
+        _is_nameable,
+        _encode_function,
+        _decode_function,
+        FUNCTION,
+        keeps="functions with a name, by their public name; those in variables of "
+        "one's own modules with a digest of their code",
+        attributes=None,
+    ),
+)
+
+FUNCTION_KINDS = (
+    Kind(
+        "default",
+        exactly(Default),
+        _encode_default,
+        _decode_default,
+        DEFAULTS,
+        keeps="nameless functions that are a default of their class",
+        attributes=None,
+    ),
+    Kind(
+        "filter_jit",  # before "module": the compiled function inside is rebuilt
+        lambda cls: cls is FILTER_JIT,
+        encode_filter_jit,
+        decode_filter_jit,
+        keeps="`equinox.filter_jit` around something that can be kept",
+        shared=True,
+        calls=("dynamic", "static"),
+        attributes=None,
+    ),
+    Kind(
+        "jit",
+        lambda cls: cls is _jax.jit_function_type(),
+        encode_jit,
+        decode_jit,
+        keeps="`jax.jit` around something that can be kept",
+        shared=True,
+        calls=("function",),
+        attributes=None,
+    ),
+    Kind(
+        "transform",
+        exactly(types.FunctionType),
+        encode_transform,
+        decode_transform,
+        keeps="`jax.vmap`, `jax.grad` and their kin around something that can be kept",
+        shared=True,
+        calls=("function",),
+        attributes=None,
+    ),
+    Kind(
+        "unravel",
+        lambda cls: cls is _jax.unravel_type(),
+        encode_unravel,
+        decode_unravel,
+        keeps="what `jax.flatten_util.ravel_pytree` gives to go back by",
+        shared=True,
+        calls=("f",),
+        binds=("args", "kwargs"),
+        attributes=("f", "args", "kwargs"),
+    ),
+    Kind(
+        "jax_partial",
+        exactly(jtu.Partial),
+        encode_jax_partial,
+        decode_jax_partial,
+        keeps="`jax.tree_util.Partial`",
+        shared=True,
+        calls=("func",),
+        binds=("args", "keywords"),
+        attributes=None,
+    ),
+    Kind(
+        "partial",
+        exactly(functools.partial),
+        encode_partial,
+        decode_partial,
+        keeps="`functools.partial`",
+        shared=True,
+        calls=("func",),
+        binds=("args", "keywords"),
+        attributes=None,
+    ),
+    Kind(
+        "method",
+        exactly(types.MethodType),
+        _encode_method,
+        _decode_method,
+        keeps="methods bound to something that can be kept",
+    ),
+    Kind(
+        "placeholder",
+        exactly(Placeholder),
+        encode_placeholder,
+        decode_placeholder,
+        keeps="placeholders of functions, to be filled",
+    ),
+)
+
+UNNAMED_KINDS = (
+    refusal(
+        "unnamed",
+        lambda cls: _is_function_type(cls) or cls is types.MethodType,
+        refuse_function,
+    ),
+)
+
+LAST_KINDS = (
+    Kind(
+        "singleton",  # last: whatever can be taken apart has been
+        subclass(object),
+        _encode_constant,
+        _decode_constant,
+        CONSTANT,
+        keeps="constants of a module that are compared by identity, by name",
+        attributes=None,
+    ),
+)

@@ -1,0 +1,323 @@
+"""Containers taken apart and put together, without running their constructors."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+
+from .. import _jax
+from .._errors import LIMITS
+from .._trust import reflection
+from .._trust.names import (
+    is_printable_name,
+    is_printable_text,
+)
+from .._trust.origins import is_own_code
+from .._trust.reflection import class_attribute
+from .._trust.roles import (
+    is_function,
+)
+from . import flattening
+from .base import CannotKeep, Parts
+from .fields import (
+    FieldsChanged,
+    attributes_of,
+    children_by_name,
+    declared_fields,
+    is_dunder,
+    is_method,
+    layout,
+    lent,
+    method,
+    or_default,
+    slots_of,
+    state_of,
+    vars_of,
+)
+from .unflattened import hashes_of, is_large, may_be_hash
+
+_WRAPPER_NAMES = _jax.equinox_wrapper_names()
+
+
+def _encode_object(
+    obj: Any, fields: dict[str, Any], static: tuple[str, ...], is_node: bool
+) -> Parts:
+    cls = type(obj)
+    present, rest = state_of(obj, fields)
+    children = {k: or_default(cls, k, v) for k, v in present.items()}
+    extra: dict[str, Any] = {}
+    absent = [name for name in fields if name not in present]
+    if absent:
+        extra["absent"] = absent
+    wrapped = _wrapped_field(present, rest)
+    if wrapped is not None:
+        extra["wraps"] = [wrapped, *(n for n in _WRAPPER_NAMES if n in rest)]
+        rest = {k: v for k, v in rest.items() if k not in _WRAPPER_NAMES}
+    for name, value in rest.items():
+        if name in fields or name == "__orig_class__":
+            continue
+        if name in _WRAPPER_NAMES and reflection.derives(cls, eqx.Module):
+            if not _may_tell(name, value):
+                raise CannotKeep(
+                    f"Its {name!r} is no text that can be printed. Give it another."
+                )
+        elif not may_hold(cls, name, value):
+            advice = "Declare it as a field."
+            if not is_own_code((reflection.own_name(cls) or ("",))[0]):
+                advice = (
+                    "Keep what it is made of, and make it again from that; or register "
+                    "a kind for it with `zodiax_io.register_kind`."
+                )
+            raise CannotKeep(
+                f"It holds an attribute {name!r} that hides one of its class. {advice}"
+            )
+    if rest:
+        extra["beside"] = list(rest)
+    static += tuple(rest)
+    return Parts(
+        {**children, **rest}, static=static, is_node=is_node, extra=extra, refers=cls
+    )
+
+
+def _wrapped_field(present: dict[str, Any], rest: dict[str, Any]) -> str | None:
+    """The field whose function lent its name and text to a wrapper, as `wraps` does."""
+    names = [name for name in _WRAPPER_NAMES if name in rest]
+    if not names:
+        return None
+    for field, value in present.items():
+        wraps = is_function(value) or reflection.derives(type(value), eqx.Module)
+        if wraps and all(lent(value, name) is rest[name] for name in names):
+            return field
+    return None
+
+
+def may_hold(cls: type, name: str, value: Any) -> bool:
+    """Whether an undeclared attribute is harmless: it replaces no code of its class."""
+    if not name.isidentifier() or is_dunder(name):
+        return False
+    found = class_attribute(cls, name)
+    if found is None and eqx.Module in reflection.mro(cls):
+        return False  # Equinox lets no Module set what its class does not know
+    if type(found) in _PLAIN_ATTRIBUTES:
+        return True
+    space = [
+        s for base in reflection.mro(type(found)) for s in reflection.namespace(base)
+    ]
+    if "__get__" not in space:  # a default of the class, which does nothing by itself
+        return not reflection.is_class(found) and not is_function(found)
+    if is_method(found):  # the method of that name of what it wraps, as in distrax
+        return type(value) is types.MethodType and _is_called(value.__func__, name)
+    # A property that remembers its value in the instance, as `cached_property` does.
+    return "__set__" not in space
+
+
+def _is_called(function: Any, name: str) -> bool:
+    return type(function) is types.FunctionType and function.__name__ == name
+
+
+# What an instance may hold in place of its class: defaults, slots, cached properties.
+_PLAIN_ATTRIBUTES = (
+    *(type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set),
+    *(functools.cached_property, types.MemberDescriptorType),
+)
+
+
+def _may_tell(name: str, value: Any) -> bool:
+    """Whether a wrapper may bear this as its name, text or annotations."""
+    if type(value) in (type(None), type(_jax.equinox_missing())):
+        return True
+    if name == "__annotations__":
+        return type(value) is dict and all(map(is_printable_name, value))
+    if name == "__doc__":
+        return is_printable_text(value)
+    return is_printable_name(value)
+
+
+def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
+    cls, children = parts.refers, children_by_name(parts)
+    absent, beside = (set(parts.extra.get(name, ())) for name in ("absent", "beside"))
+    missing = [name for name in fields if name not in children and name not in absent]
+    surplus = [name for name in parts.extra.get("absent", ()) if name not in fields]
+    # What was no field when saved may be none now; what was one must be one still.
+    allowed = {"__orig_class__"}
+    if reflection.derives(cls, eqx.Module):
+        allowed.update(_WRAPPER_NAMES)
+    for name, value in children.items():
+        undeclared = name in beside and (name in allowed or may_hold(cls, name, value))
+        if name not in fields and not undeclared:
+            surplus.append(name)
+    if missing or surplus:
+        raise FieldsChanged(missing, surplus)
+    try:
+        obj = object.__new__(cls)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    held = reflection.instance_dict(obj)
+    for name in _WRAPPER_NAMES if reflection.derives(cls, eqx.Module) else ():
+        if name not in fields and not _may_tell(name, children.get(name)):
+            raise ValueError(f"{name} of a wrapper is no text that can be printed")
+    slots = slots_of(cls)
+    for name, value in children.items():
+        slot = slots.get(name)
+        if slot is not None:
+            slot.__set__(obj, value)
+        elif held is not None:
+            held[name] = value
+        else:
+            raise FieldsChanged([], [name])
+    wraps = parts.extra.get("wraps")
+    if wraps is not None and held is not None:
+        field, *names = wraps
+        for name in names:
+            if name not in _WRAPPER_NAMES:
+                raise ValueError("a wrapper borrows an attribute that none may borrow")
+            held[name] = lent(children[field], name)
+    return obj
+
+
+def encode_module(obj: Any) -> Parts:
+    fields, static = layout(type(obj))
+    if type(obj) is _jax.bound_method_type() and not _is_bound(obj):
+        raise CannotKeep(
+            "It binds a function that is no method of its object. Keep the function "
+            "and the object, and bind them again."
+        )
+    return _encode_object(obj, fields, static, is_node=True)
+
+
+def decode_module(parts: Parts) -> Any:
+    obj = decode_object(parts, layout(parts.refers)[0])
+    if type(obj) is _jax.bound_method_type() and not _is_bound(obj):
+        raise ValueError("a method is not one of the object it is bound to")
+    return obj
+
+
+def _is_bound(obj: Any) -> bool:
+    held = vars_of(obj)
+    return any(method_names(held["__self__"], held["__func__"]))
+
+
+def method_names(owner: Any, function: Any) -> Iterator[str]:
+    """Under which names a function is a method of an object, or of a class."""
+    cls = owner if reflection.is_class(owner) else type(owner)
+    for base in reflection.mro(cls):
+        for name in reflection.namespace(base):
+            if method(cls, name) is function:
+                yield name
+
+
+def encode_dataclass(obj: Any) -> Parts | None:
+    cls = type(obj)
+    fields = declared_fields(cls)
+    flat = _jax.flatten_once(obj)
+    if flat is None:
+        return _encode_object(obj, fields, tuple(fields), is_node=False)
+    present = state_of(obj, fields)[0]
+    order = _positions(present, flat[0])
+    static = tuple(
+        name for i, name in enumerate(present) if order is not None and i not in order
+    )
+    parts = _encode_object(obj, fields, static, is_node=True)
+    parts.order, parts.by_leaves = order, order is None
+    if not _may_have_leaves(obj, order):
+        parts.extra[LEAFLESS] = True
+    return parts
+
+
+# Of a dataclass whose fields are all static: JAX sees a node in it, and not a leaf.
+LEAFLESS = "leafless"
+# Of an object that JAX flattens in another way than child by child: where its leaves
+# are among those of its children.
+LEAVES = "leaves"
+
+
+def _may_have_leaves(obj: Any, order: list[int] | None) -> bool:
+    """Whether a registered dataclass has children where JAX may find leaves."""
+    if order is not None:
+        return bool(order)
+    try:
+        return bool(flattening.leaves(obj))
+    except LIMITS:
+        raise
+    except Exception:  # a node in it that cannot be flattened
+        return False
+
+
+def _positions(present: dict[str, Any], flat: list[Any]) -> list[int] | None:
+    """Which fields, in order, are the children that JAX sees; by identity."""
+    values = list(present.values())
+    order: list[int] = []
+    for child in flat:
+        for i, value in enumerate(values):
+            if value is child and i not in order:
+                order.append(i)
+                break
+        else:
+            return None
+    return order
+
+
+def decode_dataclass(parts: Parts) -> Any:
+    return decode_object(parts, declared_fields(parts.refers))
+
+
+def encode_namedtuple(obj: Any) -> Parts:
+    cls = type(obj)
+    names, values = class_attribute(cls, "_fields"), list(tuple.__iter__(obj))
+    if len(names) != len(values):
+        raise CannotKeep(
+            "It has not as many items as its class has fields. Keep `tuple(x)` instead."
+        )
+    if reflection.instance_dict(obj):
+        raise CannotKeep("It holds attributes beside its fields. Make them fields.")
+    return Parts(children=dict(zip(names, values, strict=True)), refers=cls)
+
+
+def decode_namedtuple(parts: Parts) -> Any:
+    cls, children = parts.refers, children_by_name(parts)
+    names = class_attribute(cls, "_fields")
+    missing = [name for name in names if name not in children]
+    surplus = [name for name in children if name not in names]
+    if missing or surplus:
+        raise FieldsChanged(missing, surplus)
+    return tuple.__new__(cls, [children[name] for name in names])
+
+
+def renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
+    """Replace hashes of this process by what a fresh copy holds; whether that serves.
+
+    It does not where the class computes them when it is built: then only its unflatten
+    function gives another process its own.
+    """
+    try:
+        children, aux = _jax.flatten_once(obj) or ([], None)
+        fresh = _jax.unflatten_once(type(obj), aux, children)
+    except LIMITS:
+        raise
+    except Exception:
+        known = hashes_of(obj, held)
+        if any(may_be_hash(n, v) and v in known for n, v in held.items()):
+            raise CannotKeep(
+                "It keeps a hash, which holds for one process only, and its unflatten "
+                "function cannot build it again. Register a kind for it with "
+                "`zodiax_io.register_kind`."
+            ) from None
+        return True
+    renewed = attributes_of(fresh)
+    known = hashes_of(fresh, renewed)
+    for name, value in [*held.items()]:
+        if not may_be_hash(name, value):
+            continue
+        is_hash = value in known
+        if type(renewed.get(name)) is int and renewed[name] == value:
+            if is_hash or ("hash" in name and is_large(value)):
+                return False
+        elif is_hash and name in renewed:
+            held[name] = renewed[name]
+        elif is_hash:
+            del held[name]
+    return True

@@ -1,0 +1,163 @@
+"""Functions that could not be kept."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from typing import Any
+
+from .. import _jax
+from .._errors import MAX_PATH, PlaceholderError, shown, shown_lines
+from .._trust import reflection
+from .._trust.names import top
+from .base import CannotKeep, Parts
+
+# Functions that cannot be kept --------------------------------------------------------
+
+
+class Placeholder:
+    """Stands where a function was that could not be saved, and says so when called.
+
+    Or where one is named that is not here (``unknown="opaque"``).
+
+    Attributes
+    ----------
+    name : str
+        What the function was called, for example ``make.<locals>.<lambda>``; of one
+        that is not here, its name in the file.
+    source : str
+        Its source text as far as Python could tell it; never run. Of a function that
+        is not here, why.
+    path : str
+        Where in the tree it sits, which is also its key in ``fill=``.
+    """
+
+    # What wraps functions needs both: Equinox copies the dict, which stays empty, and
+    # jaxlib crashes where it cannot make a weak reference.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_digest",
+        "_versions",
+        "name",
+        "path",
+        "source",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        path: str,
+        versions: dict[str, tuple[str, str]] | None = None,
+        digest: Any = None,
+    ) -> None:
+        self.name, self.source, self.path = name, source, path
+        self._digest = digest  # of a function in a variable, as the file has it
+        self._versions = versions  # of its package; None for what was never saved
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise a `PlaceholderError` that names the function."""
+        path, source = shown(self.path, MAX_PATH), shown_lines(self.source)
+        where = f"The function `{shown(self.name)}` at `{path}`"
+        advice = (
+            "so there is nothing to call. Put it back by "
+            f'`zodiax_io.deserialise(path, fill={{"{path}": function}})`.'
+        )
+        if self._versions is not None:
+            raise PlaceholderError(f"{where} {source}, {advice}")
+        raise PlaceholderError(
+            f"{where} could not be saved, {advice} Its source was:\n{source}"
+        )
+
+    def __repr__(self) -> str:
+        """The name and the path."""
+        return f"<placeholder for {shown(self.name)} at {shown(self.path, MAX_PATH)}>"
+
+    def _state(self) -> tuple[Any, ...]:
+        if self._versions is not None:  # it has a name to be known by
+            return self.name, repr(self._digest)
+        return self.name, self.source, self.path
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when name, source and path are."""
+        return type(other) is Placeholder and self._state() == other._state()
+
+    def __hash__(self) -> int:
+        """As `__eq__`."""
+        return hash(self._state())
+
+
+def placeholder_for(obj: Any, path: str) -> Placeholder:
+    """What is kept of a function that has no name to come back by."""
+    name = getattr(obj, "__qualname__", None) or type(obj).__qualname__
+    return Placeholder(str(name), source_of(obj) or "(not available)", path)
+
+
+def source_of(obj: Any) -> str | None:
+    """The source text of a function, or None."""
+    try:
+        return inspect.getsource(inspect.unwrap(obj)).rstrip()
+    except (OSError, TypeError, ValueError):
+        return None
+
+
+def place_of(obj: Any) -> str | None:
+    """File and line where a function was written, or None."""
+    code = getattr(obj, "__code__", None)
+    return None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def encode_placeholder(obj: Placeholder) -> Parts:
+    versions = obj._versions
+    if versions is not None:
+        extra = {"kind": "function", "type": obj.name}
+        return Parts(value=obj._digest, extra=extra, versions=versions)
+    return Parts(value={"name": obj.name, "source": obj.source, "path": obj.path})
+
+
+def decode_placeholder(parts: Parts) -> Placeholder:
+    value = parts.value
+    if type(value) is not dict or not all(
+        type(value.get(k)) is str for k in ("name", "source", "path")
+    ):
+        raise ValueError("a placeholder has no name")
+    return Placeholder(value["name"], value["source"], value["path"])
+
+
+def is_unnamed_function(obj: Any) -> bool:
+    """Whether an object is a function, so that a placeholder may stand for it."""
+    return callable(obj) and not reflection.is_class(obj)
+
+
+def refuse_function(obj: Any) -> Parts:
+    module = getattr(obj, "__module__", None)
+    if type(module) is str and top(module) == "optax":
+        raise CannotKeep(
+            "It is a local function of optax, as optimisers and schedules are made of. "
+            "Keep the optimiser's state and settings, and make it again by its call."
+        )
+    owner = getattr(obj, "__self__", None)
+    if owner is not None and type(owner) is not types.ModuleType:
+        cls = owner if reflection.is_class(owner) else type(owner)
+        raise CannotKeep(
+            f"It is a method of a `{cls.__module__}.{cls.__qualname__}`, which files "
+            "do not bind. Keep the object itself, and take the method from it again."
+        )
+    decorator = _jax.derivative_rule(obj)
+    if decorator is not None:
+        raise CannotKeep(
+            f"It was made by `{decorator}` and has no name to come back by: no file "
+            "keeps a rule for derivatives. Decorate a function at the top level of a "
+            'module. If a library made it, save with `functions="warn"`, which keeps '
+            "all else, make the whole object again by its constructor, and load into "
+            "that by `like=`."
+        )
+    place = place_of(obj)
+    where = "" if place is None else f" (written at {place})"
+    raise CannotKeep(
+        f"It has no name to come back by{where}: it is a lambda, a local function or a "
+        "wrapper. Write it by `def` at the top level of a module, give it a name by "
+        '`zodiax_io.register(function, alias="package.module:name")`, or keep its '
+        'source text only by `functions="warn"`.'
+    )

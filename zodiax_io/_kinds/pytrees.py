@@ -1,0 +1,401 @@
+"""Registered pytree classes, treedefs and markers."""
+
+from __future__ import annotations
+
+import collections
+import types
+from collections.abc import Container
+from typing import Any
+
+import equinox as eqx
+import jax.tree_util as jtu
+import numpy as np
+
+from .. import _jax
+from .._errors import LIMITS, ClassChangedError
+from .._trust import reflection
+from .._trust.names import (
+    name_of,
+    top,
+)
+from .._trust.reflection import class_attribute, has_python_layout
+from .._trust.roles import (
+    DATACLASS,
+    MARKER,
+    MODULE,
+    NODE,
+    PARTIAL,
+    UNFLATTENED,
+    is_function,
+)
+from .._trust.table import FRAMEWORKS
+from . import flattening
+from .base import CannotKeep, Kind, Parts, exactly, refusal, subclass
+from .containers import SUBCLASSED, items_of, refuse_subclass
+from .fields import (
+    attributes_of,
+    children_by_name,
+    has_plain_fields,
+    is_dataclass,
+    is_namedtuple_class,
+    is_of_frameworks,
+    layout,
+    state_of,
+)
+from .keys import is_vetted
+from .objects import (
+    decode_dataclass,
+    decode_module,
+    decode_object,
+    encode_dataclass,
+    encode_module,
+    may_hold,
+    renew_hashes,
+)
+from .unflattened import Watch, check_unflattening, hashes_of, may_be_hash
+
+# Registered pytree classes, and treedefs ----------------------------------------------
+
+
+def _encode_registered(obj: Any) -> Parts | None:
+    """By what the instance holds: some classes flatten in the order of a set."""
+    cls = type(obj)
+    if not _jax.is_registered_node(cls) or not has_python_layout(cls):
+        return None
+    held = state_of(obj, {})[1]
+    if not all(may_hold(cls, name, value) for name, value in held.items()):
+        return None
+    if any(map(may_be_hash, held, held.values())) and not renew_hashes(obj, held):
+        return None
+    extra = {"beside": list(held)} if held else {}
+    return Parts(children=held, by_leaves=True, refers=cls, extra=extra)
+
+
+def _decode_registered(parts: Parts) -> Any:
+    return decode_object(parts, {})
+
+
+def _encode_node(obj: Any) -> Parts | None:
+    if not _jax.is_registered_node(type(obj)):
+        return None
+    flat = _jax.flatten_once(obj)
+    if flat is None:
+        return None
+    children, aux = flat
+    if aux is obj:  # registered as static: there is nothing else to it
+        return None
+    if _is_of(type(obj), FRAMEWORKS) and not _is_plain(aux):
+        raise CannotKeep(
+            "Its auxiliary data is not made of plain values. Keep what it is made of, "
+            "and make it again from that."
+        )
+    check_unflattening(obj, children, aux, attributes_of)
+    names = _names_of_children(obj, children)
+    extra: dict[str, Any] = {"held": names} if names else {}
+    if plain := _plain_attributes(obj):
+        extra["attributes"] = plain
+    return Parts(
+        children={"children": tuple(children), "aux": aux},
+        static=("aux",),
+        refers=type(obj),
+        extra=extra,
+    )
+
+
+def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
+    """Which attribute holds which child, as far as that is plain to see."""
+    by_id = {id(value): name for name, value in attributes_of(obj).items()}
+    plain = (type(None), bool, int, float, str, tuple)
+    return {
+        by_id[id(child)]: i
+        for i, child in enumerate(children)
+        if id(child) in by_id and type(child) not in plain
+    }
+
+
+def _plain_attributes(obj: Any) -> dict[str, str]:
+    """The attributes whose text is all there is to them, to compare after a load."""
+    held = attributes_of(obj)
+    maybe = any(map(may_be_hash, held, held.values()))
+    known = hashes_of(obj, held) if maybe else set[int]()
+    return {
+        name: repr(value)
+        for name, value in held.items()
+        if _has_short_text(value, 0)
+        and not (may_be_hash(name, value) and (value in known or "hash" in name))
+    }
+
+
+_MAX_TEXT = 100
+_MAX_NESTED = 4
+
+
+def _has_short_text(value: Any, depth: int) -> bool:
+    cls = type(value)
+    if cls is tuple:
+        return len(value) <= _MAX_TEXT and all(
+            depth < _MAX_NESTED and _has_short_text(item, depth + 1) for item in value
+        )
+    if cls is int:
+        return value.bit_length() <= _MAX_TEXT
+    if cls is str:
+        return len(value) <= _MAX_TEXT and value.isascii()
+    return cls in (type(None), bool, float)
+
+
+def _decode_node(parts: Parts) -> Any:
+    children = children_by_name(parts)
+    if set(children) != {"children", "aux"} or type(children["children"]) is not tuple:
+        raise ValueError("a registered pytree node has no children and auxiliary data")
+    cls = parts.refers
+    if _is_of(cls, FRAMEWORKS) and not _is_plain(children["aux"]):
+        raise ValueError(f"{cls.__qualname__} has auxiliary data that is not plain")
+    try:
+        obj = _jax.unflatten_once(cls, children["aux"], children["children"])
+    except LIMITS:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"the unflatten function of {cls.__qualname__} failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    _check_attributes(obj, children["children"], parts)
+    return obj
+
+
+def _check_attributes(obj: Any, children: tuple[Any, ...], parts: Parts) -> None:
+    """Refuse an object whose class put its attributes in other places than they had."""
+    held, cls = attributes_of(obj), type(obj)
+    names, plain = parts.extra.get("held"), parts.extra.get("attributes")
+    for name, index in names.items() if type(names) is dict else ():
+        if held.get(name) is not children[index]:
+            raise ClassChangedError(_exchanged(cls, name, "another child"))
+    for name, text in plain.items() if type(plain) is dict else ():
+        value = held.get(name, ...)
+        if not _has_short_text(value, 0) or repr(value) != text:
+            raise ClassChangedError(_exchanged(cls, name, "another value"))
+
+
+def _exchanged(cls: type, name: str, what: str) -> str:
+    return (
+        f"the unflatten function of {cls.__qualname__} put {what} into {name!r:.80} "
+        "than its flatten function had taken out of it. Save the object again with a "
+        "kind for its class, registered by `zodiax_io.register_kind`."
+    )
+
+
+def _is_plain(aux: Any) -> bool:
+    """Whether a class may look at its auxiliary data, however it likes to."""
+    cls = type(aux)
+    known = _is_of(cls, FRAMEWORKS) and is_namedtuple_class(cls)
+    if cls is tuple or known:
+        return all(map(_is_plain, tuple.__iter__(aux)))
+    if cls is list:
+        return all(map(_is_plain, aux))
+    if cls is dict:
+        return all(type(k) is str and _is_plain(v) for k, v in aux.items())
+    return is_function(aux) or any(cls is known for known in _PLAIN_AUX)
+
+
+_PLAIN_AUX = (
+    *(type(None), bool, int, float, complex, str, bytes, type(...), range),
+    *(type(np.dtype(code)) for code in "?bhilBHILefdFD"),
+    *(type(jtu.tree_structure(0)), object, np.ndarray),
+)
+
+
+def _is_of(cls: type, packages: Container[str]) -> bool:
+    return top((reflection.own_name(cls) or ("", ""))[0]) in packages
+
+
+def _encode_treedef(obj: Any) -> Parts:
+    try:
+        with Watch() as watch:
+            tree = jtu.tree_unflatten(obj, range(obj.num_leaves))
+            leaves, again = flattening.flatten(tree, _is_looked_at)
+        same = leaves == [*range(obj.num_leaves)] and _is_same_treedef(again, obj)
+    except (CannotKeep, *LIMITS):
+        raise
+    except Exception as error:
+        raise CannotKeep(
+            f"A class in it cannot be built around numbers: {error}. Keep the tree "
+            "itself, and take its treedef by `jax.tree.structure` again."
+        ) from error
+    if not same:
+        raise CannotKeep(
+            "A class in it does not flatten into what it was unflattened from, as one "
+            "does whose flattening depends on the values of its leaves. Keep the tree "
+            "itself, and take its treedef by `jax.tree.structure` again."
+        )
+    found = watch.uses_of_sets()
+    if found is not None:
+        raise CannotKeep(
+            f"A class in it flattens by way of a set (in `{found}`), whose order "
+            "changes from process to process: its leaves could be exchanged. Keep the "
+            "tree itself, and take its treedef by `jax.tree.structure` again."
+        )
+    return Parts(children=[tree], is_node=False)
+
+
+def _is_same_treedef(one: Any, other: Any) -> bool:
+    pairs = zip(flattening.nodes_of(one), flattening.nodes_of(other), strict=True)
+    return one.num_leaves == other.num_leaves and all(
+        a[0] is b[0] and (a[1] is b[1] or bool(a[1] == b[1])) for a, b in pairs
+    )
+
+
+def _decode_treedef(parts: Parts) -> Any:
+    (tree,) = items_of(parts)
+    leaves, treedef = flattening.flatten(tree, _is_looked_at)
+    if all(type(leaf) is int for leaf in leaves) and leaves != sorted(leaves):
+        raise ClassChangedError(
+            "a class in a PyTreeDef flattens in another order than when it was saved. "
+            "Save what holds the PyTreeDef again, without it."
+        )
+    return treedef
+
+
+_BUILT_IN_NODES = (
+    *(tuple, list, dict, type(None), collections.OrderedDict, collections.defaultdict),
+    *(jtu.Partial, type(_jax.equinox_missing())),
+)
+
+
+def unflattens_plainly(cls: type) -> bool:
+    """Whether to unflatten an instance runs code of Python, JAX and Equinox only.
+
+    Of other classes a registered function runs; and of a dataclass, the constructor.
+    """
+    if reflection.is_one_of(cls, _BUILT_IN_NODES):
+        return True
+    if reflection.derives(cls, eqx.Module):
+        return has_plain_fields(cls, layout(cls)[0])
+    made_by = class_attribute(cls, "__new__")
+    return (
+        reflection.derives(cls, tuple)
+        and is_namedtuple_class(cls)
+        and class_attribute(cls, "__init__") is object.__init__
+        and type(made_by) in (types.FunctionType, staticmethod)
+        and is_vetted(getattr(made_by, "__func__", made_by))
+    )
+
+
+def _is_looked_at(obj: Any) -> bool:
+    """Stop JAX before it flattens what runs code of its own at every look."""
+    look = class_attribute(type(obj), "__getattribute__")
+    if type(look) is types.FunctionType and not is_of_frameworks(look):
+        raise CannotKeep(
+            "A class in it writes its own `__getattribute__`, which runs when JAX "
+            "takes the tree apart. Keep the tree itself, and take its treedef by "
+            "`jax.tree.structure` again."
+        )
+    return False
+
+
+def _encode_bare(obj: object) -> Parts | None:
+    # A sentinel of a module is a constant: `is` must hold for it.
+    return Parts() if name_of(obj) is None else None
+
+
+def _encode_marker(obj: Any) -> Parts | None:
+    cls = type(obj)
+    if not has_python_layout(cls) or any(state_of(obj, {})):
+        return None
+    return Parts(refers=cls)
+
+
+def _decode_marker(parts: Parts) -> Any:
+    return object.__new__(parts.refers)
+
+
+OBJECT_KINDS = (
+    Kind(
+        "missing",
+        lambda cls: cls is type(_jax.equinox_missing()),
+        lambda obj: Parts(),
+        lambda parts: _jax.equinox_missing(),
+        keeps="Equinox's marker of an absent attribute",
+    ),
+    Kind(
+        "equinox_partial",  # before "module": it binds arguments of the file's choice
+        exactly(eqx.Partial),
+        encode_module,
+        decode_module,
+        PARTIAL,
+        keeps="`equinox.Partial`",
+        shared=True,
+        calls=("func",),
+        binds=("args", "keywords"),
+        attributes=None,
+    ),
+    Kind(
+        "module",
+        subclass(eqx.Module),
+        encode_module,
+        decode_module,
+        MODULE,
+        keeps="`equinox.Module` and `zodiax.Base`, static fields included",
+        shared=True,
+        attributes=None,
+    ),
+    Kind(
+        "dataclass",  # before "node": a registered dataclass is kept by its fields
+        is_dataclass,
+        encode_dataclass,
+        decode_dataclass,
+        DATACLASS,
+        keeps="dataclasses, frozen and with slots, registered or not",
+        shared=True,
+        attributes=None,
+    ),
+    Kind(
+        "registered",
+        subclass(object),  # registration can come after this table was asked
+        _encode_registered,
+        _decode_registered,
+        NODE,
+        keeps="classes registered as pytree nodes, by the attributes of the instance",
+        shared=True,
+        gives_way=True,
+        attributes=None,
+    ),
+    Kind(
+        "node",
+        subclass(object),
+        _encode_node,
+        _decode_node,
+        UNFLATTENED,
+        keeps="classes registered as pytree nodes, by children and auxiliary data",
+        shared=True,
+        attributes=None,
+    ),
+    Kind(
+        "treedef",
+        exactly(jtu.PyTreeDef),
+        _encode_treedef,
+        _decode_treedef,
+        keeps="`PyTreeDef`",
+    ),
+    Kind(
+        "object",
+        exactly(object),
+        _encode_bare,
+        lambda parts: object(),
+        keeps="bare `object()` markers, by identity",
+        shared=True,
+    ),
+    refusal("subclass", subclass(*SUBCLASSED), refuse_subclass),
+)
+
+MARKER_KINDS = (
+    Kind(
+        "marker",  # after "singleton": what has a name comes back as itself
+        subclass(object),
+        _encode_marker,
+        _decode_marker,
+        MARKER,
+        keeps="instances that hold nothing, such as sentinels",
+        shared=True,
+        attributes=None,
+    ),
+)
