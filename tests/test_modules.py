@@ -24,7 +24,7 @@ from strategies import box
 from unkept import UNKEPT
 
 import zodiax_io
-from zodiax_io._survey import walk
+from zodiax_io._structure.survey import walk
 
 KEY = jr.key(0)
 CALLS: collections.Counter[str] = collections.Counter()

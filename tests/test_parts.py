@@ -25,16 +25,12 @@ from hypothesis import assume, given
 from strategies import flattenable_trees, trees
 
 import zodiax_io
-from zodiax_io import (
-    ArgumentError,
-    PartialLoadWarning,
-    _survey,
-    deserialise,
-    serialise,
-)
-from zodiax_io._alongside import _is_filled
+from zodiax_io import ArgumentError, PartialLoadWarning, deserialise, serialise
 from zodiax_io._arrays import eqx as backend
-from zodiax_io._survey import path_text, walk
+from zodiax_io._structure import nodes
+from zodiax_io._structure.paths import path_text
+from zodiax_io._structure.survey import walk
+from zodiax_io._tree.like import _is_filled
 
 
 class Optics(eqx.Module):
@@ -370,7 +366,7 @@ def test_what_cannot_be_built_without_its_arrays(tmp_path):
 
 def test_diamonds_do_not_explode(tmp_path, monkeypatch):
     """Sharing makes many paths of few nodes; looking through them ends."""
-    monkeypatch.setattr(_survey, "_MAX_REPEATED_VISITS", 1000)
+    monkeypatch.setattr(nodes, "_MAX_REPEATED_VISITS", 1000)
     tree = jnp.ones(2)
     for _ in range(11):
         tree = [tree, tree]
@@ -706,7 +702,7 @@ def _deep_keys():
 def test_trees_without_end(node, options, monkeypatch):
     """A walk beside a hostile tree ends soon, in little memory."""
     # The type checks of a test run make each step ten times slower.
-    monkeypatch.setattr(_survey, "_MAX_REPEATED_VISITS", 20_000)
+    monkeypatch.setattr(nodes, "_MAX_REPEATED_VISITS", 20_000)
     start = time.process_time()
     with pytest.raises(zodiax_io.ZodiaxIOError):
         checkpoint_of(node).load(**options)

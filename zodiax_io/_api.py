@@ -46,11 +46,9 @@ from ._serialise import (
     serialise,
 )
 from ._show import Item, Picture, Statistics, Summary
-from ._structure import (
-    build_structure,
-    load_structure,
-)
 from ._summary import show, summarise
+from ._tree.decode import load_structure
+from ._tree.encode import build_structure
 from ._trust.advice import Verdict
 from ._trust.names import register
 from ._trust.renames import renamed

@@ -41,8 +41,8 @@ from ._show import (
     print_lines,
     size_of,
 )
+from ._structure.nodes import MAX_DEPTH
 from ._summary import show, summarise
-from ._survey import MAX_DEPTH
 from ._trust.libraries import import_anywhere
 
 

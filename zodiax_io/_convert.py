@@ -16,7 +16,8 @@ from ._legacy import LegacyReader
 from ._pair import PathOrFile, loaded_file, opened
 from ._paths import is_path
 from ._saving import check_writable, put
-from ._survey import MAX_DEPTH, survey
+from ._structure.nodes import MAX_DEPTH
+from ._structure.survey import survey
 from ._trust.judge import Judge
 
 

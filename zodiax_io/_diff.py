@@ -15,7 +15,6 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from ._alongside import NameHere, names_here
 from ._arrays import dtypes, records
 from ._arrays.distance import difference, same_bytes
 from ._environment import Difference, changes_between, script_of
@@ -30,8 +29,12 @@ from ._jax import detached
 from ._kinds import base
 from ._pair import is_file, opened
 from ._show import matches, notation, value_of
-from ._structure import locate, logical
-from ._survey import Node, children_of, label_of, resolved, said, walk, without_columns
+from ._structure.nodes import Node, children_of, resolved, said
+from ._structure.pairing import NameHere
+from ._structure.paths import label_of
+from ._structure.survey import walk, without_columns
+from ._tree.locate import locate, names_here
+from ._tree.restore import logical
 from ._trust.judge import Judge
 
 

@@ -32,7 +32,7 @@ from ._kinds.fields import (
     moved_fields,
     runs_code,
 )
-from ._survey import Path, short_path
+from ._structure.paths import Path, short_path
 from ._trust.names import top
 from ._trust.reflection import mro, namespace, own_name
 

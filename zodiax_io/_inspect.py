@@ -9,7 +9,8 @@ from ._environment import script_of
 from ._errors import resources_for, shown
 from ._kinds.table import kind_named
 from ._pair import PathOrFile, opened
-from ._survey import short_path, survey, walk
+from ._structure.paths import short_path
+from ._structure.survey import survey, walk
 from ._trust.advice import Verdict
 from ._trust.judge import Judge
 

@@ -44,7 +44,8 @@ from ._pair import (
 )
 from ._paths import is_path
 from ._saving import check_pair
-from ._survey import short_path, walk
+from ._structure.paths import short_path
+from ._structure.survey import walk
 
 
 @dataclass(frozen=True)

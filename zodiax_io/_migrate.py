@@ -31,8 +31,11 @@ from ._kinds.fields import FieldsChanged, fields_of, has_default
 from ._kinds.table import WITH_FIELDS
 from ._pair import PathOrFile, opened
 from ._serialise import deserialise, read_metadata, serialise
-from ._structure import build_structure, locate
-from ._survey import Node, children_of, name_of_type, path_text, survey, walk
+from ._structure.nodes import Node, children_of, name_of_type
+from ._structure.paths import path_text
+from ._structure.survey import survey, walk
+from ._tree.encode import build_structure
+from ._tree.locate import locate
 from ._trust import libraries
 from ._trust.finding import Unresolved
 from ._trust.judge import Judge

@@ -30,7 +30,7 @@ from ._kinds.objects import LEAFLESS, LEAVES
 from ._kinds.placeholders import Placeholder
 from ._kinds.table import add_kind, kind_named
 from ._kinds.values import mirror_of
-from ._survey import Node, children_of, name_of_type
+from ._structure.nodes import Node, children_of, name_of_type
 from ._trust import reflection
 from ._trust.names import top
 from ._trust.reflection import is_class

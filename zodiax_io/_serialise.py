@@ -13,7 +13,6 @@ from typing import Any, Literal, NoReturn
 from numpy.typing import NDArray
 
 from . import _environment, _format
-from ._alongside import Likeness, targets
 from ._arrays.backend import ArrayReader, Faults, Sink, no_tick
 from ._arrays.backends import backend_named
 from ._environment import MAIN, Difference
@@ -40,20 +39,18 @@ from ._kinds.arrays import Damaged
 from ._legacy import LegacyReader
 from ._pair import PathOrFile, opened, pair_of
 from ._paths import is_path
-from ._placement import HOST, Target, is_target, target_of
 from ._progress import Progress, check_progress, counted
 from ._saving import check_writable, put
-from ._selection import select
-from ._structure import (
-    Kept,
-    check_settings,
-    checked,
-    decode,
-    encode_all,
-    key_target,
-    restore,
-)
-from ._survey import Node, Path, Survey, path_text, survey, without_columns
+from ._structure.nodes import Node
+from ._structure.paths import Path, path_text
+from ._structure.selection import select
+from ._structure.survey import Survey, survey, without_columns
+from ._tree.decode import decode
+from ._tree.encode import Kept, encode_all
+from ._tree.like import Likeness
+from ._tree.placement import HOST, Target, is_target, target_of
+from ._tree.restore import check_settings, checked, key_target, restore
+from ._tree.shardings import targets
 from ._trust.judge import Judge
 
 

@@ -50,8 +50,11 @@ from ._show import (
     statistics_of,
     value_of,
 )
-from ._structure import locate, logical
-from ._survey import Node, children_of, label_of, walk, without_columns
+from ._structure.nodes import Node, children_of
+from ._structure.paths import label_of
+from ._structure.survey import walk, without_columns
+from ._tree.locate import locate
+from ._tree.restore import logical
 
 
 @resources_for("summarise the tree or file")

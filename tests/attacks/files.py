@@ -405,7 +405,7 @@ def _() -> Iterator[Any]:
         "zodiax_io._trust.names:_registered",
         "zodiax_io._commit:FileSource",
         "zodiax_io._kinds.placeholders:Placeholder",
-        "zodiax_io._structure:Node",
+        "zodiax_io._tree.encode:Node",
         "attacks.samples:zodiax_io.register",
     ):
         yield from in_every_kind(name)

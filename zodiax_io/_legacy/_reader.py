@@ -22,7 +22,7 @@ from .._errors import (
 )
 from .._format import Document
 from .._jax import call_deeply
-from .._survey import survey
+from .._structure.survey import survey
 from .._trust import names, reflection
 from .._trust.judge import Judge
 from ._classes import imported, told_static

@@ -7,93 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._arrays.dtypes import is_of_jax
-from ._errors import (
-    MAX_NAME,
-    ArgumentError,
+from .._arrays.dtypes import is_of_jax
+from .._errors import (
     CorruptFileError,
     UnknownFormatError,
     shown,
 )
-from ._kinds.base import ARRAY_NODES, Kind
-from ._kinds.columns import elements_of
-from ._kinds.table import kind_named
-from ._trust.roles import CODE, Holder, Holders, Use, calls_with_inputs
-
-# JAX's own limit is some 990 levels, less what the caller's stack uses of it.
-MAX_DEPTH = 500
-# How many nodes may be met again within something shared: to JAX each counts anew.
-MAX_REPEATED = 1_000_000
-
-Node = dict[str, Any]
-# A path is built only when somebody asks: the path and the node of the parent with the
-# name or index of the child; a label instead of the node of a key; or the root.
-Path = tuple[Any, Any, Any]
-
-
-def path_text(path: Path | str) -> str:
-    """A path as the user writes it: ``model.layers[0].weight``."""
-    labels: list[str] = []
-    while not isinstance(path, str):
-        path, node, key = path
-        labels.append(f".keys[{key}]" if node is None else label_of(node, key))
-    return path + "".join(reversed(labels))
-
-
-def short_path(path: Path | str) -> str:
-    """A path to keep: of a deep tree with long keys, many would grow large."""
-    return shown(path_text(path), 512)
-
-
-_MAPPINGS = frozenset({"dict", "ordereddict", "mappingproxy"})
-
-
-def label_of(node: Node, key: str | int) -> str:
-    """What a child adds to the path of its parent."""
-    if isinstance(key, str):
-        if key == "items" and node["kind"] == "defaultdict":
-            return ""  # a step of ours, not of the user's
-        return f"[{cut(key)!r}]" if node["kind"] in _MAPPINGS else f".{cut(key)}"
-    keys = node.get("keys")
-    if isinstance(keys, list) and key < len(keys):
-        return _key_label(keys[key], key)
-    if "." in node["kind"] and _is_wrapped(node):
-        return ""
-    return f"[{key}]"
-
-
-def _is_wrapped(node: Node) -> bool:
-    """Whether all that somebody's own kind holds is in one container, made by us."""
-    children = node.get("node")
-    if not isinstance(children, list) or len(children) != 1:
-        return False
-    return isinstance(children[0], dict) and "node" in children[0]
-
-
-def cut(key: str) -> str:
-    """A key short enough for a path: of many long ones, messages would grow large."""
-    return key if len(key) <= MAX_NAME else key[: MAX_NAME - 1] + "…"
-
-
-def _key_label(key: Any, index: int) -> str:
-    if not isinstance(key, dict):
-        return f"[key {index}]"
-    parts = key.get("node")
-    if key.get("kind") == "tuple" and isinstance(parts, list) and len(parts) < 8:
-        flat = [p for p in parts if isinstance(p, dict) and "node" not in p]
-        labels = [_key_label(part, -1) for part in flat]
-        text = ", ".join(label[1:-1] for label in labels)
-        text = f"({text}{',' * (len(parts) == 1)})"
-        known = len(labels) == len(parts) and "[key -1]" not in labels
-        if known and len(text) <= 60 and not set("[]*?") & set(text):
-            return f"[{text}]"  # as `only=` can read it
-    if key.get("kind") in ("str", "int", "float", "bool"):
-        value = key.get("value")
-        if type(value) is str:
-            return f"[{cut(value)!r}]"
-        if type(value) in (int, float, bool):
-            return f"[{shown(repr(value))}]"
-    return f"[key {index}]"
+from .._kinds.base import ARRAY_NODES, Kind
+from .._kinds.columns import elements_of
+from .._kinds.table import kind_named
+from .._trust.roles import CODE, Holder, Holders, Use, calls_with_inputs
+from .nodes import MAX_DEPTH, Node, child_at, children_of, name_of_type, resolved
+from .paths import Path, path_text
 
 
 def walk(structure: Any, root: str = "model") -> Iterator[tuple[Path | str, Node]]:
@@ -173,77 +98,6 @@ def without_columns(structure: Any, root: str = "model") -> None:
                 for element in elements
             ],
         }
-
-
-# What a node says of its place in the tree and in the file, and what is in it.
-_PLACE = {"id", "record", "repeats", "node", "keys", "static", "leaves", "leafless"}
-
-
-def said(node: Node) -> dict[Any, Any]:
-    """What a node says of itself, without its children and its place in the file."""
-    return {name: node[name] for name in sorted(node.keys() - _PLACE, key=str)}
-
-
-def children_of(node: Node) -> list[tuple[str | int, Any]]:
-    """The children of a node, by name or by index."""
-    children = node.get("node")
-    if isinstance(children, dict):
-        return list(children.items())
-    return list(enumerate(children)) if isinstance(children, list) else []
-
-
-def step_of(node: Node, key: str | int) -> tuple[str, str]:
-    """A step of a path in full, however long: what it is, and its text."""
-    if isinstance(key, str) and label_of(node, key):
-        return ("key" if node["kind"] in _MAPPINGS else "name"), key
-    keys = node.get("keys")
-    if isinstance(key, int) and isinstance(keys, list) and key < len(keys):
-        inner = keys[key] if isinstance(keys[key], dict) else {}
-        if inner.get("kind") == "str" and type(inner.get("value")) is str:
-            return "key", inner["value"]
-    return "item", label_of(node, key)[1:-1]
-
-
-def steps_of(path: Path | str) -> tuple[tuple[str, str], ...]:
-    """The steps of a path, without those that only we know."""
-    steps: list[tuple[str, str]] = []
-    while not isinstance(path, str):
-        path, node, key = path
-        if node is None:
-            steps.append(("keys", str(key)))
-        elif label_of(node, key):
-            steps.append(step_of(node, key))
-    return tuple(reversed(steps))
-
-
-class Repeats:
-    """Counts how often a walk comes to nodes again: a file may make it never end."""
-
-    def __init__(self, message: str) -> None:
-        self._message = message
-        self._seen: set[int] = set()
-        self._count = 0
-
-    def note(
-        self, children: Iterable[Any], by_id: Mapping[int, Node], depth: int
-    ) -> None:
-        """Note the children that a walk will come to.
-
-        Raises
-        ------
-        ArgumentError
-            If they are too many, or too deep.
-        """
-        for child in children:
-            node = resolved(child, by_id)
-            if id(node) in self._seen:
-                self._count += 1
-            self._seen.add(id(node))
-        if self._count > _MAX_REPEATED_VISITS or depth > MAX_DEPTH:
-            raise ArgumentError(self._message)
-
-
-_MAX_REPEATED_VISITS = 200_000
 
 
 @dataclass(eq=False, repr=False)
@@ -341,46 +195,17 @@ _UNREGISTERED = (
 )
 
 
-def name_of_type(node: Node) -> str:
-    """What the type of a node is called, where it has one."""
-    return node["type"] if type(node["type"]) is str else "(no text)"
-
-
-def _child(node: Node, name: str) -> Any:
-    children = node.get("node")
-    return children.get(name) if isinstance(children, dict) else None
-
-
-def resolved(node: Any, by_id: Mapping[int, Node]) -> Any:
-    """A node, or the one that it refers to; None if that is not there."""
-    same = isinstance(node, dict) and node.get("kind") == "same"
-    value = node.get("value") if same else None
-    return by_id.get(value) if type(value) is int else node
-
-
-def reachable(node: Node, by_id: Mapping[int, Node], seen: set[int]) -> Iterator[Node]:
-    """A node and all that it needs, but for what has been seen; each once."""
-    waiting: list[Any] = [node]
-    while waiting:
-        node = resolved(waiting.pop(), by_id)
-        if node is not None and id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            waiting += node.get("keys", ())
-            waiting += [child for _, child in children_of(node)]
-
-
 def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[int]:
     """Which nodes are called with arguments of the file, below what wraps them."""
     seen: set[int] = set()
     _mark_called(
         [
-            _child(node, called)
+            child_at(node, called)
             for node, kind in binding
             for called in kind.calls
             # Without arguments the file adds nothing to the function.
             if any(
-                (resolved(_child(node, name), by_id) or {}).get("node")
+                (resolved(child_at(node, name), by_id) or {}).get("node")
                 for name in kind.binds
             )
         ],
@@ -409,7 +234,7 @@ def _mark_called(waiting: list[Any], by_id: Mapping[int, Node], seen: set[int]) 
         seen.add(id(node))
         kind = kind_named(node.get("kind"))
         if kind is not None and kind.calls:
-            waiting += [_child(node, name) for name in kind.calls]
+            waiting += [child_at(node, name) for name in kind.calls]
         else:
             waiting += [child for _, child in children_of(node)]
 
@@ -464,7 +289,7 @@ def _mark_held(
     wrapped: list[Any] = []
     for node, holder in starts:
         waiting += [child for _, child in children_of(node)]
-        wrapped += [_child(node, name) for name in sorted(holder.calls)]
+        wrapped += [child_at(node, name) for name in sorted(holder.calls)]
     seen: set[int] = set()
     while waiting:
         node = resolved(waiting.pop(), by_id)

@@ -8,19 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from ._errors import ArgumentError, shown
-from ._survey import (
-    Node,
-    Path,
-    Repeats,
-    Survey,
-    children_of,
-    label_of,
-    path_text,
-    reachable,
-    resolved,
-    step_of,
-)
+from .._errors import ArgumentError, shown
+from .nodes import Node, Repeats, children_of, reachable, resolved
+from .paths import Path, label_of, path_text, step_of
+from .survey import Survey
 
 # `name`, `*`, `**`; `[0]`, `[*]`, `['key']`. Dots stand between names.
 _TOKEN = re.compile(

@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Sharding
 from numpy.typing import NDArray
 
-from ._errors import (
+from .._errors import (
     LIMITS,
     ArgumentError,
     CorruptFileError,
@@ -17,8 +17,8 @@ from ._errors import (
     not_damage,
     shown,
 )
-from ._jax import put
-from ._survey import Path, path_text
+from .._jax import put
+from .._structure.paths import Path, path_text
 
 
 class _Host:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.random as jr
 import jax.tree_util as jtu
-import msgpack
 import numpy as np
 from jax.core import Tracer
 
-from . import _environment
-from ._arrays import dtypes
-from ._arrays.records import on_host, without_padding
-from ._errors import (
+from .._arrays import dtypes
+from .._arrays.records import on_host, without_padding
+from .._errors import (
     LIMITS,
     ArgumentError,
     CorruptFileError,
@@ -27,241 +23,26 @@ from ._errors import (
     shown,
     warn,
 )
-from ._kinds import base, flattening
-from ._kinds.arrays import Damaged, outline
-from ._kinds.base import Parts
-from ._kinds.fingerprints import are_alike
-from ._kinds.table import kind_named
-from ._placement import HOST, Target, is_target, place
-from ._structure import Located, Probe, locate
-from ._survey import (
+from .._kinds import base
+from .._kinds.arrays import Damaged, outline
+from .._kinds.base import Parts
+from .._kinds.fingerprints import are_alike
+from .._kinds.table import kind_named
+from .._structure.nodes import (
     Node,
-    Path,
-    Repeats,
-    Survey,
-    children_of,
-    label_of,
-    path_text,
-    reachable,
     resolved,
     said,
-    steps_of,
 )
-from ._trust.judge import Judge
-from ._trust.names import find, find_registered, name_of
+from .._structure.pairing import alongside, plain
+from .._structure.paths import Path, path_text, steps_of
+from .._structure.survey import Survey
+from .._trust.judge import Judge
+from .locate import names_here, with_probes
+from .placement import HOST, Target, place
 
 _NUMBERS = (bool, int, float, complex)
 _MAX_LINES = 20
 _MAX_COUNTED = 500  # nodes below one that is not loaded
-
-# Called with a path, and with what the file and the tree have there; tells whether to
-# go on below it.
-_Visit = Callable[[Path | str, Node | None, Node | None], bool]
-_Waiting = tuple[Path | str, Node | None, Node | None, int]
-
-
-# From a name of the file to the one name of what it leads to here.
-NameHere = Callable[[str], str]
-
-
-def names_here(judge: Judge) -> NameHere:
-    """The names by which a tree of this process has what a file names.
-
-    A class may have several: that of the running script and that of the module which
-    the script is, an alias, an older one. Nothing is imported; a name that leads
-    nowhere stays what it is.
-    """
-
-    @functools.cache
-    def name_here(name: str) -> str:
-        name = judge.now(name)
-        module, _, qualname = name.partition(":")
-        found = find_registered(name)
-        if found is None and module == _environment.script().get("script"):
-            found = find(f"__main__:{qualname}")
-        return name if found is None else name_of(found) or name
-
-    return name_here
-
-
-def _alongside(
-    ours: Node,
-    by_id: Mapping[int, Node],
-    theirs: Located,
-    root: Path | str,
-    visit: _Visit,
-    name_here: NameHere,
-) -> None:
-    """Visit what two trees have at each path; parents first."""
-    repeats = Repeats("The trees share too much to be compared.")
-    waiting: list[_Waiting] = [(root, ours, theirs.structure, 0)]
-    while waiting:
-        path, one, two, depth = waiting.pop()
-        one = None if one is None else resolved(one, by_id)
-        two = None if two is None else resolved(two, theirs.by_id)
-        if (one is None and two is None) or not visit(path, one, two):
-            continue
-        below = {} if one is None else _labelled(one, by_id, name_here)
-        others = {} if two is None else _labelled(two, theirs.by_id, None)
-        found: list[_Waiting] = []
-        for label in [*below, *(label for label in others if label not in below)]:
-            parent, key, child = below.get(label, (None, None, None))
-            their_parent, their_key, other = others.get(label, (None, None, None))
-            here: Path = (path, parent, key)
-            if child is None:
-                here = (path, their_parent, their_key)
-            found.append((here, child, other, depth + 1))
-        repeats.note([child for _, _, child in below.values()], by_id, depth)
-        waiting.extend(reversed(found))
-
-
-_Label = str | int | tuple[bytes, int]
-
-
-def _labelled(
-    node: Node, by_id: Mapping[int, Node], name_here: NameHere | None
-) -> dict[_Label, tuple[Node, Any, Node]]:
-    """The children of a node by what tells them apart: a name, an index, or a key.
-
-    A field and the key of a mapping are alike: a dictionary may stand for an object.
-    """
-    children = children_of(node)
-    keys = node.get("keys")
-    result: dict[_Label, tuple[Node, Any, Node]] = {}
-    if isinstance(keys, list):
-        # Keys that are no text may stand in another order in each tree.
-        known: dict[int, bytes] = {}
-        times: dict[bytes, int] = {}
-        for key, (index, child) in zip(keys, children, strict=False):
-            digest = _digest(key, by_id, name_here, known, 0)
-            count = times.get(digest, 0)  # such as NaN, which is never the same
-            times[digest] = count + 1
-            result[digest, count] = node, index, child
-        return result
-    for key, child in children:
-        if label_of(node, key):
-            result[key] = node, key, child
-        else:  # what the user does not see as a step
-            inner = resolved(child, by_id)
-            result |= {} if inner is None else _labelled(inner, by_id, name_here)
-    return result
-
-
-_MAX_KEY_DEPTH = 50
-
-
-def _digest(
-    node: Any,
-    by_id: Mapping[int, Node],
-    name_here: NameHere | None,
-    known: dict[int, bytes],
-    depth: int,
-) -> bytes:
-    """The same for keys that are the same; parts that a key shares are seen once."""
-    node = resolved(node, by_id)
-    if node is None:
-        return b""
-    if depth > _MAX_KEY_DEPTH:
-        raise ArgumentError("A key is nested too deep for its place to be compared.")
-    if id(node) not in known:
-        known[id(node)] = b""  # a file may say that a key contains itself
-        text = hashlib.blake2b(_plain(node, name_here))
-        for key in node.get("keys", ()):
-            text.update(_digest(key, by_id, name_here, known, depth + 1))
-        for name, child in children_of(node):
-            text.update(repr(name).encode())
-            text.update(_digest(child, by_id, name_here, known, depth + 1))
-        known[id(node)] = text.digest()
-    return known[id(node)]
-
-
-class _Marked(NamedTuple):
-    """The leaves of a tree, and its structure with probes for the wanted ones."""
-
-    leaves: list[Any]
-    treedef: Any
-    located: Located
-
-
-def _marked(
-    name: str,
-    tree: Any,
-    is_wanted: Callable[[Any], bool],
-    is_leaf: Callable[[Any], bool] | None = None,
-) -> _Marked:
-    try:
-        leaves, treedef = flattening.flatten(tree, is_leaf)
-        probed = [Probe(i) if is_wanted(x) else x for i, x in enumerate(leaves)]
-        try:
-            marked = jtu.tree_unflatten(treedef, probed)
-        except LIMITS:
-            raise
-        except Exception:  # a class that converts what it gets
-            wanted = {id(x): i for i, x in enumerate(leaves) if is_wanted(x)}
-            if len(wanted) < sum(map(is_wanted, leaves)):
-                raise
-            return _Marked(leaves, treedef, locate(tree, wanted))
-        return _Marked(leaves, treedef, locate(marked, {}))
-    except (ZodiaxIOError, *LIMITS):
-        raise
-    except Exception as error:  # the code of the user's classes
-        raise ArgumentError(
-            f"`{name}` cannot be taken apart: {type(error).__name__}: {error}"
-        ) from error
-
-
-# Shardings ----------------------------------------------------------------------------
-
-
-def targets(
-    tree: Any,
-    structure: Node,
-    root: Path | str,
-    found: Survey,
-    judge: Judge,
-    file: str,
-) -> dict[int, Target]:
-    """The sharding of each record, from a tree of shardings beside the structure.
-
-    Raises
-    ------
-    ArgumentError
-        If a sharding is where no array is, or an array is given two.
-    """
-    leaves, _, theirs = _marked("sharding", tree, is_target, is_target)
-    if not any(map(is_target, leaves)):
-        raise ArgumentError(
-            "`sharding` is a `jax.sharding.Sharding`, or a tree of them beside the "
-            f"model, not a `{type(tree).__qualname__}` without any."
-        )
-    result: dict[int, Target] = {}
-
-    def visit(path: Path | str, ours: Node | None, node: Node | None) -> bool:
-        if node is None or node["kind"] != "probe":
-            return node is not None
-        target = leaves[node["value"]]
-        records = [] if ours is None else _records_below(ours, found.by_id)
-        where = shown(path_text(path), 400)
-        if not records:
-            raise ArgumentError(
-                f"`sharding` has one at `{where}`, where {file} has no JAX array."
-            )
-        for record in records:
-            if result.setdefault(record, target) != target:
-                raise ArgumentError(
-                    f"`sharding` gives an array at `{where}` another place than "
-                    "elsewhere, where the model shares it. Give it one."
-                )
-        return False
-
-    _alongside(structure, found.by_id, theirs, root, visit, names_here(judge))
-    return result
-
-
-def _records_below(node: Node, by_id: Mapping[int, Node]) -> list[int]:
-    below = reachable(node, by_id, set())
-    found = [n for n in below if n["kind"] in ("jax", "key")]
-    return [n["record"] for n in found if type(n.get("record")) is int]
 
 
 # Loading into a tree ------------------------------------------------------------------
@@ -309,7 +90,7 @@ class Likeness:
         judge: Judge,
         file: str,
     ) -> None:
-        marked = _marked("like", like, _is_filled)
+        marked = with_probes("like", like, _is_filled)
         self._leaves, self._treedef, self._theirs = marked
         if any(isinstance(leaf, Tracer) for leaf in self._leaves):
             raise ArgumentError(
@@ -331,7 +112,7 @@ class Likeness:
                 self._chosen.setdefault(id(node), set()).add(steps_of(path))
         self._sizes: dict[int, str] = {}
         self._within: dict[int, Any] = {}  # paths below a chosen one, kept alive
-        _alongside(
+        alongside(
             structure, found.by_id, self._theirs, root, self._visit, self._name_here
         )
 
@@ -389,7 +170,7 @@ class Likeness:
                 ours = ours | now
             if ours["kind"] == theirs["kind"] == "function":
                 ours = _comparable(ours, theirs)
-            if _plain(ours, self._name_here) != _plain(theirs, None):
+            if plain(ours, self._name_here) != plain(theirs, None):
                 self._note(self._differ, path, _unlike(ours, theirs))
         return True
 
@@ -564,19 +345,6 @@ def _bits(array: Any) -> bytes:
 
 def _described(node: Node) -> Any:
     return node.get("shape"), node.get("dtype"), node.get("impl")
-
-
-def _plain(node: Node, name_here: NameHere | None) -> bytes:
-    """What a node says of itself, without its children and its place in the file."""
-    told = said(node)
-    told.pop("version", None)  # of the package that once saved it
-    if node["kind"] == "placeholder" and type(node.get("value")) is dict:
-        told["value"] = node["value"].get("name")  # its text is that of a whole line
-    name = told.get("type")
-    if name_here is not None and type(name) is str:
-        told["type"] = name_here(name)
-    packed: Any = msgpack.packb(told)
-    return packed
 
 
 def _comparable(ours: Node, theirs: Node) -> Node:

@@ -1,0 +1,104 @@
+"""Paths in a tree: steps, and their text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._errors import (
+    MAX_NAME,
+    shown,
+)
+from .nodes import Node
+
+# A path is built only when somebody asks: the path and the node of the parent with the
+# name or index of the child; a label instead of the node of a key; or the root.
+Path = tuple[Any, Any, Any]
+
+
+def path_text(path: Path | str) -> str:
+    """A path as the user writes it: ``model.layers[0].weight``."""
+    labels: list[str] = []
+    while not isinstance(path, str):
+        path, node, key = path
+        labels.append(f".keys[{key}]" if node is None else label_of(node, key))
+    return path + "".join(reversed(labels))
+
+
+def short_path(path: Path | str) -> str:
+    """A path to keep: of a deep tree with long keys, many would grow large."""
+    return shown(path_text(path), 512)
+
+
+_MAPPINGS = frozenset({"dict", "ordereddict", "mappingproxy"})
+
+
+def label_of(node: Node, key: str | int) -> str:
+    """What a child adds to the path of its parent."""
+    if isinstance(key, str):
+        if key == "items" and node["kind"] == "defaultdict":
+            return ""  # a step of ours, not of the user's
+        return f"[{cut(key)!r}]" if node["kind"] in _MAPPINGS else f".{cut(key)}"
+    keys = node.get("keys")
+    if isinstance(keys, list) and key < len(keys):
+        return _key_label(keys[key], key)
+    if "." in node["kind"] and _is_wrapped(node):
+        return ""
+    return f"[{key}]"
+
+
+def _is_wrapped(node: Node) -> bool:
+    """Whether all that somebody's own kind holds is in one container, made by us."""
+    children = node.get("node")
+    if not isinstance(children, list) or len(children) != 1:
+        return False
+    return isinstance(children[0], dict) and "node" in children[0]
+
+
+def cut(key: str) -> str:
+    """A key short enough for a path: of many long ones, messages would grow large."""
+    return key if len(key) <= MAX_NAME else key[: MAX_NAME - 1] + "…"
+
+
+def _key_label(key: Any, index: int) -> str:
+    if not isinstance(key, dict):
+        return f"[key {index}]"
+    parts = key.get("node")
+    if key.get("kind") == "tuple" and isinstance(parts, list) and len(parts) < 8:
+        flat = [p for p in parts if isinstance(p, dict) and "node" not in p]
+        labels = [_key_label(part, -1) for part in flat]
+        text = ", ".join(label[1:-1] for label in labels)
+        text = f"({text}{',' * (len(parts) == 1)})"
+        known = len(labels) == len(parts) and "[key -1]" not in labels
+        if known and len(text) <= 60 and not set("[]*?") & set(text):
+            return f"[{text}]"  # as `only=` can read it
+    if key.get("kind") in ("str", "int", "float", "bool"):
+        value = key.get("value")
+        if type(value) is str:
+            return f"[{cut(value)!r}]"
+        if type(value) in (int, float, bool):
+            return f"[{shown(repr(value))}]"
+    return f"[key {index}]"
+
+
+def step_of(node: Node, key: str | int) -> tuple[str, str]:
+    """A step of a path in full, however long: what it is, and its text."""
+    if isinstance(key, str) and label_of(node, key):
+        return ("key" if node["kind"] in _MAPPINGS else "name"), key
+    keys = node.get("keys")
+    if isinstance(key, int) and isinstance(keys, list) and key < len(keys):
+        inner = keys[key] if isinstance(keys[key], dict) else {}
+        if inner.get("kind") == "str" and type(inner.get("value")) is str:
+            return "key", inner["value"]
+    return "item", label_of(node, key)[1:-1]
+
+
+def steps_of(path: Path | str) -> tuple[tuple[str, str], ...]:
+    """The steps of a path, without those that only we know."""
+    steps: list[tuple[str, str]] = []
+    while not isinstance(path, str):
+        path, node, key = path
+        if node is None:
+            steps.append(("keys", str(key)))
+        elif label_of(node, key):
+            steps.append(step_of(node, key))
+    return tuple(reversed(steps))

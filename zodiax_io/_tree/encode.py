@@ -1,0 +1,523 @@
+"""A pytree as a structure of plain data, and back: the library's only recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import jax
+
+from .._arrays.records import Record
+from .._errors import (
+    LIMITS,
+    ArgumentError,
+    SerialisationError,
+    ZodiaxIOError,
+    resources_for,
+    shown,
+)
+from .._jax import call_deeply, detached
+from .._kinds.advice import advice_for
+from .._kinds.base import CannotKeep, CannotRebuild, Kind, Parts
+from .._kinds.columns import is_column
+from .._kinds.objects import LEAVES
+from .._kinds.placeholders import Placeholder, is_unnamed_function, placeholder_for
+from .._kinds.table import kinds_of
+from .._opaque import UNKNOWN, leaves_as_saved
+from .._structure.nodes import FRAMES, MAX_DEPTH, MAX_REPEATED, Node
+from .._structure.paths import Path, path_text
+from .._trust import reflection
+from .._trust.judge import objection
+from .._trust.names import is_redefined, name_of
+
+# Taking apart -------------------------------------------------------------------------
+
+
+# The node of something kept as another file had it, and its package with the version;
+# of `__main__` the name of the script.
+Kept = tuple[Node, str, tuple[str, str]]
+
+
+@dataclass(eq=False, repr=False)
+class Encoded:
+    """A tree taken apart: plain data, and the arrays in the order of their records."""
+
+    structure: Node
+    records: list[Record]
+    names: dict[str, Any] = field(default_factory=dict[str, Any])
+    placeholders: list[Placeholder] = field(default_factory=list[Placeholder])
+    depth: int = 0
+    kept: list[Kept] = field(default_factory=list[Kept])
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Met:
+    obj: Any  # kept alive, so that its identity stays its own
+    node: Node | None = None
+    size: int = 0
+
+
+class _Leaf(NamedTuple):
+    """An array or scalar that gets a record of the companion."""
+
+    node: Node
+    record: Record
+    source: Any
+    repeats: bool = False  # for plain Equinox, what another node holds
+
+
+class _ContainsItself(SerialisationError):
+    """An object that is within itself."""
+
+    def __init__(self, obj: Any, path: str) -> None:
+        super().__init__(
+            f"Cannot serialise `{path}`: it contains itself. JAX cannot flatten a "
+            "cycle either; break it, for example by an index.",
+            path,
+        )
+        self.obj = obj
+
+
+class Encoder:
+    with_columns = True  # long lists of numbers as one node
+
+    def __init__(self, functions: str) -> None:
+        self.functions = functions
+        self.met: dict[int, _Met] = {}
+        self.names: dict[str, Any] = {}
+        self.named: dict[tuple[int, str], str] = {}
+        self.leaves: list[_Leaf] = []
+        self.extras: list[_Leaf] = []
+        self.failures: dict[int, SerialisationError] = {}
+        self.placeholders: list[Placeholder] = []
+        self.kept: list[Kept] = []
+        self.shared = 0
+        self.size = 0
+        self.repeated = 0
+        self.depth = 0
+
+    def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+        """The node of an object; `dynamic` where JAX would find it among the leaves."""
+        met = self.met.get(id(obj))
+        if met is not None:
+            return self._again(met, path, dynamic)
+        if depth > self.depth:
+            self.depth = depth
+            if depth > MAX_DEPTH:
+                raise SerialisationError(
+                    f"Cannot serialise `{shown(path_text(path))[:60]}…`: the tree is "
+                    f"nested more than {MAX_DEPTH} levels deep, and JAX itself fails "
+                    "soon after. Keep long chains as a list instead.",
+                    path_text(path),
+                )
+        # The way to take it apart is one, for almost all; else it is tried again below.
+        for kind in () if id(obj) in self.failures else kinds_of(type(obj)):
+            if kind.gives_way:
+                break
+            if kind.name == "column" and not self.with_columns:
+                continue
+            try:
+                parts = kind.encode(obj)
+            except LIMITS:
+                raise
+            except Exception:
+                break
+            if parts is not None:
+                return self._node(kind, parts, obj, path, depth, dynamic)
+        for attempt in self._attempts(obj, path):
+            kind, parts, obj = attempt
+            if not kind.gives_way:
+                return self._node(kind, parts, obj, path, depth, dynamic)
+            before = self._mark()
+            try:
+                return self._node(kind, parts, obj, path, depth, dynamic)
+            except SerialisationError as error:
+                self._rewind(before)
+                if type(error) is _ContainsItself and type(obj) is FunctionType:
+                    if error.obj is not obj and type(error.obj) is FunctionType:
+                        raise  # of two that call each other, the first is replaced
+                    return self._recursive(obj, path, depth, dynamic)
+                self.failures.setdefault(id(obj), error)
+        raise self.failures[id(obj)]
+
+    def _recursive(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+        """The placeholder of a local function that refers to itself.
+
+        Raises
+        ------
+        SerialisationError
+            If no placeholder is asked for.
+        """
+        if self.functions == "warn":
+            return self.node_of(self._placeholder(obj, path), path, depth, dynamic)
+        raise _cannot(
+            obj,
+            path,
+            f"The local function `{obj.__qualname__}` refers to itself, as recursive "
+            "functions do, so that it would contain itself. Write it by `def` at the "
+            "top level of a module, or keep its source text only by "
+            '`functions="warn"`.',
+        )
+
+    def _node(
+        self,
+        kind: Kind,
+        parts: Parts,
+        obj: Any,
+        path: Path | str,
+        depth: int,
+        dynamic: bool,
+    ) -> Node:
+        before = self.size
+        self.size += 1
+        children = parts.children
+        met = None
+        if kind.shared:
+            met = self.met[id(obj)] = _Met(obj)
+        node: Node = {
+            "node_type": "leaf" if children is None else "container",
+            "kind": kind.name,
+        }
+        if parts.refers is not None:
+            node["type"] = self._name(parts.refers, kind, obj, path)
+        if parts.value is not None:
+            node["value"] = parts.value
+        if parts.extra:
+            node.update(parts.extra)
+        for package, version in (parts.versions or {}).items():
+            self.kept.append((node, package, version))
+        if parts.array is not None:
+            (self.leaves if dynamic else self.extras).append(
+                _Leaf(node, parts.array, obj)
+            )
+        elif parts.mirror is not None and dynamic:
+            self.leaves.append(_Leaf(node, parts.mirror(), obj))
+        if children is not None:
+            if parts.keys is not None:
+                node["keys"] = [
+                    self.node_of(key, (path, None, i), depth + 1, False)
+                    for i, key in enumerate(parts.keys)
+                ]
+            extras = len(self.extras)
+            inside = dynamic and parts.is_node and not parts.by_leaves
+            starts: list[int] = []
+            nodes: dict[Any, Node] = {}
+            named = isinstance(children, dict)
+            static = frozenset(parts.static)
+            for name, child in children.items() if named else enumerate(children):
+                starts.append(len(self.leaves))
+                leafy = inside and name not in static
+                nodes[name] = self.node_of(child, (path, node, name), depth + 1, leafy)
+            if inside and parts.order is not None:
+                self._reorder(starts, parts.order)
+            if dynamic and parts.by_leaves:
+                self._match_leaves(obj, extras, path, node)
+            told = parts.static
+            if parts.by_leaves and named and kind is not UNKNOWN:
+                told = _describe_leaves(obj, children, node)
+            if told:
+                node["static"] = list(told)
+            node["node"] = nodes if named else list(nodes.values())
+        if kind.name == "column":
+            self.size += len(obj)
+        if met is not None:
+            met.node, met.size = node, self.size - before
+        return node
+
+    def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
+        """Move what JAX finds among the leaves of an object there, in JAX's order."""
+        inside = self.extras[start:]
+        sources = [entry.source for entry in inside]
+        moved: set[int] = set()
+        for leaf, found in _matched(_recorded_leaves(obj), sources):
+            if found is None:
+                self._repeat(node, leaf, path)
+            else:
+                self.leaves.append(inside[found])
+                moved.add(found)
+        self.extras[start:] = [x for i, x in enumerate(inside) if i not in moved]
+
+    def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
+        """Write what plain Equinox needs of a leaf that is kept elsewhere."""
+        parts = next(iter(self._attempts(leaf, path)))[1]
+        record = parts.array if parts.mirror is None else parts.mirror()
+        if record is not None:
+            self.leaves.append(_Leaf(node, record, leaf, repeats=True))
+
+    def _mark(self) -> tuple[int, ...]:
+        lists = (self.leaves, self.extras, self.placeholders, self.met)
+        return (*map(len, lists), self.size)
+
+    def _rewind(self, mark: tuple[int, ...]) -> None:
+        """Forget what an attempt that failed has left behind."""
+        leaves, extras, placeholders, met, self.size = mark
+        del self.leaves[leaves:], self.extras[extras:], self.placeholders[placeholders:]
+        while len(self.met) > met:
+            self.met.popitem()
+
+    def _attempts(
+        self, obj: Any, path: Path | str
+    ) -> Iterator[tuple[Kind, Parts, Any]]:
+        """The ways to take an object apart, in the order of the table."""
+        if id(obj) in self.failures:
+            return
+        tried = False
+        for kind in kinds_of(type(obj)):
+            try:
+                parts = kind.encode(obj)
+            except CannotKeep as error:
+                if tried and type(error) is not CannotRebuild:
+                    return
+                if self.functions == "warn" and is_unnamed_function(obj):
+                    yield from self._attempts(self._placeholder(obj, path), path)
+                    return
+                raise _cannot(obj, path, str(error)) from None
+            except ZodiaxIOError:
+                raise
+            except jax.errors.UnexpectedTracerError as error:
+                raise _cannot(
+                    obj,
+                    path,
+                    "Taking it apart computes with a tracer, whose values do not exist "
+                    "yet. Save outside of `jax.jit`, `jax.grad` and `jax.vmap`.",
+                ) from error
+            except LIMITS:
+                raise
+            except Exception as error:
+                raise _cannot(
+                    obj,
+                    path,
+                    f"Taking it apart failed with {type(error).__name__}: {error}",
+                ) from error
+            if parts is not None:
+                tried = True
+                yield kind, parts, obj
+        if not tried:
+            raise _cannot(obj, path, advice_for(obj))
+
+    def _placeholder(self, obj: Any, path: Path | str) -> Placeholder:
+        placeholder = placeholder_for(obj, path_text(path))
+        self.placeholders.append(placeholder)
+        return placeholder
+
+    def _again(self, met: _Met, path: Path | str, dynamic: bool) -> Node:
+        """A reference to an object that has been met before."""
+        if met.node is None:
+            raise _ContainsItself(met.obj, path_text(path))
+        self.size += met.size
+        self.repeated += met.size
+        if self.repeated > MAX_REPEATED:
+            raise SerialisationError(
+                f"Cannot serialise `{path_text(path)}`: the tree shares so much that "
+                f"JAX would see more than {MAX_REPEATED} nodes again.",
+                path_text(path),
+            )
+        if "id" not in met.node:
+            met.node["id"] = self.shared
+            self.shared += 1
+        node = {"node_type": "leaf", "kind": "same", "value": met.node["id"]}
+        if dynamic:
+            # Plain Equinox knows nothing of sharing: it reads each appearance anew.
+            for leaf in _recorded_leaves(met.obj):
+                self._repeat(node, leaf, path)
+        return node
+
+    def _reorder(self, starts: list[int], order: Sequence[int]) -> None:
+        """Put the leaves of the children into the order in which JAX flattens them."""
+        if not starts:
+            return
+        ends = [*starts[1:], len(self.leaves)]
+        runs = [self.leaves[a:b] for a, b in zip(starts, ends, strict=True)]
+        self.leaves[starts[0] :] = [leaf for i in order for leaf in runs[i]]
+
+    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path | str) -> str:
+        key = (id(refers), kind.name)
+        known = self.named.get(key)
+        if known is not None:
+            return known
+        name = name_of(refers)
+        told = reflection.own_name(refers) or ("", repr(refers))
+        if name is None:
+            if "<locals>" in told[1]:
+                why = (
+                    f"`{told[1]}` is defined inside a function, where no load finds it"
+                )
+                advice = "Define it at the top level of a module"
+            elif is_redefined(refers):
+                why = (
+                    f"`{told[0]}` has another `{told[1]}` now: it was defined again "
+                    "since this was made"
+                )
+                advice = "Make the object anew from the new one"
+            else:
+                why = f"`{told[0]}` has no `{told[1]}` that is this very object"
+                advice = "Give it a name of its own"
+            raise _cannot(
+                obj,
+                path,
+                f"{why}. {advice}, or name it by "
+                '`zodiax_io.register(obj, alias="package.module:Name")`.',
+            )
+        assert kind.refers_to is not None
+        reason = objection(name, kind.refers_to)
+        if reason is not None:
+            raise _cannot(
+                obj,
+                path,
+                f"`{name}` {reason}, so no file could be loaded. If it does no harm "
+                "when a file asks for it, pass it to `zodiax_io.register` where you "
+                "save and where you load.",
+            )
+        self.named[key] = name
+        self.names[name] = refers
+        return name
+
+
+def _leaves(obj: Any) -> list[Any]:
+    """The leaves of an object; none where JAX fails, as on keys it cannot sort."""
+    try:
+        return leaves_as_saved(obj)
+    except LIMITS:
+        raise
+    except Exception:  # the keys' own code
+        return []
+
+
+def _recorded_leaves(obj: Any) -> list[Any]:
+    """The leaves outside of columns, whose elements get no records."""
+    try:
+        found = leaves_as_saved(obj, is_column)
+    except LIMITS:
+        raise
+    except Exception:  # the keys' own code
+        return []
+    return [leaf for leaf in found if not is_column(leaf)]
+
+
+def _matched(
+    leaves: Iterable[Any], sources: Iterable[Any]
+) -> list[tuple[Any, int | None]]:
+    """Each leaf with the number of its source: the first that no other leaf has."""
+    waiting: dict[Any, list[int]] = {}
+    for number, source in enumerate(sources):
+        waiting.setdefault(_identity(source), []).append(number)
+    for numbers in waiting.values():
+        numbers.reverse()
+    return [
+        (leaf, numbers.pop() if (numbers := waiting.get(_identity(leaf))) else None)
+        for leaf in leaves
+    ]
+
+
+def _identity(leaf: Any) -> Any:
+    """A key that equal numbers and texts share: Python may or may not share them."""
+    cls = type(leaf)
+    if cls is float or cls is complex:
+        return cls, leaf.real.hex(), leaf.imag.hex()
+    if cls in (bool, int, str, bytes):
+        return cls, leaf
+    return id(leaf)
+
+
+def _describe_leaves(
+    obj: Any, children: Mapping[str, Any], node: Node
+) -> tuple[str, ...]:
+    """Write where the leaves of an object are, for readers without its class.
+
+    Returns the children in which JAX finds none of them.
+    """
+    inside = {name: _leaves(child) for name, child in children.items()}
+    owners = [name for name, below in inside.items() for _ in below]
+    sources = [leaf for below in inside.values() for leaf in below]
+    found = [number for _, number in _matched(_leaves(obj), sources)]
+    places = [number for number in found if number is not None]
+    used = {owners[number] for number in places}
+    static = tuple(name for name in children if name not in used)
+    usual = [number for number, name in enumerate(owners) if name in used]
+    if places != usual and len(places) == len(found):
+        node[LEAVES] = places
+    return static
+
+
+def _cannot(obj: Any, path: Path | str, why: str) -> SerialisationError:
+    cls = type(obj)
+    where = path_text(path)
+    return SerialisationError(
+        f"Cannot serialise a `{cls.__module__}.{cls.__qualname__}` at "
+        f"`{shown(where)}`. {why}",
+        where,
+    )
+
+
+def encode(tree: Any, *, functions: str = "error", root: str = "model") -> Encoded:
+    """Take a tree apart into plain data and the records of its arrays."""
+    return encode_all({root: tree}, functions=functions)[root]
+
+
+def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded]:
+    """Take several trees apart; their records follow one another in the same order.
+
+    Each tree is named by the root of its paths.
+    """
+    if functions not in ("error", "warn"):
+        raise ArgumentError(f'`functions` is "error" or "warn", not {functions!r:.80}.')
+    result: dict[str, Encoded] = {}
+    offset = 0
+    for i, (root, tree) in enumerate(trees.items()):
+        encoder = Encoder(functions)
+        structure = call_deeply(FRAMES, encoder.node_of, tree, root, 0, dynamic=i == 0)
+        records = [*encoder.leaves, *encoder.extras]
+        for index, leaf in enumerate(records, start=offset):
+            if leaf.repeats:
+                leaf.node.setdefault("repeats", []).append(index)
+            else:
+                leaf.node["record"] = index
+        offset += len(records)
+        result[root] = Encoded(
+            structure,
+            [leaf.record for leaf in records],
+            encoder.names,
+            encoder.placeholders,
+            encoder.depth,
+            encoder.kept,
+        )
+    return result
+
+
+@resources_for("describe the tree")
+@detached()
+def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
+    """Turn a pytree, static fields included, into a structure of plain data.
+
+    Parameters
+    ----------
+    tree : pytree
+        Any tree of the objects listed in the table of kinds.
+    functions : {"error", "warn"}, default "error"
+        What to do about a function without a name (a lambda, a local function):
+        refuse it, or keep its source text in a placeholder.
+
+    Returns
+    -------
+    dict
+        Dictionaries, lists, text, numbers and bytes only: what `msgpack` packs. The
+        arrays are not in it, only their shapes and dtypes and the number of the
+        record that holds them in the companion. The same tree gives the same
+        structure.
+
+    Raises
+    ------
+    SerialisationError
+        If the tree holds something that cannot be kept; the message names its path.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import zodiax_io
+    >>> structure = zodiax_io.build_structure({"weight": jnp.zeros((2, 3))})
+    >>> structure["node"]["weight"]["shape"]
+    [2, 3]
+    """
+    return encode(tree, functions=functions).structure

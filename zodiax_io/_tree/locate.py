@@ -1,0 +1,149 @@
+"""Where the leaves of a tree are in its structure."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax.tree_util as jtu
+
+from .. import _environment
+from .._errors import (
+    LIMITS,
+    ArgumentError,
+    SerialisationError,
+    ZodiaxIOError,
+)
+from .._jax import call_deeply
+from .._kinds import flattening
+from .._kinds.base import Kind
+from .._kinds.placeholders import Placeholder
+from .._structure.nodes import (
+    FRAMES,
+    Located,
+    Node,
+)
+from .._structure.pairing import NameHere
+from .._structure.paths import Path
+from .._trust import reflection
+from .._trust.judge import Judge
+from .._trust.names import find, find_registered, name_of
+from .encode import Encoder
+
+
+def names_here(judge: Judge) -> NameHere:
+    """The names by which a tree of this process has what a file names.
+
+    A class may have several: that of the running script and that of the module which
+    the script is, an alias, an older one. Nothing is imported; a name that leads
+    nowhere stays what it is.
+    """
+
+    @functools.cache
+    def name_here(name: str) -> str:
+        name = judge.now(name)
+        module, _, qualname = name.partition(":")
+        found = find_registered(name)
+        if found is None and module == _environment.script().get("script"):
+            found = find(f"__main__:{qualname}")
+        return name if found is None else name_of(found) or name
+
+    return name_here
+
+
+class _Marked(NamedTuple):
+    """The leaves of a tree, and its structure with probes for the wanted ones."""
+
+    leaves: list[Any]
+    treedef: Any
+    located: Located
+
+
+def with_probes(
+    name: str,
+    tree: Any,
+    is_wanted: Callable[[Any], bool],
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> _Marked:
+    try:
+        leaves, treedef = flattening.flatten(tree, is_leaf)
+        probed = [Probe(i) if is_wanted(x) else x for i, x in enumerate(leaves)]
+        try:
+            marked = jtu.tree_unflatten(treedef, probed)
+        except LIMITS:
+            raise
+        except Exception:  # a class that converts what it gets
+            wanted = {id(x): i for i, x in enumerate(leaves) if is_wanted(x)}
+            if len(wanted) < sum(map(is_wanted, leaves)):
+                raise
+            return _Marked(leaves, treedef, locate(tree, wanted))
+        return _Marked(leaves, treedef, locate(marked, {}))
+    except (ZodiaxIOError, *LIMITS):
+        raise
+    except Exception as error:  # the code of the user's classes
+        raise ArgumentError(
+            f"`{name}` cannot be taken apart: {type(error).__name__}: {error}"
+        ) from error
+
+
+class Probe:
+    """What stands for a leaf of a tree, to see where it is."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class _Locator(Encoder):
+    """Takes apart what could not be saved, too: it is only looked at."""
+
+    def __init__(self, wanted: Mapping[int, int], *, with_columns: bool) -> None:
+        super().__init__("warn")
+        self.with_columns = with_columns
+        self.wanted = wanted
+        # With their nodes, which stay so: another would get the identity of one that
+        # was given up.
+        self.odd: list[tuple[Node, Any]] = []
+
+    def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+        index = obj.index if type(obj) is Probe else self.wanted.get(id(obj))
+        if index is not None:
+            return {"node_type": "leaf", "kind": "probe", "value": index}
+        before = self._mark()
+        try:
+            node = super().node_of(obj, path, depth, dynamic)
+        except SerialisationError:
+            self._rewind(before)
+            node = {"node_type": "leaf", "kind": "unknown"}
+        if node["kind"] in ("unknown", "placeholder") and type(obj) is not Placeholder:
+            self.odd.append((node, obj))
+        return node
+
+    def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
+        """Nothing is written, so nothing need be in order."""
+
+    def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
+        """Nothing is written."""
+
+    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path | str) -> str:
+        own = ":".join(reflection.own_name(refers) or ("", ""))
+        return name_of(refers) or own
+
+
+def locate(
+    tree: Any, wanted: Mapping[int, int], *, with_columns: bool = False
+) -> Located:
+    """Where things are in a tree, whatever is in it.
+
+    The `wanted` stand for probes: objects by their identity. Long lists of numbers are
+    taken apart, unless they are asked for as columns.
+    """
+    encoder = _Locator(wanted, with_columns=with_columns)
+    structure = call_deeply(FRAMES, encoder.node_of, tree, "model", 0, dynamic=True)
+    nodes = [met.node for met in encoder.met.values() if met.node is not None]
+    return Located(
+        structure,
+        {node["id"]: node for node in nodes if "id" in node},
+        {id(leaf.node): leaf.source for leaf in (*encoder.leaves, *encoder.extras)},
+        {id(node): obj for node, obj in encoder.odd},
+    )
