@@ -15,8 +15,9 @@ from documents import Checkpoint
 from equality import differences
 
 import zodiax_io
-from zodiax_io import SaveError, _commit, _jax, deserialise, serialise
+from zodiax_io import SaveError, _jax, deserialise, serialise
 from zodiax_io._arrays import eqx as backend
+from zodiax_io._files import commit
 
 
 def tree_of(*lengths):
@@ -108,7 +109,7 @@ def test_default_device_is_respected(tmp_path):
 def test_no_room_to_reserve(tmp_path, monkeypatch, code):
     """A disk that is full is told before anything is written; what was there stays."""
     serialise(tmp_path / "model.zdx", [1.5])
-    monkeypatch.setattr(_commit, "_WORTH_RESERVING", 1)
+    monkeypatch.setattr(commit, "_WORTH_RESERVING", 1)
 
     def refuse(*_):
         raise OSError(code, os.strerror(code))
@@ -123,7 +124,7 @@ def test_no_room_to_reserve(tmp_path, monkeypatch, code):
 @pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL, None])
 def test_room_that_cannot_be_reserved(tmp_path, monkeypatch, code):
     """A file system, or a system, that cannot reserve room saves without."""
-    monkeypatch.setattr(_commit, "_WORTH_RESERVING", 1)
+    monkeypatch.setattr(commit, "_WORTH_RESERVING", 1)
     if code is None:
         monkeypatch.delattr(os, "posix_fallocate")
     else:
@@ -139,7 +140,7 @@ def test_room_that_cannot_be_reserved(tmp_path, monkeypatch, code):
 def test_reserved_files_are_as_long_as_what_is_in_them(tmp_path, monkeypatch):
     """What was reserved is filled to the last byte."""
     serialise(tmp_path / "plain.zdx", np.ones(9))
-    monkeypatch.setattr(_commit, "_WORTH_RESERVING", 1)
+    monkeypatch.setattr(commit, "_WORTH_RESERVING", 1)
     serialise(tmp_path / "model.zdx", np.ones(9))
     plain, reserved = (tmp_path / f"{n}.eqx" for n in ("plain", "model"))
     assert plain.read_bytes() == reserved.read_bytes()

@@ -27,10 +27,10 @@ from zodiax_io import (
     SaveError,
     SerialisationError,
     ZodiaxIOError,
-    _commit,
     deserialise,
     serialise,
 )
+from zodiax_io._files import commit, sources
 
 OLD = {"weight": np.arange(6.0).reshape(2, 3), "step": 3, "name": "old"}
 NEW = {"weight": np.ones((3, 40)), "step": np.int8(4), "name": "new"}
@@ -563,7 +563,7 @@ def test_reader_at_any_operation(path):
 def test_save_at_any_step_of_a_load(path, monkeypatch):
     """A save in the midst of a load: it gives the old version or the new one."""
     serialise(path, OLD)
-    opening, number = _commit._open_descriptor, 0
+    opening, number = sources._open_descriptor, 0
     while True:
         serialise(path, OLD)
         opened = []
@@ -574,7 +574,7 @@ def test_save_at_any_step_of_a_load(path, monkeypatch):
                 serialise(path, NEW)
             return opening(file, flags)
 
-        monkeypatch.setattr(_commit, "_open_descriptor", save_first)
+        monkeypatch.setattr(sources, "_open_descriptor", save_first)
         assert is_whole(path, OLD, NEW)
         monkeypatch.undo()
         number += 1
@@ -806,7 +806,7 @@ def test_names_that_no_file_can_have(tmp_path, monkeypatch):
 @pytest.fixture
 def windows(monkeypatch):
     """The rules of Windows: no fcntl, no open folders, no renaming of open files."""
-    replacing, opening = os.replace, _commit._open_descriptor
+    replacing, opening = os.replace, sources._open_descriptor
     real = os.path.realpath
     state = types.SimpleNamespace(busy=0, tries=0)
 
@@ -838,12 +838,12 @@ def windows(monkeypatch):
 
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("needs /proc")
-    monkeypatch.setattr(_commit, "fcntl", None)
+    monkeypatch.setattr(commit, "fcntl", None)
     monkeypatch.setattr(sys, "platform", "win32")
     for name in ("fchmod", "fchown"):
         monkeypatch.delattr(os, name)
     monkeypatch.setattr(os, "replace", replace)
-    monkeypatch.setattr(_commit, "_open_descriptor", open_file)
+    monkeypatch.setattr(sources, "_open_descriptor", open_file)
     return state
 
 
@@ -888,7 +888,7 @@ def test_file_system_without_locks_or_links(path, monkeypatch):
     def refuse(*args, **options):
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
-    monkeypatch.setattr(_commit.fcntl, "flock", refuse)
+    monkeypatch.setattr(commit.fcntl, "flock", refuse)
     monkeypatch.setattr(os, "link", refuse)
     serialise(path, NEW)
     assert_clean(path, NEW)
@@ -920,8 +920,8 @@ def test_macos_empties_the_cache_of_the_drive(path, monkeypatch, known):
             raise OSError(errno.ENOTSUP, "not here")
         return 0
 
-    monkeypatch.setattr(_commit.fcntl, "F_FULLFSYNC", 51, raising=False)
-    monkeypatch.setattr(_commit.fcntl, "fcntl", control)
+    monkeypatch.setattr(commit.fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(commit.fcntl, "fcntl", control)
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), fsync(fd)))
     serialise(path, NEW)
     assert asked.count(51) >= 2

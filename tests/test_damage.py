@@ -25,12 +25,12 @@ from zodiax_io import (
     CorruptFileError,
     MixedPairWarning,
     ZodiaxIOError,
-    _commit,
     deserialise,
     read_metadata,
     serialise,
 )
 from zodiax_io._cli import main
+from zodiax_io._files import sources
 
 TREE = {"w": np.arange(3, dtype=np.int16), "n": 3, "x": [1.5, np.float32(2)], "t": "ab"}
 NOTES = {"loss": np.float32(0.5), "at": np.arange(2, dtype=np.int8)}
@@ -525,7 +525,7 @@ def test_sectors_that_cannot_be_read(model, monkeypatch):
     checkpoint = Checkpoint.apart(companion.read_bytes())
     layer = checkpoint.tree["node"]["layers"]["node"][0]["node"]
     bad = checkpoint.document["records"][layer["bias"]["record"]]
-    read_into = _commit.FileSource.read_into
+    read_into = sources.FileSource.read_into
 
     def failing(self, buffer, offset):
         here = offset < sum(bad[:2]) and bad[0] < offset + len(buffer)
@@ -533,7 +533,7 @@ def test_sectors_that_cannot_be_read(model, monkeypatch):
             raise zodiax_io.ReadError(5, "Cannot read model.eqx: Input/output error")
         read_into(self, buffer, offset)
 
-    monkeypatch.setattr(_commit.FileSource, "read_into", failing)
+    monkeypatch.setattr(sources.FileSource, "read_into", failing)
     with pytest.raises(zodiax_io.ReadError, match="Input/output error"):
         deserialise(model)
     with pytest.warns(zodiax_io.DamagedWarning, match="Input/output error"):

@@ -37,11 +37,11 @@ from zodiax_io import (
     SerialisationError,
     UnknownFormatError,
     ZodiaxIOError,
-    _commit,
     deserialise,
     read_metadata,
     serialise,
 )
+from zodiax_io._files import commit, sources
 
 TREE = {"weight": np.arange(6.0).reshape(2, 3), "step": 3}
 OTHER = {"weight": np.zeros(2), "step": 4}
@@ -169,14 +169,14 @@ def test_names_up_to_the_limit(tmp_path, text, suffix):
 def test_limit_of_the_file_system_is_asked_for(tmp_path, monkeypatch):
     """A file system with shorter names gets shorter temporaries."""
     monkeypatch.setattr(os, "pathconf", lambda folder, name: 143)
-    seen, opening = [], _commit.FileIO
+    seen, opening = [], commit.FileIO
 
     def spy(file, mode):
         if "x" in mode:
             seen.append(len(os.path.basename(file)))
         return opening(file, mode)
 
-    monkeypatch.setattr(_commit, "FileIO", spy)
+    monkeypatch.setattr(commit, "FileIO", spy)
     serialise(tmp_path / ("x" * 139 + ".zdx"), TREE)
     assert len(seen) == 2
     assert max(seen) <= 143
@@ -193,7 +193,7 @@ def test_leftovers_of_long_names_are_removed(tmp_path):
     long = ["x" * 240 + end for end in ("1.zdx", "2.zdx")]
     left = []
     for name in long:
-        start = _commit._start_of_temporaries(tmp_path / name)
+        start = commit._start_of_temporaries(tmp_path / name)
         left.append(f"{start}1234-00aabbcc")
         (tmp_path / left[-1]).write_bytes(b"half")
     serialise(tmp_path / long[0], TREE)
@@ -887,7 +887,7 @@ def test_interrupted_save_leaves_something_to_load(tmp_path, monkeypatch):
         calls.append(target)
         replace(source, target)
 
-    monkeypatch.setattr(_commit.os, "replace", crash)
+    monkeypatch.setattr(commit.os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
         serialise(tmp_path / "model", OTHER)
     monkeypatch.undo()
@@ -939,7 +939,7 @@ def test_durable_syncs_files_and_folder(tmp_path, monkeypatch, durable):
     """`durable=True` waits for both files and the folder; `False` for nothing."""
     synced, fsync = [], os.fsync
     monkeypatch.setattr(
-        _commit.os,
+        commit.os,
         "fsync",
         lambda fd: (synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)), fsync(fd)),
     )
@@ -1157,13 +1157,13 @@ ODD = [_pipe, _socket, _folder, _link, _link_to_itself, _device]
 @contextlib.contextmanager
 def observed_opening(opened):
     """Note every path that a save or load opens for reading."""
-    real = _commit._open_descriptor
+    real = sources._open_descriptor
 
     def opening(path, flags):
         opened.append(str(path))
         return real(path, flags)
 
-    with mock.patch.object(_commit, "_open_descriptor", opening):
+    with mock.patch.object(sources, "_open_descriptor", opening):
         yield
 
 
@@ -1220,7 +1220,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monke
             os.mkfifo(path)
         return status
 
-    monkeypatch.setattr(_commit.os, "stat", swap)
+    monkeypatch.setattr(commit.os, "stat", swap)
     with pytest.raises(NotAFileError):
         deserialise(path)
 
@@ -1271,9 +1271,9 @@ class _Failing:
 
 
 def fail_when_writing(monkeypatch, error, room):
-    real = _commit.FileIO
+    real = commit.FileIO
     monkeypatch.setattr(
-        _commit, "FileIO", lambda *args: _Failing(real(*args), room, error)
+        commit, "FileIO", lambda *args: _Failing(real(*args), room, error)
     )
 
 
@@ -1320,7 +1320,7 @@ def test_interruption_leaves_everything_as_it_was(tmp_path, before, monkeypatch,
 
 @pytest.mark.parametrize(
     ("module", "call"),
-    [(_commit.os, "fsync"), (_commit.os, "replace"), (_commit, "FileIO")],
+    [(commit.os, "fsync"), (commit.os, "replace"), (commit, "FileIO")],
     ids=["fsync", "replace", "open"],
 )
 def test_failing_system_call_leaves_everything_as_it_was(

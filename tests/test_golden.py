@@ -11,7 +11,8 @@ import pytest
 from documents import Checkpoint
 
 import zodiax_io
-from zodiax_io import _format, deserialise, read_metadata
+from zodiax_io import deserialise, read_metadata
+from zodiax_io._files import document
 
 GOLDEN = Path(__file__).parent / "golden"
 _spec = importlib.util.spec_from_file_location("golden_write", GOLDEN / "write.py")
@@ -48,7 +49,7 @@ def identity(path):
 
 def test_every_format_has_its_files():
     """Each format up to the current one is represented, by every tree."""
-    for version in range(1, _format.VERSION + 1):
+    for version in range(1, document.VERSION + 1):
         names = {path.stem for path in (GOLDEN / f"format-{version}").glob("*.zdx")}
         assert names == set(write.TREES)
 
@@ -83,7 +84,7 @@ def test_golden_companion_alone(path):
 OURS = [
     path
     for path in FILES
-    if path.parent.name == f"format-{_format.VERSION}"
+    if path.parent.name == f"format-{document.VERSION}"
     and path.stem in ("dtypes", "containers", "values", "deep")
 ]
 
@@ -102,7 +103,7 @@ def test_writing_again_is_refused(tmp_path):
     """The script that wrote the golden files overwrites none of them."""
     copy = tmp_path / "write.py"
     shutil.copy(GOLDEN / "write.py", copy)
-    (tmp_path / f"format-{_format.VERSION}").mkdir()
+    (tmp_path / f"format-{document.VERSION}").mkdir()
     done = subprocess.run(
         [sys.executable, copy],
         cwd=Path(zodiax_io.__file__).parents[1],
@@ -111,4 +112,4 @@ def test_writing_again_is_refused(tmp_path):
         text=True,
     )
     assert done.returncode != 0
-    assert list((tmp_path / f"format-{_format.VERSION}").iterdir()) == []
+    assert list((tmp_path / f"format-{document.VERSION}").iterdir()) == []

@@ -21,8 +21,9 @@ import pytest
 from equality import differences
 
 import zodiax_io
-from zodiax_io import _commit, _jax, deserialise, serialise
+from zodiax_io import _jax, deserialise, serialise
 from zodiax_io._arrays import eqx as backend
+from zodiax_io._files import commit
 
 PACKAGE = str(Path(zodiax_io.__file__).parent)
 EXHAUSTIVE = os.environ.get("ZODIAX_IO_EXHAUSTIVE", "0") != "0"
@@ -155,7 +156,7 @@ def test_interrupt_between_any_two_instructions(path, action):
     # What opens, locks and sets is looked at more closely than what computes.
     chosen = range(len(places))
     if not EXHAUSTIVE:
-        close = ("_commit.py", "_jax.py", "threads.py")
+        close = ("commit.py", "sources.py", "_jax.py", "threads.py")
         near = [i for i in chosen if places[i].endswith(close)]
         chosen = sorted(
             {*near[:: max(1, len(near) // 60)], *range(0, len(places), 199)}
@@ -183,7 +184,7 @@ CALLS = {
     "gc.disable": (gc, "disable"),
     "gc.enable": (gc, "enable"),
     "sys.setrecursionlimit": (sys, "setrecursionlimit"),
-    "io.FileIO": (_commit, "FileIO"),
+    "io.FileIO": (commit, "FileIO"),
     "os.replace": (os, "replace"),
     "os.unlink": (os, "unlink"),
     "os.fstat": (os, "fstat"),

@@ -15,13 +15,13 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # other. A package counts as one module.
 LAYERS = [
     {"_errors", "_jax"},
-    {"_arrays", "_commit", "_format", "_paths", "_progress", "_trust"},
+    {"_arrays", "_progress", "_trust"},
     {"_environment", "_kinds"},
     {"_show", "_structure"},
-    {"_evolution", "_legacy"},
-    {"_opaque", "_pair"},
-    {"_inspect", "_saving", "_tree"},
-    {"_convert", "_diff", "_integrity", "_serialise", "_summary"},
+    {"_evolution", "_files"},
+    {"_convert", "_inspect", "_integrity", "_opaque"},
+    {"_tree"},
+    {"_diff", "_serialise", "_summary"},
     {"_migrate"},
     {"_api"},
     {"__init__"},

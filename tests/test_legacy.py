@@ -37,8 +37,8 @@ from zodiax_io import (
     _cli,
     deserialise,
 )
-from zodiax_io._commit import BytesSource
-from zodiax_io._legacy._pickled import Pairs, read_plain
+from zodiax_io._files.legacy.pickled import Pairs, read_plain
+from zodiax_io._files.sources import BytesSource
 
 # They were zodiax's models.
 models = pytest.importorskip("legacy_models")

@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_mapped(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError(19, "No such device")
 
-    monkeypatch.setattr(zodiax_io._commit.mmap, "mmap", refuse)
+    monkeypatch.setattr(zodiax_io._files.sources.mmap, "mmap", refuse)
     with pytest.raises(zodiax_io.ReadError, match="Load it without `lazy=True`"):
         deserialise(tmp_path / "m", lazy=True)
 

@@ -182,7 +182,9 @@ def test_a_thread_that_runs_out_of_memory(path, monkeypatch, call):
         return real(self, *_)
 
     main = threading.get_ident()
-    where = backend.EqxReader if call == "_outcome" else zodiax_io._commit.FileSource
+    where = (
+        backend.EqxReader if call == "_outcome" else zodiax_io._files.sources.FileSource
+    )
     real = getattr(where, call)
     monkeypatch.setattr(where, call, fail)
     # The reader may do all itself before a thread comes to it.

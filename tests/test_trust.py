@@ -52,7 +52,7 @@ NEVER = [
     "sys:exit",
     "types:FunctionType",
     "jax._src.config:os.system",
-    "zodiax_io._commit:os.replace",
+    "zodiax_io._files.commit:os.replace",
     "numpy:load",
     "numpy:save",
     "numpy:savez",

@@ -26,11 +26,12 @@ from ._errors import (
     shown,
     shown_lines,
 )
+from ._files.checkpoint import pair_of
+from ._files.folders import files_below
 from ._inspect import names
 from ._integrity import repair, verify
 from ._jax import call_deeply
-from ._migrate import files_below, migration, rewritten
-from ._pair import pair_of
+from ._migrate import migration, rewritten
 from ._show import (
     Item,
     Line,

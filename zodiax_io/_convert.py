@@ -7,15 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import _format
 from ._arrays.backend import Sink
 from ._arrays.backends import backend_named
 from ._arrays.records import record_of
 from ._errors import CorruptFileError, ReadError, resources_for
-from ._legacy import LegacyReader
-from ._pair import PathOrFile, loaded_file, opened
-from ._paths import is_path
-from ._saving import check_writable, put
+from ._files.checkpoint import PathOrFile, loaded_file, opened
+from ._files.document import pack
+from ._files.legacy.reader import LegacyReader
+from ._files.path_argument import is_path
+from ._files.saving import check_writable, put
 from ._structure.nodes import MAX_DEPTH
 from ._structure.survey import survey
 from ._trust.judge import Judge
@@ -83,7 +83,7 @@ def convert(
 
     def structure(index: list[Any]) -> bytes:
         again = dataclasses.replace(document, records=index)
-        return _format.pack(again, MAX_DEPTH)
+        return pack(again, MAX_DEPTH)
 
     def write(sink: Sink) -> bytes:
         return backend.write(sink, records, structure)

@@ -25,9 +25,9 @@ from ._errors import (
     resources_for,
     shown,
 )
+from ._files.checkpoint import is_file, opened
 from ._jax import detached
 from ._kinds import base
-from ._pair import is_file, opened
 from ._show import matches, notation, value_of
 from ._structure.nodes import Node, children_of, resolved, said
 from ._structure.pairing import NameHere

@@ -7,8 +7,8 @@ from typing import Any
 
 from ._environment import script_of
 from ._errors import resources_for, shown
+from ._files.checkpoint import PathOrFile, opened
 from ._kinds.table import kind_named
-from ._pair import PathOrFile, opened
 from ._structure.paths import short_path
 from ._structure.survey import survey, walk
 from ._trust.advice import Verdict

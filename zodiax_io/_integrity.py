@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import _commit, _format
 from ._arrays.backend import Entry, Sink
 from ._arrays.backends import backend_of
 from ._arrays.eqx import EqxBackend, is_alike
@@ -28,7 +27,8 @@ from ._errors import (
     resources_for,
     shown,
 )
-from ._pair import (
+from ._files import commit
+from ._files.checkpoint import (
     DAMAGE,
     STRUCTURE_SUFFIX,
     PathOrFile,
@@ -42,8 +42,10 @@ from ._pair import (
     read_structure,
     sources,
 )
-from ._paths import is_path
-from ._saving import check_pair
+from ._files.document import Document, has_magic, unpack
+from ._files.path_argument import is_path
+from ._files.saving import check_pair
+from ._files.sources import FileSource
 from ._structure.paths import short_path
 from ._structure.survey import walk
 
@@ -175,7 +177,7 @@ def repair(path: str | os.PathLike[str]) -> list[Damage]:
         check_pair(structure, companion)
         _check_replaceable(structure, state.reader.structure)
         if state.end_is_whole:
-            _commit.follow(structure, companion, copied_structure)
+            commit.follow(structure, companion, copied_structure)
         else:
             _rebuild(structure, companion, found.companion, state)
         return state.files
@@ -197,7 +199,7 @@ def _is_companion(structure: Path, found: Sources) -> bool:
     source = found.companion
     return (
         found.structure is None
-        and isinstance(source, _commit.FileSource)
+        and isinstance(source, FileSource)
         and os.path.exists(structure)
         and os.path.samestat(os.stat(structure), source.status)
     )
@@ -218,9 +220,9 @@ def _check_replaceable(structure: Path, copy: bytes) -> None:
     except MissingFileError:
         return
     name = shown(structure.name)
-    if _format.has_magic(content):
+    if has_magic(content):
         try:
-            _format.unpack(content, name)
+            unpack(content, name)
         except (NewerFormatError, *LIMITS):
             raise
         except ZodiaxIOError:
@@ -233,7 +235,7 @@ def _check_replaceable(structure: Path, copy: bytes) -> None:
 
 
 def _rebuild(structure: Path, companion: Path, source: Source, state: _State) -> None:
-    assert isinstance(source, _commit.FileSource)  # a path was opened
+    assert isinstance(source, FileSource)  # a path was opened
     status, backend = source.status, EqxBackend()
     if not backend.may_end(state.reader, state.entries):
         what = "the end of the companion holds something else than its structure"
@@ -249,7 +251,7 @@ def _rebuild(structure: Path, companion: Path, source: Source, state: _State) ->
                 f"{source.name} has been saved again meanwhile. Nothing was changed.",
             )
 
-    _commit.commit(
+    commit.commit(
         structure, companion, write, durable=True, copy=copied_structure, check=check
     )
 
@@ -323,7 +325,7 @@ def _damaged_structure(found: Sources, copy: bytes) -> list[Damage]:
         content = read_structure(found.structure)
         if content == copy:
             return []
-        _format.unpack(content, name)
+        unpack(content, name)
     except LIMITS:
         raise
     except ZodiaxIOError as error:
@@ -332,7 +334,7 @@ def _damaged_structure(found: Sources, copy: bytes) -> list[Damage]:
     return [_damage(name, found.mixed)] if found.mixed is not None else []
 
 
-def _paths(document: _format.Document) -> dict[int, Any]:
+def _paths(document: Document) -> dict[int, Any]:
     """Where in the trees each record belongs."""
     paths: dict[int, Any] = {}
     for root, tree in (("model", document.tree), ("metadata", document.metadata)):

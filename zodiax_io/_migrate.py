@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import os
 import pkgutil
 import re
 import warnings
@@ -26,10 +25,11 @@ from ._errors import (
     shown,
 )
 from ._evolution import literal, proposal
+from ._files.checkpoint import PathOrFile, opened
+from ._files.folders import files_below
 from ._jax import detached
 from ._kinds.fields import FieldsChanged, fields_of, has_default
 from ._kinds.table import WITH_FIELDS
-from ._pair import PathOrFile, opened
 from ._serialise import deserialise, read_metadata, serialise
 from ._structure.nodes import Node, children_of, name_of_type
 from ._structure.paths import path_text
@@ -153,18 +153,6 @@ def _import_all(package: str) -> None:
         if not module.name.rpartition(".")[2].startswith("__main"):
             with contextlib.suppress(Exception, SystemExit):
                 libraries.import_anywhere(module.name)
-
-
-def files_below(path: Any) -> Iterator[Any]:
-    """The checkpoints in a folder and those below it; or the one file."""
-    if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
-        yield path
-        return
-    for folder, _, names in sorted(os.walk(path)):
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix == ".zdx" or (suffix == ".eqx" and f"{stem}.zdx" not in names):
-                yield os.path.join(folder, name)
 
 
 def rewritten(

@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 
 from numpy.typing import NDArray
 
-from . import _environment, _format
+from . import _environment
 from ._arrays.backend import ArrayReader, Faults, Sink, no_tick
 from ._arrays.backends import backend_named
 from ._environment import MAIN, Difference
@@ -34,13 +34,14 @@ from ._errors import (
     warn,
 )
 from ._evolution import Evolution
+from ._files.checkpoint import PathOrFile, opened, pair_of
+from ._files.document import Document, pack
+from ._files.legacy.reader import LegacyReader
+from ._files.path_argument import is_path
+from ._files.saving import check_writable, put
 from ._jax import detached, release, without_collection
 from ._kinds.arrays import Damaged
-from ._legacy import LegacyReader
-from ._pair import PathOrFile, opened, pair_of
-from ._paths import is_path
 from ._progress import Progress, check_progress, counted
-from ._saving import check_writable, put
 from ._structure.nodes import Node
 from ._structure.paths import Path, path_text
 from ._structure.selection import select
@@ -142,7 +143,7 @@ def serialise(
     settings = _environment.settings() | _script(names, kept)
 
     def structure(index: list[Any]) -> bytes:
-        document = _format.Document(
+        document = Document(
             versions=versions,
             settings=settings,
             backend={"name": chosen.name},
@@ -150,7 +151,7 @@ def serialise(
             metadata=encoded["metadata"].structure if "metadata" in encoded else None,
             tree=encoded["model"].structure,
         )
-        return _format.pack(document, max(part.depth for part in encoded.values()))
+        return pack(document, max(part.depth for part in encoded.values()))
 
     size = sum(record.nbytes for record in records)
     name = ""
@@ -489,7 +490,7 @@ class Reading:
     progress: Any = False
 
     def arrays(
-        self, document: _format.Document, reader: ArrayReader, found: Survey, name: str
+        self, document: Document, reader: ArrayReader, found: Survey, name: str
     ) -> tuple[dict[int, NDArray[Any]], Faults]:
         """The arrays of a survey, by record; and what is wrong with others."""
         entries = reader.entries(document.records)
@@ -517,7 +518,7 @@ class Reading:
 
 
 def _load(
-    document: _format.Document,
+    document: Document,
     reader: ArrayReader,
     judge: Judge,
     name: str,
@@ -563,7 +564,7 @@ def _load(
 
 def _load_into(
     like: Any,
-    document: _format.Document,
+    document: Document,
     reader: ArrayReader,
     judge: Judge,
     name: str,
@@ -615,7 +616,7 @@ def _raise_first(faults: Faults, found: Survey, name: str) -> NoReturn:
 
 @contextmanager
 def _differences_reported(
-    document: _format.Document, versions: str, name: str, as_numpy: bool
+    document: Document, versions: str, name: str, as_numpy: bool
 ) -> Generator[None, None, None]:
     """Warn of packages and settings that differ from a file's, or refuse.
 
@@ -649,9 +650,7 @@ def _differences_reported(
             warn(warning)
 
 
-def _listed(
-    differences: Sequence[Difference], document: _format.Document, name: str
-) -> str:
+def _listed(differences: Sequence[Difference], document: Document, name: str) -> str:
     settings = [d for d in differences if d.kind == "setting"]
     kinds = ["packages"] * (len(settings) < len(differences))
     kinds += ["settings of JAX"] * bool(settings)

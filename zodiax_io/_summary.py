@@ -15,7 +15,6 @@ from typing import Any
 import xxhash
 from numpy.typing import NDArray
 
-from . import _commit, _format
 from ._arrays.backend import Entry
 from ._arrays.records import on_host
 from ._environment import compare, settings_of
@@ -30,12 +29,20 @@ from ._errors import (
     resources_for,
     shown,
 )
+from ._files import commit
+from ._files.checkpoint import (
+    holds_checkpoint,
+    is_file,
+    opened,
+    pair_of,
+    read_structure,
+)
+from ._files.document import Document, unpack
+from ._files.path_argument import is_path
 from ._jax import detached, without_collection
 from ._kinds import base
 from ._kinds.columns import array_of, elements_of
 from ._opaque import seen_by
-from ._pair import holds_checkpoint, is_file, opened, pair_of, read_structure
-from ._paths import is_path
 from ._show import (
     Item,
     Picture,
@@ -227,10 +234,10 @@ def show(
         print_lines(lines_of(summary, width=width, depth=depth, everything=everything))
     else:
         page = page_of(summary).encode()
-        _commit.commit(None, Path(html), lambda f: f.write(page) and b"", durable=False)
+        commit.commit(None, Path(html), lambda f: f.write(page) and b"", durable=False)
 
 
-def _alone(path_or_file: Any) -> tuple[_format.Document, str]:
+def _alone(path_or_file: Any) -> tuple[Document, str]:
     """The document of a structure file whose companion is not there.
 
     Raises
@@ -241,7 +248,7 @@ def _alone(path_or_file: Any) -> tuple[_format.Document, str]:
     structure, companion = pair_of(path_or_file)
     if structure is None or not structure.exists():
         raise MissingFileError(f"There is no {shown(structure or companion, 400)}.")
-    return _format.unpack(read_structure(structure), structure.name), structure.name
+    return unpack(read_structure(structure), structure.name), structure.name
 
 
 def _called(path_or_file: Any, companion: str) -> str:
@@ -451,7 +458,7 @@ Arrays = dict[int, NDArray[Any] | str]
 Fetch = Callable[[Sequence[Item]], Arrays]
 
 
-def _from_file(document: _format.Document, reader: Any) -> Fetch:
+def _from_file(document: Document, reader: Any) -> Fetch:
     nodes = {
         node["record"]: node
         for _, node in walk(document.tree)

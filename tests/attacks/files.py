@@ -403,7 +403,7 @@ def _() -> Iterator[Any]:
         "zodiax_io._trust.judge:_import",
         "zodiax_io._trust.names:lookup",
         "zodiax_io._trust.names:_registered",
-        "zodiax_io._commit:FileSource",
+        "zodiax_io._files.sources:FileSource",
         "zodiax_io._kinds.placeholders:Placeholder",
         "zodiax_io._tree.encode:Node",
         "attacks.samples:zodiax_io.register",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from zodiax_io import _commit
+from zodiax_io._files import commit, sources
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,13 @@ class Recorder:
             for name in self._real:
                 patch = mock.patch.object(os, name, getattr(self, f"_{name}"))
                 stack.enter_context(patch)
-            calls = {"FileIO": self._new, "_open_descriptor": self._open}
-            for name, call in calls.items():
-                self._real[name] = getattr(_commit, name)
-                stack.enter_context(mock.patch.object(_commit, name, call))
+            calls = [
+                (commit, "FileIO", self._new),
+                (sources, "_open_descriptor", self._open),
+            ]
+            for module, name, call in calls:
+                self._real[name] = getattr(module, name)
+                stack.enter_context(mock.patch.object(module, name, call))
             with contextlib.suppress(ImportError):
                 import fcntl
 

@@ -29,9 +29,9 @@ import ml_dtypes
 import numpy as np
 
 import zodiax_io
-from zodiax_io import _format
+from zodiax_io._files import document
 
-FOLDER = pathlib.Path(__file__).parent / f"format-{_format.VERSION}"
+FOLDER = pathlib.Path(__file__).parent / f"format-{document.VERSION}"
 
 
 def _numbered(tree):

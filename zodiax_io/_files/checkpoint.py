@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from . import _commit, _format
-from ._arrays.backends import backend_of
-from ._arrays.eqx import (
+from .._arrays.backends import backend_of
+from .._arrays.eqx import (
     NPY,
     TRAILER_SIZE,
     EqxBackend,
@@ -22,7 +21,7 @@ from ._arrays.eqx import (
     is_trailer,
     start_of_last,
 )
-from ._errors import (
+from .._errors import (
     LIMITS,
     MAX_PATH,
     ArgumentError,
@@ -41,9 +40,22 @@ from ._errors import (
     shown,
     warn,
 )
-from ._kinds import flattening
-from ._legacy import LegacyReader, is_old, is_pickle
-from ._paths import is_path
+from .._kinds import flattening
+from .document import FRAME_SIZE, MAX_SIZE, Document, has_magic, unpack
+from .legacy.pickled import is_pickle
+from .legacy.reader import LegacyReader, is_old
+from .path_argument import is_path
+from .sources import (
+    BytesSource,
+    FileSource,
+    ends_of,
+    is_readable,
+    move,
+    moves_freely,
+    position_of,
+    read_from,
+    read_some,
+)
 
 PathOrFile = str | os.PathLike[str] | BinaryIO
 
@@ -53,7 +65,7 @@ def is_file(obj: Any) -> bool:
     if isinstance(obj, (str, os.PathLike)):
         return is_path(obj)
     # A model may have a field or a method that is called `read`.
-    return flattening.is_leaf(obj) and _commit.is_readable(obj)
+    return flattening.is_leaf(obj) and is_readable(obj)
 
 
 STRUCTURE_SUFFIX, COMPANION_SUFFIX = ".zdx", ".eqx"
@@ -155,10 +167,10 @@ def _belongs(structure: Path, companion: Path) -> bool:
     """Whether a companion holds a copy of a structure file."""
     try:
         with (
-            closing(_commit.FileSource(structure)) as one,
-            closing(_commit.FileSource(companion)) as other,
+            closing(FileSource(structure)) as one,
+            closing(FileSource(companion)) as other,
         ):
-            start = _commit.read_some(one, 0, _format.FRAME_SIZE)
+            start = read_some(one, 0, FRAME_SIZE)
             return is_copy(copied_structure(other), one.size, start)
     except LIMITS:
         raise
@@ -194,12 +206,12 @@ class Glance(NamedTuple):
 
 def glance(path: Path) -> Glance:
     """Look at the first and the last bytes of a file, without an error."""
-    read = _commit.ends_of(path, _format.FRAME_SIZE, TRAILER_SIZE)
+    read = ends_of(path, FRAME_SIZE, TRAILER_SIZE)
     if read is None:
         return Glance("")
     start, end, status = read
     # The text of a structure may end as a companion does: its magic first.
-    if _format.has_magic(start):
+    if has_magic(start):
         return Glance("structure", start, status)
     if is_trailer(end):
         return Glance("companion", start, status)
@@ -209,8 +221,8 @@ def glance(path: Path) -> Glance:
     return Glance("other" if any(start) else "zeros", start, status)
 
 
-Source = _commit.FileSource | _commit.BytesSource
-Opened = tuple[_format.Document, Any, str]
+Source = FileSource | BytesSource
+Opened = tuple[Document, Any, str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -253,10 +265,10 @@ def sources(path_or_file: Any) -> Generator[Sources, None, None]:
                     break
         except MemoryError as error:
             raise _too_large(str(path_or_file)) from error
-    elif _commit.is_readable(path_or_file):
+    elif is_readable(path_or_file):
         data = _read_one(path_or_file)
         name = Path(str(getattr(path_or_file, "name", ""))).name or "The file"
-        found = Sources(_commit.BytesSource(data, name))
+        found = Sources(BytesSource(data, name))
     else:
         raise ArgumentError(
             "Expected a path or a binary file open for reading, got a "
@@ -279,9 +291,9 @@ def _read_one(file: Any) -> bytes:
 
     The position is then behind it: another may follow.
     """
-    start = _commit.position_of(file)
+    start = position_of(file)
     if start is None:
-        data = _commit.read_from(file)
+        data = read_from(file)
         end = len(data) if _is_one(data) else end_of_first(data) or len(data)
         if end < len(data):
             _check_behind(data[end : end + len(NPY)])
@@ -292,23 +304,23 @@ def _read_one(file: Any) -> bytes:
             )
         return data
     size = _FIRST
-    data = _commit.read_from(file, size)
+    data = read_from(file, size)
     end = end_of_first(data)
     if end is None and _holds_several(file, start):
         # From the start each time, eight times as much: in all little more than once.
         while end is None and len(data) == size:
             size *= 8
-            _commit.move(file, start)
-            data = _commit.read_from(file, size)
+            move(file, start)
+            data = read_from(file, size)
             end = end_of_first(data)
     if end is None:
-        _commit.move(file, start)
-        data = _commit.read_from(file)
+        move(file, start)
+        data = read_from(file)
         end = len(data) if _is_one(data) else end_of_first(data)
     if end is not None:
-        _commit.move(file, start + end)
-        _check_behind(_commit.read_from(file, len(NPY)))
-        _commit.move(file, start + end)
+        move(file, start + end)
+        _check_behind(read_from(file, len(NPY)))
+        move(file, start + end)
     return data[:end]  # all of it, if it is of an older form, damaged, or none
 
 
@@ -333,16 +345,16 @@ def _check_behind(start: bytes) -> None:
 
 def _holds_several(file: Any, start: int) -> bool:
     """Whether more than a checkpoint follows, in a file where a look costs little."""
-    if not _commit.moves_freely(file):
+    if not moves_freely(file):
         return False
 
     def read(offset: int, size: int) -> bytes:
-        _commit.move(file, start + offset)
-        return _commit.read_from(file, size)
+        move(file, start + offset)
+        return read_from(file, size)
 
-    end = _commit.move(file, 0, os.SEEK_END)
+    end = move(file, 0, os.SEEK_END)
     one = is_one(end - start, read)
-    _commit.move(file, start)
+    move(file, start)
     return not one
 
 
@@ -391,24 +403,24 @@ def _with_advice(error: ZodiaxIOError, structure: Path) -> ZodiaxIOError:
 DAMAGE = (CorruptFileError, UnknownFormatError, ReadError)
 
 
-def read_end(found: Sources) -> tuple[_format.Document, Any]:
+def read_end(found: Sources) -> tuple[Document, Any]:
     """The document that a companion ends with, and a reader of its arrays."""
     source = found.companion
     if found.reader is None and not has_trailer(source) and is_old(source):
         old = LegacyReader(source, source.name)
         return old.document, old
     reader = found.reader or _reader_of(source)
-    return _format.unpack(reader.structure, source.name), reader
+    return unpack(reader.structure, source.name), reader
 
 
-def read_beside(structure: Path, companion: Source) -> tuple[_format.Document, Any]:
+def read_beside(structure: Path, companion: Source) -> tuple[Document, Any]:
     """The same, by a structure file that stands in for the end of the companion."""
     content = read_structure(structure)
-    document = _format.unpack(content, shown(structure.name))
+    document = unpack(content, shown(structure.name))
     return document, EqxBackend().open_damaged(companion, companion.name, content)
 
 
-def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[_format.Document, Any]:
+def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[Document, Any]:
     assert found.structure is not None
     try:
         result = read_beside(found.structure, found.companion)
@@ -426,12 +438,12 @@ def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[_format.Document, 
 
 def read_structure(path: Path) -> bytes:
     """All bytes of a structure file."""
-    with closing(_commit.FileSource(path)) as source:
-        if source.size > _format.MAX_SIZE + _format.FRAME_SIZE:
+    with closing(FileSource(path)) as source:
+        if source.size > MAX_SIZE + FRAME_SIZE:
             raise CorruptFileError(
                 f"{shown(path.name)} holds a structure of more than 1 GiB."
             )
-        return _commit.read_some(source, 0, source.size)
+        return read_some(source, 0, source.size)
 
 
 def _reader_of(source: Source) -> Any:
@@ -459,9 +471,9 @@ def copied_structure(source: Source) -> bytes:
 def _open_pair(path: str | os.PathLike[str]) -> Sources:
     structure, companion = pair_of(path)
     if structure is None:
-        return Sources(_commit.FileSource(companion))
+        return Sources(FileSource(companion))
     try:
-        beside = _commit.FileSource(structure)
+        beside = FileSource(structure)
     except MissingFileError:
         if not os.path.exists(companion):
             raise
@@ -471,9 +483,9 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
     with ExitStack() as stack:
         stack.callback(beside.close)
         try:
-            size, start = beside.size, _commit.read_some(beside, 0, _format.FRAME_SIZE)
+            size, start = beside.size, read_some(beside, 0, FRAME_SIZE)
             # The text of a structure may end as a companion does: its magic first.
-            if not _format.has_magic(start):
+            if not has_magic(start):
                 if has_trailer(beside):  # a companion under a name of its own
                     stack.pop_all()
                     return Sources(beside)
@@ -529,11 +541,11 @@ def holds_checkpoint(path: Path) -> bool:
     return glance(path).kind in ("structure", "companion")
 
 
-def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
+def _open_companion(structure: Path, companion: Path) -> FileSource:
     """Open the companion of a structure file, which lies in the same folder."""
     try:
         check_companion(structure, companion)
-        return _commit.FileSource(companion)
+        return FileSource(companion)
     except MissingFileError:
         raise MissingFileError(
             f"{shown(companion.name)}, which holds the arrays of "
@@ -544,14 +556,14 @@ def _open_companion(structure: Path, companion: Path) -> _commit.FileSource:
 
 def _foreign(source: Source) -> ZodiaxIOError:
     """What a file is that does not end as a companion of ours does."""
-    start = _commit.read_some(source, 0, 8)
+    start = read_some(source, 0, 8)
     if start[:6] == NPY:
         return CorruptFileError(
             f"{source.name} holds arrays but does not end as a companion does: it is "
             "incomplete, or was written by `equinox.tree_serialise_leaves`, which "
             "`equinox.tree_deserialise_leaves` loads."
         )
-    if _format.has_magic(start):
+    if has_magic(start):
         return UnknownFormatError(
             f"{source.name} holds a structure without its arrays. Give the path of the "
             "structure file, or the companion, instead."

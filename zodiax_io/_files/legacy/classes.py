@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from .._jax import is_registered_node
-from .._trust import names, reflection
-from .._trust.reflection import class_attribute
+from ..._jax import is_registered_node
+from ..._trust import names, reflection
+from ..._trust.reflection import class_attribute
 
 
 def imported(name: str) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import dtypes
-from .._arrays.backend import Entry, Faults, Source, Tick, no_tick
-from .._errors import (
+from ..._arrays import dtypes
+from ..._arrays.backend import Entry, Faults, Source, Tick, no_tick
+from ..._errors import (
     CorruptFileError,
     OldFileWarning,
     ReadError,
@@ -20,17 +20,17 @@ from .._errors import (
     shown,
     warn,
 )
-from .._format import Document
-from .._jax import call_deeply
-from .._structure.survey import survey
-from .._trust import names, reflection
-from .._trust.judge import Judge
-from ._classes import imported, told_static
-from ._dealing import Dealer
-from ._nodes import Builder, Lost
-from ._pickled import is_pickle, read_plain
-from ._records import array_of, data_of, find_entries, some_bytes
-from ._tree import MAX_DEPTH, Old, leaves, parsed
+from ..._jax import call_deeply
+from ..._structure.survey import survey
+from ..._trust import names, reflection
+from ..._trust.judge import Judge
+from ..document import Document
+from .classes import imported, told_static
+from .dealing import Dealer
+from .nodes import Builder, Lost
+from .pickled import is_pickle, read_plain
+from .records import array_of, data_of, find_entries, some_bytes
+from .tree import MAX_DEPTH, Old, leaves, parsed
 
 FRAMES = 6 * MAX_DEPTH
 

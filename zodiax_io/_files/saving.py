@@ -14,10 +14,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import _commit
-from ._arrays.eqx import NPY
-from ._errors import LIMITS, MAX_PATH, ArgumentError, SaveError, ZodiaxIOError, shown
-from ._pair import (
+from .._arrays.eqx import NPY
+from .._errors import LIMITS, MAX_PATH, ArgumentError, SaveError, ZodiaxIOError, shown
+from . import commit, sources
+from .checkpoint import (
     COMPANION_SUFFIX,
     STRUCTURE_SUFFIX,
     Glance,
@@ -27,7 +27,7 @@ from ._pair import (
     is_copy,
     pair_of,
 )
-from ._paths import is_path
+from .path_argument import is_path
 
 
 def put(
@@ -60,7 +60,7 @@ def put(
     """
     if not is_path(path_or_file):
         check_writable(path_or_file)
-        _commit.write_to(path_or_file, write)
+        commit.write_to(path_or_file, write)
         return
     structure, companion = pair_of(path_or_file, saving=True)
     if structure is None:
@@ -70,7 +70,7 @@ def put(
         _check_name(Path(path_or_file), structure)
         check_pair(structure, companion)
         _check_companion_is_free(structure, companion, source)
-    _commit.commit(
+    commit.commit(
         structure,
         companion,
         write,
@@ -88,7 +88,7 @@ def check_writable(file: Any, hint: str = "") -> None:
     ArgumentError
         If it has no `write`, or is open as text.
     """
-    if not _commit.is_writable(file):
+    if not sources.is_writable(file):
         raise ArgumentError(
             "Expected a path or a binary file open for writing, got a "
             f"`{type(file).__qualname__}`.{hint}"
@@ -200,13 +200,13 @@ def _is_of_pair(structure: Path, companion: Path, ours: Glance) -> bool:
     structure lies beside it under the name of a temporary, or has just been renamed.
     """
     try:
-        with closing(_commit.FileSource(companion)) as source:
+        with closing(sources.FileSource(companion)) as source:
             copy = copied_structure(source)
     except LIMITS:
         raise
     except ZodiaxIOError:
         return False
-    files = [Path(temporary) for temporary in _commit.temporaries_of(structure)]
+    files = [Path(temporary) for temporary in commit.temporaries_of(structure)]
     for found in [ours, *map(glance, files), glance(structure)]:
         size = -1 if found.status is None else found.status.st_size
         if is_copy(copy, size, found.start):
@@ -223,7 +223,7 @@ def _is_foreign(path: Path, start: bytes) -> bool:
     if start.startswith(_FOREIGN):
         return True
     try:
-        with closing(_commit.FileSource(path)) as source:
+        with closing(sources.FileSource(path)) as source:
             return _is_whole(source)
     except LIMITS:
         raise
@@ -237,19 +237,19 @@ _HEADER = re.compile(
 )
 
 
-def _is_whole(source: _commit.FileSource) -> bool:
+def _is_whole(source: sources.FileSource) -> bool:
     """Whether a file is one `.npy` record after another up to its last byte.
 
     Plain Equinox writes that. A companion that was cut short ends within a record.
     """
     offset = 0
     while offset < source.size:
-        start = _commit.read_some(source, offset, 12)
+        start = sources.read_some(source, offset, 12)
         if start[:6] != NPY or len(start) < 12:
             return False
         width = 2 if start[6] == 1 else 4
         length = int.from_bytes(start[8 : 8 + width], "little")
-        text = _commit.read_some(source, offset + 8 + width, min(length, 1 << 16))
+        text = sources.read_some(source, offset + 8 + width, min(length, 1 << 16))
         match = _HEADER.fullmatch(text)
         if match is None:
             return False

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .._trust.names import MAX_LENGTH
-from ._classes import imported
-from ._pickled import Pairs
+from ..._trust.names import MAX_LENGTH
+from .classes import imported
+from .pickled import Pairs
 
 MAX_DEPTH = 500
 

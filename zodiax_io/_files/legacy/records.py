@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import dtypes
-from .._arrays.backend import Entry, Source
-from .._errors import (
-    CorruptFileError,
-)
+from ..._arrays import dtypes
+from ..._arrays.backend import Entry, Source
+from ..._errors import CorruptFileError
 
 # As NumPy has always written it, for numbers.
 _HEADER = re.compile(

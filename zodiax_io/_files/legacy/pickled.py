@@ -10,8 +10,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from .._arrays.backend import Source
-from .._errors import CorruptFileError, UnknownFormatError, shown
+from ..._arrays.backend import Source
+from ..._errors import CorruptFileError, UnknownFormatError, shown
 
 
 class Pairs(list[tuple[Any, Any]]):

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgpack
 
-from ._errors import (
+from .._errors import (
     LIMITS,
     CorruptFileError,
     NewerFormatError,
     UnknownFormatError,
     shown,
 )
-from ._jax import call_deeply
+from .._jax import call_deeply
 
 MAGIC = b"\x89ZDX\r\n\x1a\n"
 VERSION = 1

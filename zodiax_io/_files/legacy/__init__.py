@@ -9,5 +9,5 @@ the leaves that they fit, and fields without a record are left out of their node
 
 from __future__ import annotations
 
-from ._pickled import is_pickle as is_pickle
-from ._reader import LegacyReader as LegacyReader, is_old as is_old
+from .pickled import is_pickle as is_pickle
+from .reader import LegacyReader as LegacyReader, is_old as is_old

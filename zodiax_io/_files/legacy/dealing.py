@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import npy
-from .._arrays.backend import Entry
-from ._tree import Old, leaves
+from ..._arrays import npy
+from ..._arrays.backend import Entry
+from .tree import Old, leaves
 
 Static = Callable[[str, str | None, set[str]], bool | None]
 # By the names of their types; NumPy 1 called some of them otherwise.

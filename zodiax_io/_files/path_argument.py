@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 from urllib.parse import unquote
 
-from ._errors import MAX_PATH, ArgumentError, NotAFileError, shown
+from .._errors import MAX_PATH, ArgumentError, NotAFileError, shown
 
 
 def is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:

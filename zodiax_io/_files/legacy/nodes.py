@@ -8,13 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .._arrays import dtypes, records
-from .._arrays.backend import Entry
-from .._trust.names import name_of, top
-from .._trust.reflection import class_attribute
-from ._classes import is_namedtuple, is_of_class, is_static
-from ._dealing import PYTHON, SCALARS
-from ._tree import MAPPINGS, SEQUENCES, Old
+from ..._arrays import dtypes, records
+from ..._arrays.backend import Entry
+from ..._trust.names import name_of, top
+from ..._trust.reflection import class_attribute
+from .classes import is_namedtuple, is_of_class, is_static
+from .dealing import PYTHON, SCALARS
+from .tree import MAPPINGS, SEQUENCES, Old
 
 _Node = dict[str, Any]
 
