@@ -59,12 +59,12 @@ def lab(tmp_path, monkeypatch):
 
     What it says of its classes is forgotten after the test.
     """
-    from zodiax_io import _evolution
+    from zodiax_io._evolution import upgrades
     from zodiax_io._trust import renames
 
     monkeypatch.syspath_prepend(tmp_path / "code")
     monkeypatch.setattr(renames, "_renamed", {})
-    monkeypatch.setattr(_evolution, "_rules", {})
+    monkeypatch.setattr(upgrades, "rules", {})
 
     def write(module, text):
         path = (tmp_path / "code").joinpath(*module.split(".")).with_suffix(".py")

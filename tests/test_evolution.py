@@ -347,7 +347,7 @@ def test_an_error_after_an_upgrade_is_about_the_file(lab, tmp_path):
 )
 def test_an_upgrade_by_version(monkeypatch, recorded, applies):
     """Where the meaning has changed, not the fields."""
-    monkeypatch.setattr("zodiax_io._evolution._rules", {})
+    monkeypatch.setattr("zodiax_io._evolution.upgrades.rules", {})
     upgraded(eqx.nn.Identity, lambda f: eqx.nn.Identity, before="2.0")
     saved = Checkpoint.of([eqx.nn.Identity()])
     saved.document["versions"].pop("equinox")
@@ -433,7 +433,7 @@ def test_check_init(value, message):
 
 def test_load_structure_knows_upgrades(monkeypatch):
     """A structure is built in the same way as a file."""
-    monkeypatch.setattr("zodiax_io._evolution._rules", {})
+    monkeypatch.setattr("zodiax_io._evolution.upgrades.rules", {})
     structure = zodiax_io.build_structure([Local(jnp.ones(2))])
     structure["node"][0]["node"] = {"size": structure["node"][0]["node"]["radius"]}
     upgraded(Local, lambda fields: {"radius": fields["size"]})

@@ -138,7 +138,7 @@ def test_the_command(left_behind, tmp_path, capsys, monkeypatch):
     assert "plain.zdx: as it was" in printed.out
     assert "`gain` is new" in printed.err
     zodiax_io._trust.renames._renamed.clear()
-    zodiax_io._evolution._rules.clear()
+    zodiax_io._evolution.upgrades.rules.clear()
     assert differences(expected, deserialise(folder / "a", strict=True)) == []
     assert zodiax_io.read_metadata(folder / "a") == {"epoch": 3}
     assert not (folder / "one" / "b.zdx").exists()
@@ -251,7 +251,7 @@ def test_values_that_an_upgrade_changes(lab, tmp_path, capsys):
     command = ["migrate", str(tmp_path / "m.zdx"), "--with", str(tmp_path / "lines.py")]
     assert _cli.main(command) == 0
     assert "saved again" in capsys.readouterr().out
-    zodiax_io._evolution._rules.clear()
+    zodiax_io._evolution.upgrades.rules.clear()
     assert (
         differences(new.Refractor(jnp.ones(2) * 2), deserialise(tmp_path / "m")) == []
     )

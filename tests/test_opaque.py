@@ -624,7 +624,7 @@ def test_the_version_of_what_is_kept_beside_a_newer_one():
     assert both.document["versions"]["optax"] == optax.__version__
     assert both.tree["node"][0]["node"][0]["version"] == "0.0.1"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zodiax_io._evolution._rules", {})
+        patch.setattr("zodiax_io._evolution.upgrades.rules", {})
         zodiax_io.upgraded(
             optax.TraceState, lambda f: {"trace": f["trace"] * 5}, before="0.0.2"
         )

@@ -22,9 +22,9 @@ from zodiax_io import (
     ArgumentError,
     VersionMismatchError,
     VersionMismatchWarning,
-    _environment,
     deserialise,
 )
+from zodiax_io._evolution import packages
 
 ALWAYS = {"python", "zodiax_io", "jax", "jaxlib", "equinox", "numpy"}
 
@@ -39,7 +39,7 @@ def fresh():
 
     def clear():
         for name in ("_distribution", "_version", "_tables_of"):
-            getattr(_environment, name).cache_clear()
+            getattr(packages, name).cache_clear()
 
     clear()
     yield
@@ -64,16 +64,16 @@ class Distribution(importlib.metadata.Distribution):
 @pytest.fixture
 def install(monkeypatch, fresh):
     """Install distributions, or remove them, for one test."""
-    real, fakes = _environment._installed, {}
+    real, fakes = packages._installed, {}
 
     def find(name):
         return fakes[name] if name in fakes else real(name)
 
-    monkeypatch.setattr(_environment, "_installed", find)
+    monkeypatch.setattr(packages, "_installed", find)
 
     def add(name, version=None, origin=None):
         fakes[name] = None if version is None else Distribution(name, version, origin)
-        for function in (_environment._distribution, _environment._version):
+        for function in (packages._distribution, packages._version):
             function.cache_clear()
 
     return add
@@ -196,7 +196,7 @@ def test_a_module_of_ones_own_is_found_by_its_folder(
     assert set(recorded([function])) == ALWAYS
     mine = Distribution("somebodys-lab", "3.0", editable(tmp_path))
     monkeypatch.setattr(importlib.metadata, "distributions", lambda **_: iter([mine]))
-    _environment._tables_of.cache_clear()
+    packages._tables_of.cache_clear()
     install("somebodys-lab", "3.0", editable(tmp_path))
     assert recorded([function])["somebodys-lab"] == "3.0"
 
@@ -216,7 +216,7 @@ def test_modules_that_are_none(monkeypatch, fresh, spec):
     main = types.ModuleType("__main__")
     main.__spec__, main.__file__ = spec, 5
     monkeypatch.setitem(sys.modules, "__main__", main)
-    assert _environment.script() == {}
+    assert packages.script() == {}
 
 
 def test_editable_package_with_packed_references(install, tmp_path):
@@ -365,8 +365,8 @@ def test_a_package_under_another_name(library):
     (info / "METADATA").write_text("Name: lens-makers\nVersion: 1.2\n")
     (info / "RECORD").write_text("lens_of_test/__init__.py,,\nlens_tool.py,,\n")
     for name in ("lens_of_test", "lens_tool"):
-        assert _environment.recorded({"Lens.Makers": "1"}, name) == ("Lens.Makers", "1")
-    assert _environment.recorded({"lens-makers": "1"}, "nowhere_of_test") is None
+        assert packages.recorded({"Lens.Makers": "1"}, name) == ("Lens.Makers", "1")
+    assert packages.recorded({"lens-makers": "1"}, "nowhere_of_test") is None
 
 
 # Comparing ----------------------------------------------------------------------------
@@ -437,7 +437,7 @@ def test_hostile_versions_take_no_time(install, version, n):
     install("somepackage", "1.0")
     with pytest.raises(VersionMismatchError):
         load({"somepackage": version * n}, versions="error")
-    _environment.is_before(version * n, "1.0")
+    packages.is_before(version * n, "1.0")
 
 
 SETTINGS = {
@@ -455,7 +455,7 @@ SETTINGS = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_that_differs(name, tmp_path):
     """Each setting that changes the meaning of saved state is compared, as versions."""
-    before, other = _environment.settings()[name], SETTINGS[name]
+    before, other = packages.settings()[name], SETTINGS[name]
     jax.config.update(name, other)
     try:
         zodiax_io.serialise(tmp_path / "m.zdx", 7)
@@ -505,8 +505,8 @@ def test_a_file_that_tells_fewer_settings(settings):
 
 def test_a_setting_that_jax_has_no_more(monkeypatch):
     """It is told, since nothing here works as it did there."""
-    names = (*_environment._SETTINGS, "jax_gone")
-    monkeypatch.setattr(_environment, "_SETTINGS", names)
+    names = (*packages._SETTINGS, "jax_gone")
+    monkeypatch.setattr(packages, "_SETTINGS", names)
     checkpoint = Checkpoint.of(7)
     checkpoint.document["settings"]["jax_gone"] = "on\x1b[31m"
     with pytest.raises(VersionMismatchError) as caught:

@@ -3,7 +3,6 @@
 from ._arrays.backend import ArrayBackend
 from ._convert import convert
 from ._diff import Change, Diff, assert_same, diff
-from ._environment import Difference
 from ._errors import (
     ArgumentError,
     ClassChangedError,
@@ -32,14 +31,16 @@ from ._errors import (
     ZodiaxIOError,
     ZodiaxIOWarning,
 )
-from ._evolution import FieldChange, upgraded
+from ._evolution.fields import FieldChange
+from ._evolution.opaque import Opaque
+from ._evolution.packages import Difference
+from ._evolution.upgrades import upgraded
 from ._inspect import names, untrusted
 from ._integrity import Damage, repair, verify
 from ._kinds.arrays import Damaged
 from ._kinds.placeholders import Placeholder
 from ._kinds.table import register_kind
 from ._migrate import Migration, migration
-from ._opaque import Opaque
 from ._serialise import (
     deserialise,
     read_metadata,

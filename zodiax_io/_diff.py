@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ._arrays import dtypes, records
 from ._arrays.distance import difference, same_bytes
-from ._environment import Difference, changes_between, script_of
 from ._errors import (
     CorruptFileError,
     check_numbers,
@@ -25,6 +24,7 @@ from ._errors import (
     resources_for,
     shown,
 )
+from ._evolution.packages import Difference, changes_between, script_of
 from ._files.checkpoint import is_file, opened
 from ._jax import detached
 from ._kinds import base

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._environment import script_of
 from ._errors import resources_for, shown
+from ._evolution.packages import script_of
 from ._files.checkpoint import PathOrFile, opened
 from ._kinds.table import kind_named
 from ._structure.paths import short_path

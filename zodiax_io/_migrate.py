@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._diff import diff
-from ._environment import script_of
 from ._errors import (
     LIMITS,
     MAX_NAME,
@@ -24,7 +23,8 @@ from ._errors import (
     resources_for,
     shown,
 )
-from ._evolution import literal, proposal
+from ._evolution.packages import script_of
+from ._evolution.proposals import literal, proposal
 from ._files.checkpoint import PathOrFile, opened
 from ._files.folders import files_below
 from ._jax import detached

@@ -12,10 +12,8 @@ from typing import Any, Literal, NoReturn
 
 from numpy.typing import NDArray
 
-from . import _environment
 from ._arrays.backend import ArrayReader, Faults, Sink, no_tick
 from ._arrays.backends import backend_named
-from ._environment import MAIN, Difference
 from ._errors import (
     ArgumentError,
     CorruptFileError,
@@ -33,7 +31,9 @@ from ._errors import (
     shown,
     warn,
 )
-from ._evolution import Evolution
+from ._evolution import packages
+from ._evolution.fields import Evolution
+from ._evolution.packages import MAIN, Difference
 from ._files.checkpoint import PathOrFile, opened, pair_of
 from ._files.document import Document, pack
 from ._files.legacy.reader import LegacyReader
@@ -136,11 +136,11 @@ def serialise(
     names = {name for part in encoded.values() for name in part.names}
     records = [record for part in encoded.values() for record in part.records]
     kept = [one for part in encoded.values() for one in part.kept]
-    versions = _environment.versions_of(names, {p: v for _, p, v in reversed(kept)})
+    versions = packages.versions_of(names, {p: v for _, p, v in reversed(kept)})
     for node, package, (distribution, version) in kept:
         if package != MAIN and versions.get(distribution) != version:
             node["version"] = version  # one file, two releases
-    settings = _environment.settings() | _script(names, kept)
+    settings = packages.settings() | _script(names, kept)
 
     def structure(index: list[Any]) -> bytes:
         document = Document(
@@ -176,7 +176,7 @@ def _script(names: set[str], kept: Sequence[Kept]) -> dict[str, str]:
     from_files = [(node, said) for node, package, (_, said) in kept if package == MAIN]
     scripts = {said for _, said in from_files}
     if any(name.startswith(f"{MAIN}:") for name in names):
-        setting = _environment.script()
+        setting = packages.script()
     else:
         setting = {"script": min(scripts)} if scripts and min(scripts) else {}
     for node, script in from_files:
@@ -528,7 +528,7 @@ def _load(
     fill: Mapping[str, Any] | None = None,
     evolution: Evolution | None = None,
 ) -> tuple[Any, list[Damaged]]:
-    judge.script = _environment.script_of(document.settings)
+    judge.script = packages.script_of(document.settings)
     if isinstance(reader, LegacyReader):  # by its classes it tells what it holds
         document = reader.told_by(judge)
     node: Node = document.tree if root == "model" else document.metadata or {}
@@ -576,7 +576,7 @@ def _load_into(
     chosen = None
     if reading.only is not None:
         chosen = select(structure, found, reading.only, root, name).places
-    judge.script = _environment.script_of(document.settings)
+    judge.script = packages.script_of(document.settings)
     likeness = Likeness(like, structure, root, found, chosen, judge, name)
     where = reading.targets(structure, root, found, judge, name)
     goals = [likeness.target_of(match, where) for match in likeness.matches]
@@ -625,7 +625,7 @@ def _differences_reported(
     """
     differences: list[Difference] = []
     if versions != "ignore":
-        differences = _environment.compare(document.versions, document.settings)
+        differences = packages.compare(document.versions, document.settings)
     if as_numpy:  # no setting of JAX narrows arrays of NumPy
         differences = [d for d in differences if d.package != "jax_enable_x64"]
     if not differences:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ._arrays.backend import Entry
 from ._arrays.records import on_host
-from ._environment import compare, settings_of
 from ._errors import (
     LIMITS,
     ArgumentError,
@@ -29,6 +28,8 @@ from ._errors import (
     resources_for,
     shown,
 )
+from ._evolution.opaque import seen_by
+from ._evolution.packages import compare, settings_of
 from ._files import commit
 from ._files.checkpoint import (
     holds_checkpoint,
@@ -42,7 +43,6 @@ from ._files.path_argument import is_path
 from ._jax import detached, without_collection
 from ._kinds import base
 from ._kinds.columns import array_of, elements_of
-from ._opaque import seen_by
 from ._show import (
     Item,
     Picture,

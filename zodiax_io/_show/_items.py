@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from .._arrays import dtypes
-from .._environment import Difference
 from .._errors import LIMITS, check_numbers, check_text, shown
+from .._evolution.packages import Difference
 from .._kinds import base
 from ._numbers import Picture, Statistics
 

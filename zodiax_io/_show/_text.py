@@ -7,8 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from .._environment import Difference
 from .._errors import shown
+from .._evolution.packages import Difference
 from ._items import Item, Summary, counted, date_of, size_of
 from ._numbers import Statistics
 

@@ -14,7 +14,8 @@ from .._errors import (
     resources_for,
     shown,
 )
-from .._evolution import Evolution
+from .._evolution.fields import Evolution
+from .._evolution.opaque import UNKNOWN, Opaque, missing_function, opaque_of
 from .._jax import call_deeply, detached, enumeration_item_type
 from .._kinds import base
 from .._kinds.arrays import Damaged, outline
@@ -22,7 +23,6 @@ from .._kinds.base import CannotKeep, Parts
 from .._kinds.digests import SourceChanged
 from .._kinds.table import WITH_FIELDS, kind_named
 from .._kinds.values import MemberGone, MembersChanged
-from .._opaque import UNKNOWN, Opaque, missing_function, opaque_of
 from .._structure.nodes import FRAMES, MAX_REPEATED, Node, name_of_type
 from .._structure.paths import Path, path_text, short_path
 from .._structure.survey import Survey, survey

@@ -18,6 +18,7 @@ from .._errors import (
     resources_for,
     shown,
 )
+from .._evolution.opaque import UNKNOWN, leaves_as_saved
 from .._jax import call_deeply, detached
 from .._kinds.advice import advice_for
 from .._kinds.base import CannotKeep, CannotRebuild, Kind, Parts
@@ -25,7 +26,6 @@ from .._kinds.columns import is_column
 from .._kinds.objects import LEAVES
 from .._kinds.placeholders import Placeholder, is_unnamed_function, placeholder_for
 from .._kinds.table import kinds_of
-from .._opaque import UNKNOWN, leaves_as_saved
 from .._structure.nodes import FRAMES, MAX_DEPTH, MAX_REPEATED, Node
 from .._structure.paths import Path, path_text
 from .._trust import reflection

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import jax.tree_util as jtu
 
-from .. import _environment
 from .._errors import (
     LIMITS,
     ArgumentError,
     SerialisationError,
     ZodiaxIOError,
 )
+from .._evolution import packages
 from .._jax import call_deeply
 from .._kinds import flattening
 from .._kinds.base import Kind
@@ -45,7 +45,7 @@ def names_here(judge: Judge) -> NameHere:
         name = judge.now(name)
         module, _, qualname = name.partition(":")
         found = find_registered(name)
-        if found is None and module == _environment.script().get("script"):
+        if found is None and module == packages.script().get("script"):
             found = find(f"__main__:{qualname}")
         return name if found is None else name_of(found) or name
 

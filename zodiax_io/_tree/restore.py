@@ -9,7 +9,6 @@ from typing import Any
 from jax.sharding import NamedSharding, Sharding
 from numpy.typing import NDArray
 
-from .. import _environment
 from .._arrays import dtypes, npy
 from .._errors import (
     LIMITS,
@@ -18,6 +17,7 @@ from .._errors import (
     SettingsError,
     shown,
 )
+from .._evolution import packages
 from .._kinds.arrays import Damaged
 from .._kinds.base import Parts
 from .._kinds.table import kind_named
@@ -35,7 +35,7 @@ def check_settings(arrays: Iterable[tuple[Path | str, Node]], file: str) -> None
     SettingsError
         If a 64-bit JAX array is to be loaded while JAX works with 32 bits.
     """
-    if _environment.settings()["jax_enable_x64"]:
+    if packages.settings()["jax_enable_x64"]:
         return
     wide = [
         (path, node["dtype"]) for path, node in arrays if node.get("dtype") in _WIDE

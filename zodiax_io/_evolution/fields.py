@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,31 +11,29 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ._arrays.distance import same_bytes
-from ._environment import check_version, has_version, is_before, recorded
-from ._errors import (
+from .._arrays.distance import same_bytes
+from .._errors import (
     LIMITS,
-    ArgumentError,
     ClassChangedError,
     ClassChangedWarning,
-    list_of_text,
     shown,
     warn,
 )
-from ._kinds.base import Kind, Parts
-from ._kinds.fields import (
+from .._kinds.base import Kind, Parts
+from .._kinds.fields import (
     FieldsChanged,
     default_of,
     fields_of,
-    has_default,
     moved_fields,
     runs_code,
 )
-from ._structure.paths import Path, short_path
-from ._trust.names import top
-from ._trust.reflection import mro, namespace, own_name
-
-Upgrade = Callable[[dict[str, Any]], Any]
+from .._structure.paths import Path, short_path
+from .._trust.names import top
+from .._trust.reflection import mro, namespace
+from . import upgrades
+from .packages import recorded
+from .proposals import MAX_LISTED, names_listed, unlike, untrusted
+from .upgrades import Upgrade
 
 
 @dataclass(frozen=True)
@@ -74,133 +71,16 @@ class FieldChange:
     def _told(self) -> str:
         told: list[str] = []
         if self.gained:
-            told.append(f"{_listed(self.gained)} is new, and has its default")
+            told.append(f"{names_listed(self.gained)} is new, and has its default")
         if self.lost:
-            told.append(f"{_listed(self.lost)} is gone, and was set aside")
+            told.append(f"{names_listed(self.lost)} is gone, and was set aside")
         if self.moved:
-            told.append(f"{_listed(self.moved)} is no longer static, or is it now")
+            told.append(f"{names_listed(self.moved)} is no longer static, or is it now")
         told += [
             f"an upgrade replaced the saved value of `{shown(name)}`, {value}"
-            for name, value in self.replaced[:_MAX_LISTED]
+            for name, value in self.replaced[:MAX_LISTED]
         ]
         return "; ".join(told)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MAX_LISTED
-    listed = ", ".join(f"`{shown(name)}`" for name in names[:_MAX_LISTED])
-    return f"{listed} and {more} more" if more > 0 else listed
-
-
-_MAX_LISTED = 20
-_MAX_PAIRED = 100
-
-
-# What the owners of classes say -------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class _Rule:
-    cls: type
-    upgrade: Upgrade
-    fields: frozenset[str] | None
-    before: str | None
-
-    @property
-    def tells_age(self) -> bool:
-        """Whether it is for old files only, so that it never gets an object of today.
-
-        Names of fields that the class still has tell nothing: a file that lacks another
-        field, which the class gains next year, has them, too.
-        """
-        fields = set(self.fields or ()) - set(fields_of(self.cls))
-        return self.before is not None or bool(fields)
-
-    def applies(self, held: set[str], version: str | None) -> bool:
-        if self.fields is not None and not self.fields <= held:
-            return False
-        if self.before is None:
-            return held != set(fields_of(self.cls))
-        return version is None or is_before(version, self.before)
-
-
-_rules: dict[int, list[_Rule]] = {}
-
-
-def upgraded(
-    cls: Any,
-    upgrade: Any,
-    *,
-    fields: Any = None,
-    before: Any = None,
-) -> None:
-    """Say how an object of an older release becomes one of today's.
-
-    Call it beside the class whose fields have changed. Several upgrades of a class run
-    in the order in which they were given, each on the fields that the one before has
-    returned. One with `fields` also runs later, once an object has those fields, so a
-    chain of them may be given in any order.
-
-    Parameters
-    ----------
-    cls : type
-        The class as it is now: a Module, a dataclass or a namedtuple.
-    upgrade : callable
-        From the fields as the file has them, a dict of objects by name, to those of
-        today; it may change the dict and return it. Or to a finished object, of
-        another class, for example.
-    fields : sequence of str, optional
-        Names of fields that tell the age of a file: the upgrade is for those that have
-        all of them, and not the fields of today.
-    before : str, optional
-        A version of the package that defines the class: the upgrade is for files
-        written with an older one, or with one that is not known. Without `fields` and
-        `before`, it is for all files whose fields are not those of today: also for
-        files of next year, when the class will have another field. So give a new field
-        its value by ``fields.setdefault``. A load warns when such an upgrade replaces
-        the saved value of a field that the class still has.
-
-    Raises
-    ------
-    ArgumentError
-        If the class has no fields, the upgrade is no function, or `before` is given for
-        a class that belongs to no installed package.
-
-    Examples
-    --------
-    >>> import equinox as eqx
-    >>> import zodiax_io
-    >>> class Lens(eqx.Module):
-    ...     diameter: float
-    >>> structure = zodiax_io.build_structure(Lens(2.0))
-    >>> structure["node"] = {"radius": structure["node"]["diameter"]}
-    >>> def upgrade(fields):
-    ...     return {"diameter": 2 * fields["radius"]}
-    >>> zodiax_io.upgraded(Lens, upgrade, fields=["radius"])
-    >>> zodiax_io.load_structure(structure)
-    Lens(diameter=4.0)
-    """
-    try:
-        fields_of(cls)
-    except TypeError:
-        raise ArgumentError(
-            f"{shown(repr(cls))} is not a Module, a dataclass or a namedtuple, so it "
-            "has no fields to upgrade."
-        ) from None
-    if not callable(upgrade):
-        raise ArgumentError("An upgrade is a function of the dictionary of fields.")
-    if fields is not None:
-        fields = list_of_text("fields", fields, "names", "radius")
-    if before is not None:
-        check_version(before)
-        package = top((own_name(cls) or ("",))[0])
-        if not has_version(package):
-            raise ArgumentError(
-                f"`{cls.__qualname__}` belongs to no installed package, so files know "
-                "no version of it. Tell their age by `fields`."
-            )
-    known = None if fields is None else frozenset(fields)
-    _rules.setdefault(id(cls), []).append(_Rule(cls, upgrade, known, before))
 
 
 # What a load does ---------------------------------------------------------------------
@@ -242,7 +122,7 @@ class Evolution:
             If it cannot be made of what the file has.
         """
         saved = parts
-        if id(parts.refers) in _rules:
+        if id(parts.refers) in upgrades.rules:
             parts, made = self.upgrade(parts, path)
             if made is not None:
                 return made[0]
@@ -270,7 +150,7 @@ class Evolution:
         if type(version) is not str:
             known = recorded(self.versions, top(name.partition(":")[0]))
             version = None if known is None else known[1]
-        waiting = list(_rules.get(id(parts.refers), ()))
+        waiting = list(upgrades.rules.get(id(parts.refers), ()))
         while isinstance(parts.children, dict):
             held = set(parts.children) | _absent(parts)
             rule = next((rule for rule in waiting if rule.applies(held, version)), None)
@@ -353,17 +233,17 @@ class Evolution:
         cls, name, where = parts.refers, parts.extra["type"], short_path(path)
         children = dict(parts.children) if isinstance(parts.children, dict) else {}
         if any(name.startswith("__") for name in changed.surplus):  # no class had such
-            raise ClassChangedError(_unlike(cls, name, where, changed))
+            raise ClassChangedError(unlike(cls, name, where, changed))
         try:
             fields = fields_of(cls)
             for gained in changed.missing:
                 if runs_code(cls, gained) and not self.may_call(cls):
-                    raise ClassChangedError(_untrusted(cls, name, where, gained))
+                    raise ClassChangedError(untrusted(cls, name, where, gained))
                 children[gained] = default_of(cls, gained)
         except (ClassChangedError, *LIMITS):
             raise
         except (LookupError, TypeError):
-            text = _OLD * self.old + _unlike(cls, name, where, changed)
+            text = _OLD * self.old + unlike(cls, name, where, changed)
             text += _after_upgrades(parts, saved)
             raise ClassChangedError(text) from None
         except Exception as error:  # of the class
@@ -552,7 +432,7 @@ _MISSING = object()
 def _text_of(value: Any, size: int) -> str:
     """A value, short enough for a line of a warning."""
     try:
-        if size > _MAX_LISTED:
+        if size > MAX_LISTED:
             return f"a `{type(value).__name__}`"
         return shown(eqx.tree_pformat(value), 60)
     except LIMITS:
@@ -575,103 +455,13 @@ def _with_children(parts: Parts, children: dict[str, Any]) -> Parts:
     return replace(parts, children=children, extra=extra)
 
 
-def literal(text: str) -> str:
-    """A text of a file as Python would write it: code is made of it."""
-    plain = ascii(text)
-    simple = '"' not in plain and "\\" not in plain
-    return f'"{plain[1:-1]}"' if simple else plain
-
-
 def _after_upgrades(parts: Parts, saved: Parts) -> str:
     """A note of what the file itself has, where upgrades have changed it already."""
     before, now = saved.children, parts.children
     if before is now or not isinstance(before, dict):
         return ""
-    held = _listed(tuple(before)) or "no fields"
+    held = names_listed(tuple(before)) or "no fields"
     return (
         f"\n\nThis is after the upgrades of the class that apply; the file itself has "
         f"{held}. If another upgrade has to follow, name by `fields` what it is for."
     )
-
-
-def _untrusted(cls: type, name: str, path: str, gained: str) -> str:
-    package = top((own_name(cls) or ("",))[0])
-    return (
-        f"`{shown(name)}` at `{shown(path)}` has gained the field `{gained}`, whose "
-        "default is made by code of the class, and a file may run none. If you trust "
-        f'this file, pass `trusted=["{package}"]`.'
-    )
-
-
-def _unlike(cls: type, name: str, path: str, changed: FieldsChanged) -> str:
-    sentences: list[str] = []
-    if changed.missing:
-        new = _listed(changed.missing)
-        sentences.append(f"the class has {new}, which the file has not")
-    if changed.surplus:
-        old = _listed(changed.surplus)
-        sentences.append(f"the file has {old}, which the class has not")
-    text = (
-        f"the fields of `{shown(name)}` at `{shown(path)}` are not those that were "
-        f"saved: {'; '.join(sentences)}. "
-    )
-    if not changed.missing:
-        return text + "Load it with the release that wrote the file."
-    try:
-        defaults = [name for name in changed.missing if has_default(cls, name)]
-    except (LookupError, TypeError):
-        defaults = []
-    few = FieldsChanged(changed.missing[:_MAX_LISTED], changed.surplus[:_MAX_LISTED])
-    found = proposal(cls.__name__, few, defaults=defaults)[1]
-    lines = "\n".join(f"    {line}" for line in found).rstrip()
-    return (
-        f"{text}What has no default must be made of what the file has. Say so beside "
-        f"the class, and load again:\n\n{lines}"
-    )
-
-
-def proposal(
-    cls: str,
-    changed: FieldsChanged,
-    closeness: Callable[[str, str], float] = lambda lost, gained: 0.0,
-    defaults: Collection[str] = (),
-) -> tuple[dict[str, str], list[str]]:
-    """Which lost field is which new one, as it seems; and the lines that say so.
-
-    They are for the owner of the class to look over. The closeness of two fields, from
-    -1 to 1, adds to that of their names.
-    """
-    scores = {
-        (gained, lost): difflib.SequenceMatcher(None, gained, lost).ratio()
-        + closeness(lost, gained)
-        + 0.5 * (len(changed.missing) == len(changed.surplus) == 1)
-        for gained in changed.missing[:_MAX_PAIRED]
-        for lost in changed.surplus[:_MAX_PAIRED]
-    }
-    pairs: dict[str, str] = {}
-    for gained, lost in sorted(scores, key=lambda pair: -scores[pair]):
-        alike = scores[gained, lost] >= _ALIKE
-        if alike and gained not in pairs and lost not in pairs.values():
-            pairs[gained] = lost
-    lines = ["def upgrade(fields):"]
-    for gained in changed.missing:
-        if gained in pairs:
-            new, old = literal(gained), literal(pairs[gained])
-            lines.append(f"    fields[{new}] = fields.pop({old})")
-        elif gained in defaults:
-            lines.append(f"    # `{shown(gained)}` is new, and has its default.")
-        else:
-            lines.append(f"    # `{shown(gained)}` is new: say what it was then, as")
-            lines.append(f"    # fields.setdefault({literal(gained)}, ...)")
-    unknown = [g for g in changed.missing if g not in pairs and g not in defaults]
-    maybe = f"; or is it `{shown(unknown[0])}` now?" if unknown else ""
-    for lost in changed.surplus:
-        if lost not in pairs.values():
-            lines.append(f"    fields.pop({literal(lost)})  # it is gone{maybe}")
-    told = ", ".join(map(literal, changed.surplus))
-    key = f", fields=[{told}]" if told else ""
-    lines += ["    return fields", "", f"zodiax_io.upgraded({cls}, upgrade{key})"]
-    return pairs, lines
-
-
-_ALIKE = 0.5

@@ -12,8 +12,7 @@ import jax.tree_util as jtu
 import msgpack
 import numpy as np
 
-from ._environment import MAIN, recorded
-from ._errors import (
+from .._errors import (
     LIMITS,
     ArgumentError,
     ClassChangedError,
@@ -23,17 +22,18 @@ from ._errors import (
     shown,
     shown_lines,
 )
-from ._evolution import Evolution
-from ._kinds import flattening
-from ._kinds.base import Kind, Parts, subclass
-from ._kinds.objects import LEAFLESS, LEAVES
-from ._kinds.placeholders import Placeholder
-from ._kinds.table import add_kind, kind_named
-from ._kinds.values import mirror_of
-from ._structure.nodes import Node, children_of, name_of_type
-from ._trust import reflection
-from ._trust.names import top
-from ._trust.reflection import is_class
+from .._kinds import flattening
+from .._kinds.base import Kind, Parts, subclass
+from .._kinds.objects import LEAFLESS, LEAVES
+from .._kinds.placeholders import Placeholder
+from .._kinds.table import add_kind, kind_named
+from .._kinds.values import mirror_of
+from .._structure.nodes import Node, children_of, name_of_type
+from .._trust import reflection
+from .._trust.names import top
+from .._trust.reflection import is_class
+from .fields import Evolution
+from .packages import MAIN, recorded
 
 # What the encoder writes by itself, for any kind.
 _GENERIC = {"node_type", "kind", "node", "keys", "static", "record", "repeats", "id"}

@@ -21,9 +21,9 @@ import jax
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from ._errors import ArgumentError, shown
-from ._trust import libraries
-from ._trust.names import MAX_LENGTH, is_standard, top
+from .._errors import ArgumentError, shown
+from .._trust import libraries
+from .._trust.names import MAX_LENGTH, is_standard, top
 
 # Always recorded: what every file depends on.
 _ALWAYS = ("zodiax_io", "jax", "jaxlib", "equinox", "numpy")
