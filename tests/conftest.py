@@ -34,8 +34,8 @@ if TYPE_CHECKS:
         "zodiax_io._inspect",
         "zodiax_io._integrity",
         "zodiax_io._convert",
-        "zodiax_io._summary",
-        "zodiax_io._diff",
+        "zodiax_io._look.summary",
+        "zodiax_io._look.diff",
     }
     typechecks.install(["zodiax_io"], unchecked)
 

@@ -15,7 +15,7 @@ from strategies import box
 
 import zodiax_io
 from zodiax_io._kinds.columns import SHORTEST
-from zodiax_io._show._notebook import picture_for
+from zodiax_io._look.thumbnails import picture_for
 
 NANS = [
     struct.unpack("<d", struct.pack("<Q", bits))[0]

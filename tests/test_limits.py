@@ -25,7 +25,7 @@ ALL = {"Exception", "BaseException", "ZodiaxIOError"}  # each catches a lack of 
 HARMLESS = {
     ("_arrays/threads.py", "run"): "raised by `result`, as it is",
     ("_arrays/threads.py", "_start"): "works without a further thread",
-    ("_summary.py", "look"): "no picture, in a notebook",
+    ("_look/summary.py", "look"): "no picture, in a notebook",
     ("_migrate.py", "migration"): "its text is listed, and the others looked at",
     ("_migrate.py", "rewritten"): "its text is listed, and the others saved again",
     ("_cli.py", "main"): "its text is printed",

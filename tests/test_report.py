@@ -22,7 +22,8 @@ from strategies import jax_arrays, numpy_arrays, trees
 
 import zodiax_io
 from zodiax_io import ArgumentError, Statistics, _cli, serialise, show, summarise
-from zodiax_io._show import page_of, picture_of, statistics_of
+from zodiax_io._look.numbers import picture_of, statistics_of
+from zodiax_io._look.page import page_of
 
 HOSTILE = [
     "</script><script>document.title = 'owned'</script>",
@@ -184,7 +185,7 @@ def test_what_has_no_numbers():
 def without_treescope(monkeypatch):
     """Nothing that is installed draws."""
     monkeypatch.delitem(sys.modules, "treescope", raising=False)
-    monkeypatch.setattr("zodiax_io._show._notebook.find", lambda name: None)
+    monkeypatch.setattr("zodiax_io._look.notebook.find", lambda name: None)
 
 
 def test_a_notebook_shows_pictures(tmp_path, without_treescope):
@@ -212,10 +213,10 @@ def test_pictures_are_of_the_file_that_was_summarised(tmp_path, without_treescop
 
 def test_large_arrays_are_not_read_for_a_picture(tmp_path, monkeypatch):
     """Nor more than a notebook can wait for."""
-    from zodiax_io import _summary
+    from zodiax_io._look import pictures
 
-    monkeypatch.setattr(_summary, "_QUICK", 1000)
-    monkeypatch.setattr(_summary, "_QUICKLY", 1600)
+    monkeypatch.setattr(pictures, "_QUICK", 1000)
+    monkeypatch.setattr(pictures, "_QUICKLY", 1600)
     held = {"large": np.ones((20, 20)), "small": [np.eye(10), np.eye(11), np.eye(10)]}
     serialise(tmp_path / "m", held)
     summary = summarise(tmp_path / "m")

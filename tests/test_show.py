@@ -16,7 +16,8 @@ from strategies import trees
 
 import zodiax_io
 from zodiax_io import ArgumentError, Statistics, _cli, serialise, summarise
-from zodiax_io._show import columns, lines_of, size_of, text_of
+from zodiax_io._look.items import size_of
+from zodiax_io._look.text import columns, lines_of, text_of
 
 
 class Lens(eqx.Module):

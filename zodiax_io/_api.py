@@ -2,7 +2,6 @@
 
 from ._arrays.backend import ArrayBackend
 from ._convert import convert
-from ._diff import Change, Diff, assert_same, diff
 from ._errors import (
     ArgumentError,
     ClassChangedError,
@@ -40,14 +39,16 @@ from ._integrity import Damage, repair, verify
 from ._kinds.arrays import Damaged
 from ._kinds.placeholders import Placeholder
 from ._kinds.table import register_kind
+from ._look.diff import Change, Diff, assert_same, diff
+from ._look.items import Item
+from ._look.numbers import Picture, Statistics
+from ._look.summary import Summary, show, summarise
 from ._migrate import Migration, migration
 from ._serialise import (
     deserialise,
     read_metadata,
     serialise,
 )
-from ._show import Item, Picture, Statistics, Summary
-from ._summary import show, summarise
 from ._tree.decode import load_structure
 from ._tree.encode import build_structure
 from ._trust.advice import Verdict

@@ -17,7 +17,6 @@ from typing import Any
 import zodiax_io
 
 from ._convert import convert
-from ._diff import diff
 from ._errors import (
     LIMITS,
     ArgumentError,
@@ -31,19 +30,13 @@ from ._files.folders import files_below
 from ._inspect import names
 from ._integrity import repair, verify
 from ._jax import call_deeply
+from ._look.diff import diff
+from ._look.items import Item, size_of
+from ._look.summary import show, summarise
+from ._look.terminal import print_lines
+from ._look.text import Line, columns, fitted, found_lines, lines_of
 from ._migrate import migration, rewritten
-from ._show import (
-    Item,
-    Line,
-    columns,
-    fitted,
-    found_lines,
-    lines_of,
-    print_lines,
-    size_of,
-)
 from ._structure.nodes import MAX_DEPTH
-from ._summary import show, summarise
 from ._trust.libraries import import_anywhere
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._diff import diff
 from ._errors import (
     LIMITS,
     MAX_NAME,
@@ -30,6 +29,7 @@ from ._files.folders import files_below
 from ._jax import detached
 from ._kinds.fields import FieldsChanged, fields_of, has_default
 from ._kinds.table import WITH_FIELDS
+from ._look.diff import diff
 from ._serialise import deserialise, read_metadata, serialise
 from ._structure.nodes import Node, children_of, name_of_type
 from ._structure.paths import path_text

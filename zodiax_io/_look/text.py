@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from .._errors import shown
 from .._evolution.packages import Difference
-from ._items import Item, Summary, counted, date_of, size_of
-from ._numbers import Statistics
+from .items import Contents, Item, counted, date_of, size_of
+from .numbers import Statistics
 
 # A piece of a line, and what it is: "label", "type", "value", "module", "faint",
 # "warning".
@@ -23,7 +23,7 @@ MAX_LINES = 2000
 
 
 def lines_of(
-    summary: Summary,
+    summary: Contents,
     *,
     width: int = 80,
     depth: int | None = None,
@@ -35,7 +35,7 @@ def lines_of(
 
     Parameters
     ----------
-    summary : Summary
+    summary : Contents
         What to show.
     width : int, default 80
         Columns that a line has at most.
@@ -80,7 +80,7 @@ def found_lines(items: Sequence[Item], *, width: int = 80) -> Iterator[Line]:
         yield fitted([(item.path, "label"), *words_of(item)], _right(item), width)
 
 
-def head_of(summary: Summary, width: int) -> Iterator[Line]:
+def head_of(summary: Contents, width: int) -> Iterator[Line]:
     """What the file is, who wrote it, and its notes."""
     if summary.file:
         facts = [summary.file]

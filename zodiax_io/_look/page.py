@@ -12,14 +12,14 @@ from string import Template
 from typing import Any
 
 from .._errors import shown
-from ._items import Item, Summary, date_of, size_of
-from ._numbers import Picture, Statistics
-from ._text import PLAIN, lines_of, text_of
+from .items import Contents, Item, date_of, size_of
+from .numbers import Picture, Statistics
+from .text import PLAIN, lines_of, text_of
 
 _DRAWN = 4000  # arrays that are drawn: the largest
 
 
-def page_of(summary: Summary) -> str:
+def page_of(summary: Contents) -> str:
     """The page.
 
     What the file says is in it as JSON, and becomes text; nothing but the script of the
@@ -50,7 +50,7 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _data_of(summary: Summary) -> dict[str, Any]:
+def _data_of(summary: Contents) -> dict[str, Any]:
     items = list(summary.root.walk())
     largest = sorted(items, key=lambda item: -item.nbytes)
     drawn = {id(i) for i in [i for i in largest if i.picture is not None][:_DRAWN]}

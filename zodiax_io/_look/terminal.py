@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 
-from ._text import Line
+from .text import Line
 
 _STYLES = {
     "label": "bold",

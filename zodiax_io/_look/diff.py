@@ -15,27 +15,27 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import dtypes, records
-from ._arrays.distance import difference, same_bytes
-from ._errors import (
+from .._arrays import dtypes, records
+from .._arrays.distance import difference, same_bytes
+from .._errors import (
     CorruptFileError,
     check_numbers,
     list_of_text,
     resources_for,
     shown,
 )
-from ._evolution.packages import Difference, changes_between, script_of
-from ._files.checkpoint import is_file, opened
-from ._jax import detached
-from ._kinds import base
-from ._show import matches, notation, value_of
-from ._structure.nodes import Node, children_of, resolved, said
-from ._structure.pairing import NameHere
-from ._structure.paths import label_of
-from ._structure.survey import walk, without_columns
-from ._tree.locate import locate, names_here
-from ._tree.restore import logical
-from ._trust.judge import Judge
+from .._evolution.packages import Difference, changes_between, script_of
+from .._files.checkpoint import is_file, opened
+from .._jax import detached
+from .._kinds import base
+from .._structure.nodes import Node, children_of, resolved, said
+from .._structure.pairing import NameHere
+from .._structure.paths import label_of
+from .._structure.survey import walk, without_columns
+from .._tree.locate import locate, names_here
+from .._tree.restore import logical
+from .._trust.judge import Judge
+from .items import matches, notation, value_of
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,29 @@ import fnmatch
 import itertools
 import math
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import xxhash
+from numpy.typing import NDArray
 
 from .._arrays import dtypes
-from .._errors import LIMITS, check_numbers, check_text, shown
+from .._errors import (
+    LIMITS,
+    check_numbers,
+    check_text,
+    shown,
+)
 from .._evolution.packages import Difference
 from .._kinds import base
-from ._numbers import Picture, Statistics
+from .._kinds.columns import array_of, elements_of
+from .._structure.nodes import Node, children_of
+from .._structure.paths import label_of
+from .._structure.survey import walk
+from .numbers import Picture, Statistics, picture_of, statistics_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +118,8 @@ _TOTALS = ("arrays", "numbers", "nbytes")
 
 
 @dataclass(frozen=True, repr=False)
-class Summary:
-    """What is in a file; printed, it is the tree.
-
-    Attributes
-    ----------
-    file : str
-        What the file is called.
-    root : Item
-        The tree, or the part of it that was asked for.
-    metadata : Item or None
-        The notes that were saved beside it.
-    versions : dict of str to str
-        The packages that wrote the file.
-    differences : tuple of Difference
-        How the packages and settings here differ from those of the file.
-    size : int or None
-        Bytes on the disk, of both files.
-    saved : float or None
-        When, in seconds since 1970.
-    settings : dict
-        The settings of JAX under which it was written.
-    """
+class Contents:
+    """What a `Summary` holds, without the forms in which it is shown."""
 
     file: str
     root: Item
@@ -143,28 +133,6 @@ class Summary:
         default=None, repr=False, compare=False
     )
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def __repr__(self) -> str:
-        """The tree, as at a prompt somebody wants to see it."""
-        return str(self)
-
-    def __str__(self) -> str:
-        """The tree, as `zodiax-io show` prints it."""
-        from ._text import lines_of, text_of
-
-        return text_of(lines_of(self, width=shutil.get_terminal_size().columns))
-
-    def _repr_html_(self) -> str:
-        """The same for a notebook: what holds others can be folded."""
-        from ._notebook import html_of
-
-        return html_of(self)
-
-    def __treescope_repr__(self, path: Any, render: Any) -> Any:
-        """The same for treescope, which calls this."""
-        from ._treescope import rendering_of
-
-        return rendering_of(self, path)
 
     def pictures(self, items: Sequence[Item]) -> dict[int, Picture]:
         """Pictures of the arrays among some items, by the number of their record."""
@@ -359,3 +327,174 @@ def size_of(nbytes: int) -> str:
             return f"{size:.3g} {unit}" if unit != "B" else f"{nbytes} B"
         size /= 1000
     return f"{size:.3g} TB"
+
+
+# Nodes as items -----------------------------------------------------------------------
+
+
+_LONGEST = 2048
+
+
+def item_of(structure: Node, root: str, records: Sequence[Any] = ()) -> Item:
+    """The items of a structure; children first, without recursion."""
+    nodes = list(walk(structure, root))
+    static = {id(child) for _, node in nodes for child in _static_of(node)}
+    # The text of each path is made once: of its parent's, and a label. It is cut, for
+    # in a deep tree with long keys all of them would take far more than the file.
+    texts: dict[int, tuple[str, str]] = {}
+    for path, _ in nodes:
+        if isinstance(path, str):
+            texts[id(path)] = path, path
+            continue
+        above, node, key = path
+        label = f".keys[{key}]" if node is None else label_of(node, key)
+        texts[id(path)] = f"{texts[id(above)][0]}{label}"[:_LONGEST], label
+    by_id = {
+        node["id"]: (texts[id(path)][0], node)
+        for path, node in nodes
+        if type(node.get("id")) is int
+    }
+    made: dict[int, list[Item]] = {}  # of one node; of a step of ours, what is below
+    for path, node in reversed(nodes):
+        items = [item for _, child in children_of(node) for item in made.pop(id(child))]
+        text, label = texts[id(path)]
+        if label:
+            label = f"key {path[2]}" if path[1] is None else label.removeprefix(".")
+            made[id(node)] = [
+                _item(text, label, node, items, by_id, records, id(node) in static)
+            ]
+        else:
+            made[id(node)] = items
+    return made[id(structure)][0]
+
+
+def _digest_of(record: int | None, records: Sequence[Any]) -> str | None:
+    if record is None or not 0 <= record < len(records):
+        return None
+    entry = records[record]
+    check = entry[2] if isinstance(entry, list) and len(entry) > 2 else None
+    return f"{check:016x}" if type(check) is int and 0 <= check < 2**64 else None
+
+
+def _static_of(node: Node) -> list[Any]:
+    names, children = node.get("static"), node.get("node")
+    if not isinstance(names, list) or not isinstance(children, dict):
+        return []
+    return [children[name] for name in names if type(name) is str and name in children]
+
+
+def _item(
+    path: str,
+    label: str,
+    node: Node,
+    items: Sequence[Item],
+    by_id: dict[int, tuple[str, Node]],
+    records: Sequence[Any],
+    static: bool,
+) -> Item:
+    kind, value, record, digest = str(node["kind"]), None, None, None
+    statistics, picture = None, None
+    arrays = numbers = nbytes = 0
+    if kind in base.ARRAY_NODES:
+        arrays = 1
+        words, numbers, nbytes = notation(node)
+        record = node["record"] if type(node.get("record")) is int else None
+        digest = _digest_of(record, records)
+    elif kind == "same":
+        number = node.get("value")
+        seen = by_id.get(number) if type(number) is int else None
+        plain = None if seen is None else _inline(seen[1])
+        if seen is not None and plain is not None:  # that it is shared means nothing
+            kind = words = str(seen[1]["kind"])
+            value = plain
+        else:
+            words, value = "the same as", "" if seen is None else shown(seen[0], 512)
+    elif kind == "column":
+        words, value, statistics, picture = _of_column(node)
+        digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
+    else:
+        words = shown(node["type"], 400) if type(node.get("type")) is str else kind
+        if kind == "closure":
+            words = _of_local_function(node, words)
+        value = _inline(node) if "node" in node else value_of(node)
+        if value is not None and value.endswith("…"):
+            digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
+    for item in items:
+        arrays += item.arrays
+        numbers += item.numbers
+        nbytes += item.nbytes
+    return Item(
+        shown(path, 512),
+        shown(label, 200),
+        kind,
+        shown(words, 400),
+        value,
+        static,
+        arrays,
+        numbers,
+        nbytes,
+        tuple(items),
+        record,
+        statistics,
+        picture,
+        digest,
+    )
+
+
+def _of_local_function(node: Node, maker: str) -> str:
+    """Module and place of a local function, whose node names what made it."""
+    value = node.get("value")
+    place = value.get("place") if isinstance(value, dict) else None
+    module = maker.partition(":")[0]
+    return f"{module}:{shown(place)}" if type(place) is str else maker
+
+
+def _of_column(
+    node: Node,
+) -> tuple[str, str | None, Statistics | str | None, Picture | None]:
+    """A long list as one item: its type, its ends, and the curve of its numbers."""
+    try:
+        elements = elements_of(node.get("value"))
+        array = array_of(node["value"])
+    except ValueError:
+        return "column", None, None, None
+    ends = [shown(repr(x), 40) for x in (*elements[:2], *elements[-1:])]
+    brackets = _BRACKETS[node["value"]["container"]]
+    text = f"{brackets[0]}{ends[0]}, {ends[1]}, …, {ends[2]}{brackets[1]}"
+    words = f"{node['value']['container']} of {len(elements)} {node['value']['of']}"
+    if array is None:
+        return words, text, None, None
+    statistics, picture = numbers_of(array)
+    return words, text, statistics, picture
+
+
+_BRACKETS = {"tuple": "()", "list": "[]"}
+
+
+def _inline(node: Node) -> str | None:
+    """A short tuple or list of plain values, as Python writes it."""
+    children = node.get("node")
+    brackets = _BRACKETS.get(str(node["kind"]))
+    if brackets is None or not isinstance(children, list) or len(children) > 8:
+        return None
+    parts: list[str] = []
+    for child in children:
+        text = value_of(child) if child["kind"] in _INLINE_KINDS else None
+        if text is None:
+            return None
+        parts.append(text)
+    comma = "," * (len(parts) == 1 and node["kind"] == "tuple")
+    text = f"{brackets[0]}{', '.join(parts)}{comma}{brackets[1]}"
+    return text if len(text) <= 40 else None
+
+
+_INLINE_KINDS = ("none", "bool", "int", "float", "complex", "str")
+
+
+def numbers_of(array: NDArray[Any] | str) -> tuple[Statistics | str, Picture | None]:
+    if isinstance(array, str):
+        return array, None
+    statistics = statistics_of(array)
+    if isinstance(statistics, str):
+        return statistics, None
+    return statistics, picture_of(array, statistics)

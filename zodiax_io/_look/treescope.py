@@ -6,16 +6,16 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from ._items import Item, Summary, size_of
-from ._notebook import drawn, listed_of, picture_for, thumbnail_of
-from ._numbers import Picture
-from ._text import PLAIN, folded, head_of, text_of, told_of, totals_of
+from .items import Contents, Item, size_of
+from .numbers import Picture
+from .text import PLAIN, folded, head_of, text_of, told_of, totals_of
+from .thumbnails import drawn, listed_of, picture_for, thumbnail_of
 
 # treescope calls a dozen functions for each level of what it draws.
 _DEEPEST = 30
 
 
-def html_by_treescope(summary: Summary) -> str:
+def html_by_treescope(summary: Contents) -> str:
     """The summary as HTML that treescope makes."""
     import treescope
 
@@ -26,14 +26,14 @@ def html_by_treescope(summary: Summary) -> str:
 class _Drawn:
     """A summary without HTML of its own, which treescope would draw beside it."""
 
-    def __init__(self, summary: Summary) -> None:
+    def __init__(self, summary: Contents) -> None:
         self.summary = summary
 
     def __treescope_repr__(self, path: str | None, render: Any) -> Any:
         return rendering_of(self.summary, path)
 
 
-def rendering_of(summary: Summary, path: str | None) -> Any:
+def rendering_of(summary: Contents, path: str | None) -> Any:
     """The summary as a part of a rendering, for treescope to put together."""
     from treescope import rendering_parts as parts
 
