@@ -2,7 +2,7 @@
 
 import pathlib
 
-import zodiax_io._api  # noqa: F401  (it completes the table)
+import zodiax_io._api.public  # noqa: F401  (it completes the table)
 from zodiax_io._kinds.table import KINDS
 
 PAGE = pathlib.Path(__file__).with_name("kinds.md")

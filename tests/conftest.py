@@ -30,10 +30,8 @@ if TYPE_CHECKS:
     # themselves, in errors that are tested, what is wrong with it.
     unchecked = {
         "zodiax_io",
-        "zodiax_io._serialise",
-        "zodiax_io._inspect",
-        "zodiax_io._integrity",
-        "zodiax_io._convert",
+        *(f"zodiax_io._api.{name}" for name in "load save convert integrity".split()),
+        "zodiax_io._api.names",
         "zodiax_io._look.summary",
         "zodiax_io._look.diff",
     }

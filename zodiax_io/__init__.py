@@ -6,7 +6,7 @@ import typing as _typing
 __version__ = "0.1.0"
 
 if _typing.TYPE_CHECKING:
-    from ._api import *  # noqa: F403
+    from ._api.public import *  # noqa: F403
 else:
     # Type checkers see the names alone: to them, a `__getattr__` would have any name.
 
@@ -32,7 +32,7 @@ else:
                 # First, so that what others import is looked for in libraries first.
                 importlib.import_module(f"{__name__}._trust.libraries")
                 # As a statement, this would ask the package for `_api` first.
-                _api = importlib.import_module(f"{__name__}._api")
+                _api = importlib.import_module(f"{__name__}._api.public")
             finally:
                 if collecting:
                     gc.enable()

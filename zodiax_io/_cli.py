@@ -16,7 +16,10 @@ from typing import Any
 
 import zodiax_io
 
-from ._convert import convert
+from ._api.convert import convert
+from ._api.integrity import repair, verify
+from ._api.migrate import migration, rewritten
+from ._api.names import names
 from ._errors import (
     LIMITS,
     ArgumentError,
@@ -27,15 +30,12 @@ from ._errors import (
 )
 from ._files.checkpoint import pair_of
 from ._files.folders import files_below
-from ._inspect import names
-from ._integrity import repair, verify
 from ._jax import call_deeply
 from ._look.diff import diff
 from ._look.items import Item, size_of
 from ._look.summary import show, summarise
 from ._look.terminal import print_lines
 from ._look.text import Line, columns, fitted, found_lines, lines_of
-from ._migrate import migration, rewritten
 from ._structure.nodes import MAX_DEPTH
 from ._trust.libraries import import_anywhere
 

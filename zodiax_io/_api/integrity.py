@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ._arrays.backend import Entry, Sink
-from ._arrays.backends import backend_of
-from ._arrays.eqx import EqxBackend, is_alike
-from ._errors import (
+from .._arrays.backend import Entry, Sink
+from .._arrays.backends import backend_of
+from .._arrays.eqx import EqxBackend, is_alike
+from .._errors import (
     LIMITS,
     ArgumentError,
     CorruptFileError,
@@ -27,8 +27,8 @@ from ._errors import (
     resources_for,
     shown,
 )
-from ._files import commit
-from ._files.checkpoint import (
+from .._files import commit
+from .._files.checkpoint import (
     DAMAGE,
     STRUCTURE_SUFFIX,
     PathOrFile,
@@ -42,12 +42,12 @@ from ._files.checkpoint import (
     read_structure,
     sources,
 )
-from ._files.document import Document, has_magic, unpack
-from ._files.path_argument import is_path
-from ._files.saving import check_pair
-from ._files.sources import FileSource
-from ._structure.paths import short_path
-from ._structure.survey import walk
+from .._files.document import Document, has_magic, unpack
+from .._files.path_argument import is_path
+from .._files.saving import check_pair
+from .._files.sources import FileSource
+from .._structure.paths import short_path
+from .._structure.survey import walk
 
 
 @dataclass(frozen=True)

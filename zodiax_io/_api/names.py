@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._errors import resources_for, shown
-from ._evolution.packages import script_of
-from ._files.checkpoint import PathOrFile, opened
-from ._kinds.table import kind_named
-from ._structure.paths import short_path
-from ._structure.survey import survey, walk
-from ._trust.advice import Verdict
-from ._trust.judge import Judge
+from .._errors import resources_for, shown
+from .._evolution.packages import script_of
+from .._files.checkpoint import PathOrFile, opened
+from .._kinds.table import kind_named
+from .._structure.paths import short_path
+from .._structure.survey import survey, walk
+from .._trust.advice import Verdict
+from .._trust.judge import Judge
 
 
 @resources_for("find the names in the file")

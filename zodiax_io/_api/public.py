@@ -1,8 +1,7 @@
 """All that users call, which `zodiax_io` fetches when the first of it is used."""
 
-from ._arrays.backend import ArrayBackend
-from ._convert import convert
-from ._errors import (
+from .._arrays.backend import ArrayBackend
+from .._errors import (
     ArgumentError,
     ClassChangedError,
     ClassChangedWarning,
@@ -30,30 +29,28 @@ from ._errors import (
     ZodiaxIOError,
     ZodiaxIOWarning,
 )
-from ._evolution.fields import FieldChange
-from ._evolution.opaque import Opaque
-from ._evolution.packages import Difference
-from ._evolution.upgrades import upgraded
-from ._inspect import names, untrusted
-from ._integrity import Damage, repair, verify
-from ._kinds.arrays import Damaged
-from ._kinds.placeholders import Placeholder
-from ._kinds.table import register_kind
-from ._look.diff import Change, Diff, assert_same, diff
-from ._look.items import Item
-from ._look.numbers import Picture, Statistics
-from ._look.summary import Summary, show, summarise
-from ._migrate import Migration, migration
-from ._serialise import (
-    deserialise,
-    read_metadata,
-    serialise,
-)
-from ._tree.decode import load_structure
-from ._tree.encode import build_structure
-from ._trust.advice import Verdict
-from ._trust.names import register
-from ._trust.renames import renamed
+from .._evolution.fields import FieldChange
+from .._evolution.opaque import Opaque
+from .._evolution.packages import Difference
+from .._evolution.upgrades import upgraded
+from .._kinds.arrays import Damaged
+from .._kinds.placeholders import Placeholder
+from .._kinds.table import register_kind
+from .._look.diff import Change, Diff, assert_same, diff
+from .._look.items import Item
+from .._look.numbers import Picture, Statistics
+from .._look.summary import Summary, show, summarise
+from .._tree.decode import load_structure
+from .._tree.encode import build_structure
+from .._trust.advice import Verdict
+from .._trust.names import register
+from .._trust.renames import renamed
+from .convert import convert
+from .integrity import Damage, repair, verify
+from .load import deserialise, read_metadata
+from .migrate import Migration, migration
+from .names import names, untrusted
+from .save import serialise
 
 __all__ = [
     "ArgumentError",

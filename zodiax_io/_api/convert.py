@@ -7,18 +7,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._arrays.backend import Sink
-from ._arrays.backends import backend_named
-from ._arrays.records import record_of
-from ._errors import CorruptFileError, ReadError, resources_for
-from ._files.checkpoint import PathOrFile, loaded_file, opened
-from ._files.document import pack
-from ._files.legacy.reader import LegacyReader
-from ._files.path_argument import is_path
-from ._files.saving import check_writable, put
-from ._structure.nodes import MAX_DEPTH
-from ._structure.survey import survey
-from ._trust.judge import Judge
+from .._arrays.backend import Sink
+from .._arrays.backends import backend_named
+from .._arrays.records import record_of
+from .._errors import CorruptFileError, ReadError, resources_for
+from .._files.checkpoint import PathOrFile, loaded_file, opened
+from .._files.document import pack
+from .._files.legacy.reader import LegacyReader
+from .._files.path_argument import is_path
+from .._files.saving import check_writable, put
+from .._structure.nodes import MAX_DEPTH
+from .._structure.survey import survey
+from .._trust.judge import Judge
 
 
 @resources_for("convert the file")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._errors import (
+from .._errors import (
     LIMITS,
     MAX_NAME,
     ClassChangedError,
@@ -22,26 +22,27 @@ from ._errors import (
     resources_for,
     shown,
 )
-from ._evolution.packages import script_of
-from ._evolution.proposals import literal, proposal
-from ._files.checkpoint import PathOrFile, opened
-from ._files.folders import files_below
-from ._jax import detached
-from ._kinds.fields import FieldsChanged, fields_of, has_default
-from ._kinds.table import WITH_FIELDS
-from ._look.diff import diff
-from ._serialise import deserialise, read_metadata, serialise
-from ._structure.nodes import Node, children_of, name_of_type
-from ._structure.paths import path_text
-from ._structure.survey import survey, walk
-from ._tree.encode import build_structure
-from ._tree.locate import locate
-from ._trust import libraries
-from ._trust.finding import Unresolved
-from ._trust.judge import Judge
-from ._trust.names import find, name_of
-from ._trust.renames import is_name
-from ._trust.roles import Role, Use
+from .._evolution.packages import script_of
+from .._evolution.proposals import literal, proposal
+from .._files.checkpoint import PathOrFile, opened
+from .._files.folders import files_below
+from .._jax import detached
+from .._kinds.fields import FieldsChanged, fields_of, has_default
+from .._kinds.table import WITH_FIELDS
+from .._look.diff import diff
+from .._structure.nodes import Node, children_of, name_of_type
+from .._structure.paths import path_text
+from .._structure.survey import survey, walk
+from .._tree.encode import build_structure
+from .._tree.locate import locate
+from .._trust import libraries
+from .._trust.finding import Unresolved
+from .._trust.judge import Judge
+from .._trust.names import find, name_of
+from .._trust.renames import is_name
+from .._trust.roles import Role, Use
+from .load import deserialise, read_metadata
+from .save import serialise
 
 
 @dataclass(frozen=True)

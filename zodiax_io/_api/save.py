@@ -1,0 +1,187 @@
+"""A tree to its files, step by step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any, Literal
+
+from .._arrays.backend import Sink, no_tick
+from .._arrays.backends import backend_named
+from .._errors import (
+    NotAFileError,
+    PlaceholderWarning,
+    SaveError,
+    check_flags,
+    resources_for,
+    warn,
+)
+from .._evolution import packages
+from .._evolution.packages import MAIN
+from .._files.checkpoint import PathOrFile, pair_of
+from .._files.document import Document, pack
+from .._files.path_argument import is_path
+from .._files.saving import check_writable, put
+from .._jax import detached, without_collection
+from .._progress import Progress, check_progress, counted
+from .._tree.encode import Kept, encode_all
+from .arguments import check_not_ending
+
+
+@resources_for("save the tree")
+@detached()
+@without_collection
+def serialise(
+    path_or_file: PathOrFile,
+    tree: Any,
+    *,
+    backend: str = "eqx",
+    metadata: Any = None,
+    durable: bool = True,
+    functions: Literal["error", "warn"] = "error",
+    progress: Progress | None = False,
+) -> None:
+    """Save a whole pytree: its classes, static fields, functions and arrays.
+
+    Parameters
+    ----------
+    path_or_file : str, path or binary file
+        Where to save. A path without a suffix gets ``.zdx``; beside ``model.zdx``
+        comes its companion ``model.eqx``, which holds the arrays. A path that ends in
+        ``.eqx``, or a binary file object open for writing, gets the companion alone:
+        it holds a copy of the structure, and is a complete checkpoint by itself.
+        Several may be saved one behind another into a file object.
+    tree : pytree
+        What to save. Nothing in it is changed.
+    backend : str, default "eqx"
+        What writes the arrays.
+    metadata : pytree, optional
+        Notes of your own (times, settings, scores), which `read_metadata` gives back
+        without loading the arrays of the tree.
+    durable : bool, default True
+        Whether to return only once the disk has it all, so that a power loss costs
+        nothing. False is faster, and still safe against a crash of the program.
+    functions : {"error", "warn"}, default "error"
+        What to do about a function without a name to come back by (a lambda, a local
+        function): refuse to save, or keep its source text in a placeholder that
+        ``deserialise(path, fill={…})`` fills.
+    progress : bool or callable, default False
+        True shows a bar, by tqdm, when saving takes longer than half a second. A
+        function is called ``progress(done, total)``, in bytes of the arrays.
+
+    Raises
+    ------
+    SerialisationError
+        If something in the tree cannot be kept; the message names its path. Nothing
+        has been written.
+    SaveError, MissingFileError, NotAFileError
+        If the files cannot be written, or the save would replace another checkpoint
+        than that of this path. A previous checkpoint is intact.
+    ArgumentError
+        If an argument is not one of the values it may have.
+    MissingPackageError
+        If ``progress=True``, and tqdm is not installed.
+
+    Warns
+    -----
+    PlaceholderWarning
+        If ``functions="warn"`` replaced functions by placeholders.
+
+    Examples
+    --------
+    >>> import equinox as eqx, jax
+    >>> import zodiax_io
+    >>> model = eqx.nn.MLP(2, 2, 32, 2, key=jax.random.key(0))
+    >>> zodiax_io.serialise("model.zdx", model, metadata={"epoch": 3})
+    >>> zodiax_io.deserialise("model.zdx").activation is model.activation
+    True
+    """
+    check_not_ending(SaveError, "save")
+    chosen = backend_named(backend)
+    _check_destination(path_or_file, tree)
+    check_flags(durable=durable)
+    check_progress(progress)
+    trees = (
+        {"model": tree} if metadata is None else {"model": tree, "metadata": metadata}
+    )
+    with resources_for("take the tree apart"):
+        encoded = encode_all(trees, functions=functions)
+    names = {name for part in encoded.values() for name in part.names}
+    records = [record for part in encoded.values() for record in part.records]
+    kept = [one for part in encoded.values() for one in part.kept]
+    versions = packages.versions_of(names, {p: v for _, p, v in reversed(kept)})
+    for node, package, (distribution, version) in kept:
+        if package != MAIN and versions.get(distribution) != version:
+            node["version"] = version  # one file, two releases
+    settings = packages.settings() | _script(names, kept)
+
+    def structure(index: list[Any]) -> bytes:
+        document = Document(
+            versions=versions,
+            settings=settings,
+            backend={"name": chosen.name},
+            records=index,
+            metadata=encoded["metadata"].structure if "metadata" in encoded else None,
+            tree=encoded["model"].structure,
+        )
+        return pack(document, max(part.depth for part in encoded.values()))
+
+    size = sum(record.nbytes for record in records)
+    name = ""
+    if progress and is_path(path_or_file):
+        name = pair_of(path_or_file, saving=True)[1].name
+
+    def write(file: Sink) -> bytes:
+        with counted(progress, size, f"Saving {name}".rstrip()) as tick:
+            return chosen.write(file, records, structure, tick=tick or no_tick)
+
+    with resources_for(f"save {name or 'to the file object'}"):
+        put(path_or_file, write, durable=durable, size=size)
+    _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
+
+
+def _script(names: set[str], kept: Sequence[Kept]) -> dict[str, str]:
+    """The setting that says which script `__main__` is in the file, if one is known.
+
+    What is kept as another file had it may be of another script. One file names one
+    script only: the classes of others are named as if imported, `script:Class`.
+    """
+    from_files = [(node, said) for node, package, (_, said) in kept if package == MAIN]
+    scripts = {said for _, said in from_files}
+    if any(name.startswith(f"{MAIN}:") for name in names):
+        setting = packages.script()
+    else:
+        setting = {"script": min(scripts)} if scripts and min(scripts) else {}
+    for node, script in from_files:
+        if script and script != setting.get("script"):
+            node["type"] = script + node["type"].removeprefix(MAIN)
+    return setting
+
+
+def _check_destination(path_or_file: Any, tree: Any) -> None:
+    if is_path(path_or_file):
+        path = FilePath(path_or_file)
+        if path.suffix == "" and os.path.isdir(path):  # never raises
+            raise NotAFileError(
+                f"Cannot save to {path}: it is a folder. Name a file in it, such as "
+                f"{path / 'model.zdx'}."
+            )
+        if path.suffix == "" and os.path.exists(path) and not os.path.isfile(path):
+            # `/dev/stdout` names no `/dev/stdout.zdx`.
+            raise NotAFileError(f"Cannot save to {path}: it is no regular file.")
+    else:
+        hint = ""
+        if isinstance(tree, (str, os.PathLike)):
+            hint = " The path comes first: `serialise(path, tree)`."
+        check_writable(path_or_file, hint)
+
+
+def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
+    if placeholders:
+        lines = "\n".join(f"  `{p.path}`: {p.name}" for p in placeholders)
+        text = (
+            "Functions without a name to come back by were replaced by placeholders. "
+            f"Put them back by `deserialise(path, fill={{…}})`:\n{lines}"
+        )
+        warn(PlaceholderWarning(text))
