@@ -29,7 +29,7 @@ from zodiax_io import (
     read_metadata,
     serialise,
 )
-from zodiax_io._cli import main
+from zodiax_io._cli.main import main
 from zodiax_io._files import sources
 
 TREE = {"w": np.arange(3, dtype=np.int16), "n": 3, "x": [1.5, np.float32(2)], "t": "ab"}

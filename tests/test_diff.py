@@ -16,7 +16,8 @@ from hypothesis import given
 from strategies import flattenable_trees, trees
 
 import zodiax_io
-from zodiax_io import ArgumentError, _cli, assert_same, diff, serialise
+from zodiax_io import ArgumentError, assert_same, diff, serialise
+from zodiax_io._cli import main
 
 
 class Lens(eqx.Module):
@@ -163,15 +164,15 @@ def test_the_command(tmp_path, capsys):
     serialise(tmp_path / "a", {"x": jnp.ones(2), "n": 1})
     serialise(tmp_path / "b", {"x": jnp.ones(2), "n": 2})
     a, b = str(tmp_path / "a.zdx"), str(tmp_path / "b.zdx")
-    assert _cli.main(["diff", a, a]) == 0
+    assert main.main(["diff", a, a]) == 0
     assert capsys.readouterr().out == ""
-    assert _cli.main(["diff", a, b]) == 1
+    assert main.main(["diff", a, b]) == 1
     assert capsys.readouterr().out == "~ model['n']: 1 -> 2\n"
-    assert _cli.main(["diff", a, b, "--ignore", "*['n']"]) == 0
-    assert _cli.main(["diff", a, b, "--json"]) == 1
+    assert main.main(["diff", a, b, "--ignore", "*['n']"]) == 0
+    assert main.main(["diff", a, b, "--json"]) == 1
     (change,) = json.loads(capsys.readouterr().out)["changes"]
     assert change["path"] == "model['n']"
-    assert _cli.main(["diff", a, str(tmp_path / "c.zdx")]) == 2
+    assert main.main(["diff", a, str(tmp_path / "c.zdx")]) == 2
 
 
 def test_what_is_not_equal_to_itself():
@@ -321,7 +322,7 @@ def test_json_knows_no_infinity(tmp_path, capsys):
     """What is not finite is text there."""
     serialise(tmp_path / "a", np.array([1.0, 2.0]))
     serialise(tmp_path / "b", np.array([np.nan, 2.0]))
-    assert _cli.main(["diff", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 1
+    assert main.main(["diff", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 1
     data = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert data["changes"][0]["largest"] == "inf"
 

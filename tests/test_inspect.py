@@ -13,7 +13,7 @@ import pytest
 from documents import Checkpoint, container, leaf, named
 
 import zodiax_io
-from zodiax_io._cli import main
+from zodiax_io._cli.main import main
 
 
 class Mirror(eqx.Module):

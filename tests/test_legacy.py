@@ -34,9 +34,9 @@ from zodiax_io import (
     UnknownFormatError,
     UntrustedError,
     ZodiaxIOError,
-    _cli,
     deserialise,
 )
+from zodiax_io._cli import main
 from zodiax_io._files.legacy.pickled import Pairs, read_plain
 from zodiax_io._files.sources import BytesSource
 
@@ -672,7 +672,7 @@ def test_convert_a_file_and_a_folder(tmp_path, capsys):
     for name, where in (("containers", folder), ("values", folder / "deep")):
         shutil.copy(GOLDEN / "0.4.1" / f"{name}.zdx", where)
     (folder / "wrong.zdx").write_bytes(b"nothing of ours")
-    assert _cli.main(["convert", str(folder), str(tmp_path / "new")]) == 2
+    assert main.main(["convert", str(folder), str(tmp_path / "new")]) == 2
     printed = capsys.readouterr()
     assert printed.out.count(" -> ") == 2
     assert "wrong.zdx" in printed.err
@@ -680,7 +680,7 @@ def test_convert_a_file_and_a_folder(tmp_path, capsys):
         old = deserialise(folder / f"{name}.zdx")
         assert differences(old, deserialise(tmp_path / "new" / f"{name}.zdx")) == []
     source = str(folder / "containers.zdx")
-    assert _cli.main(["convert", source, str(tmp_path / "one.eqx")]) == 0
+    assert main.main(["convert", source, str(tmp_path / "one.eqx")]) == 0
     assert not (tmp_path / "one.zdx").exists()
     one = deserialise(tmp_path / "one.eqx")
     assert differences(deserialise(folder / "containers.zdx"), one) == []
@@ -691,18 +691,18 @@ def test_convert_one_file_to_two_and_back(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tree, other = {"a": jnp.arange(3.0)}, {"b": 1}
     zodiax_io.serialise("fit.eqx", tree)
-    assert _cli.main(["convert", "fit.eqx", "fit.zdx"]) == 0
+    assert main.main(["convert", "fit.eqx", "fit.zdx"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fit.eqx", "fit.zdx"]
     zodiax_io.serialise("run.zdx", other)
-    assert _cli.main(["convert", "run.zdx", "fit.eqx"]) == 2
+    assert main.main(["convert", "run.zdx", "fit.eqx"]) == 2
     printed = capsys.readouterr()
     assert printed.out == "fit.eqx -> fit.zdx\n"
     assert "it holds the arrays of fit.zdx, which would be lost" in printed.err
     zodiax_io.serialise("alone.eqx", other)
-    assert _cli.main(["convert", "fit.zdx", "alone.zdx"]) == 2
+    assert main.main(["convert", "fit.zdx", "alone.zdx"]) == 2
     assert "a checkpoint by itself and would be lost" in capsys.readouterr().err
-    assert _cli.main(["convert", "fit.zdx", "fit.eqx"]) == 0
-    assert _cli.main(["convert", "fit.zdx", "one.eqx"]) == 0
+    assert main.main(["convert", "fit.zdx", "fit.eqx"]) == 0
+    assert main.main(["convert", "fit.zdx", "one.eqx"]) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in ("fit.zdx", "fit.eqx", "one.eqx"):

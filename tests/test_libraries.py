@@ -195,7 +195,7 @@ EVERYTHING = """
     sys.path.insert(0, "")
     if mode == "used":
         zodiax_io.serialise
-        from zodiax_io import _cli
+        from zodiax_io._cli import main as _cli
     here = os.path.realpath(".")
     checkpoints = {{os.path.join(here, n) for n in ("m.zdx", "m.eqx", "other.eqx")}}
     seen, active = [], [True]
@@ -234,7 +234,7 @@ EVERYTHING = """
                 call()
             except zodiax_io.ZodiaxIOError as error:
                 pass
-    from zodiax_io import _cli
+    from zodiax_io._cli import main as _cli
     for words in ("show m.zdx --values", "show m.zdx --json", "names other.eqx",
                   "diff m.zdx other.eqx", "find .", "verify m.zdx"):
         with contextlib.redirect_stdout(io.StringIO()):

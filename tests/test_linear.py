@@ -21,7 +21,7 @@ from documents import Checkpoint, checkpoint_of, container, leaf, named
 from test_kinds import EXAMPLES
 
 import zodiax_io
-from zodiax_io import _cli
+from zodiax_io._cli import main
 from zodiax_io._kinds.base import ARRAY_NODES
 from zodiax_io._kinds.table import KINDS
 
@@ -768,7 +768,7 @@ def _save_opaque(path):
 
 
 def command(*arguments):
-    return lambda path: quietly(_cli.main, [arguments[0], str(path), *arguments[1:]])
+    return lambda path: quietly(main.main, [arguments[0], str(path), *arguments[1:]])
 
 
 OPERATIONS = {

@@ -10,7 +10,8 @@ from documents import Checkpoint, container, leaf
 from equality import differences
 
 import zodiax_io
-from zodiax_io import _cli, deserialise, migration, serialise
+from zodiax_io import deserialise, migration, serialise
+from zodiax_io._cli import main
 
 NONE = leaf("none")
 HEAD = "import equinox as eqx\nfrom typing import Any\n"
@@ -122,17 +123,17 @@ def test_the_command(left_behind, tmp_path, capsys, monkeypatch):
         "            'pupil': newlab.Pupil(jnp.ones(2), jnp.ones((4, 4)))}\n"
     )
     arguments = ["migrate", str(folder), "--like", "models:make"]
-    assert _cli.main(arguments) == 1
+    assert main.main(arguments) == 1
     printed = capsys.readouterr().out
     assert printed.startswith("# 3 files, 2 of them with mismatches.\n# ")
     script = tmp_path / "lines.py"
     script.write_text(printed)
     before = (folder / "a.zdx").read_bytes()
     apply = ["migrate", str(folder), "--with", str(script)]
-    assert _cli.main([*apply, "--dry-run"]) == 0
+    assert main.main([*apply, "--dry-run"]) == 0
     assert (folder / "a.zdx").read_bytes() == before
     assert "a.zdx: would be saved again" in capsys.readouterr().out
-    assert _cli.main(apply) == 0
+    assert main.main(apply) == 0
     printed = capsys.readouterr()
     assert "a.zdx: saved again" in printed.out
     assert "plain.zdx: as it was" in printed.out
@@ -142,7 +143,7 @@ def test_the_command(left_behind, tmp_path, capsys, monkeypatch):
     assert differences(expected, deserialise(folder / "a", strict=True)) == []
     assert zodiax_io.read_metadata(folder / "a") == {"epoch": 3}
     assert not (folder / "one" / "b.zdx").exists()
-    assert _cli.main(["migrate", str(folder)]) == 0
+    assert main.main(["migrate", str(folder)]) == 0
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_the_command(left_behind, tmp_path, capsys, monkeypatch):
 def test_arguments_of_the_command(tmp_path, capsys, arguments):
     """One line says what is wrong with them."""
     serialise(tmp_path / "m", 1)
-    assert _cli.main(["migrate", str(tmp_path), *arguments]) == 2
+    assert main.main(["migrate", str(tmp_path), *arguments]) == 2
     assert capsys.readouterr().err.startswith("zodiax-io: ")
 
 
@@ -161,7 +162,7 @@ def test_a_file_that_fails(left_behind, capsys, tmp_path):
     folder, _, _ = left_behind
     (tmp_path / "lines.py").write_text("")
     assert (
-        _cli.main(["migrate", str(folder), "--with", str(tmp_path / "lines.py")]) == 2
+        main.main(["migrate", str(folder), "--with", str(tmp_path / "lines.py")]) == 2
     )
     printed = capsys.readouterr()
     assert "a.zdx: failed" in printed.out
@@ -233,7 +234,7 @@ def test_nothing_is_saved_over_what_would_be_lost(lab, tmp_path, capsys):
     (tmp_path / "lines.py").write_text("")
     before = (tmp_path / "m.eqx").read_bytes()
     command = ["migrate", str(tmp_path / "m.zdx"), "--with", str(tmp_path / "lines.py")]
-    assert _cli.main(command) == 2
+    assert main.main(command) == 2
     assert "`colour` is gone" in capsys.readouterr().err
     assert (tmp_path / "m.eqx").read_bytes() == before
 
@@ -249,7 +250,7 @@ def test_values_that_an_upgrade_changes(lab, tmp_path, capsys):
     new = lab("lab", text + "    gain: float = 1.0\n")
     (tmp_path / "lines.py").write_text(lines)
     command = ["migrate", str(tmp_path / "m.zdx"), "--with", str(tmp_path / "lines.py")]
-    assert _cli.main(command) == 0
+    assert main.main(command) == 0
     assert "saved again" in capsys.readouterr().out
     zodiax_io._evolution.upgrades.rules.clear()
     assert (
@@ -282,5 +283,5 @@ def test_a_file_that_is_not_there(tmp_path, monkeypatch, capsys, options):
     """The command says so and fails, as the others do, and runs no lines."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lines.py").write_text("raise AssertionError")
-    assert _cli.main(["migrate", "nope", *options]) == 2
+    assert main.main(["migrate", "nope", *options]) == 2
     assert capsys.readouterr().err == "zodiax-io: There is no file or folder nope.\n"

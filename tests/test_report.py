@@ -21,7 +21,8 @@ from hypothesis import example, given
 from strategies import jax_arrays, numpy_arrays, trees
 
 import zodiax_io
-from zodiax_io import ArgumentError, Statistics, _cli, serialise, show, summarise
+from zodiax_io import ArgumentError, Statistics, serialise, show, summarise
+from zodiax_io._cli import main
 from zodiax_io._look.numbers import picture_of, statistics_of
 from zodiax_io._look.page import page_of
 
@@ -316,7 +317,7 @@ def test_a_page_never_replaces_a_checkpoint(tmp_path, capsys):
     before = (tmp_path / "m.zdx").read_bytes()
     with pytest.raises(ArgumentError, match=r"ends in `\.html`, not to .*m\.zdx"):
         show(tmp_path / "m", html=tmp_path / "m.zdx")
-    assert _cli.main(["show", str(tmp_path / "m"), "--html", str(tmp_path / "m")]) == 2
+    assert main.main(["show", str(tmp_path / "m"), "--html", str(tmp_path / "m")]) == 2
     assert "ends in `.html`" in capsys.readouterr().err
     assert (tmp_path / "m.zdx").read_bytes() == before
 
@@ -335,7 +336,7 @@ def test_show_prints_the_tree(tmp_path, capsys):
     serialise(tmp_path / "m", tree())
     show(tmp_path / "m", "['layers']", depth=1)
     ours = capsys.readouterr().out
-    _cli.main(["show", str(tmp_path / "m"), "['layers']", "--depth", "1"])
+    main.main(["show", str(tmp_path / "m"), "['layers']", "--depth", "1"])
     assert capsys.readouterr().out == ours
     show({"a": 1})
     assert capsys.readouterr().out == (
@@ -349,7 +350,7 @@ def test_deep_trees_are_data_and_pages(tmp_path, capsys):
     for _ in range(200):
         deep = [deep]
     serialise(tmp_path / "m", deep)
-    assert _cli.main(["show", str(tmp_path / "m"), "--json"]) == 0
+    assert main.main(["show", str(tmp_path / "m"), "--json"]) == 0
     found = capsys.readouterr().out
     assert found.count('"path"') == 202
     show(tmp_path / "m", html=tmp_path / "m.html")

@@ -15,7 +15,8 @@ from hypothesis import given
 from strategies import trees
 
 import zodiax_io
-from zodiax_io import ArgumentError, Statistics, _cli, serialise, summarise
+from zodiax_io import ArgumentError, Statistics, serialise, summarise
+from zodiax_io._cli import main
 from zodiax_io._look.items import size_of
 from zodiax_io._look.text import columns, lines_of, text_of
 
@@ -47,7 +48,7 @@ def of(tree, **options):
 
 
 def run(capsys, *arguments):
-    status = _cli.main([*map(str, arguments)])
+    status = main.main([*map(str, arguments)])
     return status, capsys.readouterr().out
 
 
@@ -218,7 +219,7 @@ def test_the_command(tmp_path, capsys):
     assert [item["path"] for item in json.loads(text)] == ["model", "model['layers']"]
     status, text = run(capsys, "show", tmp_path / "m", "--dtype", "f64")
     assert (status, text) == (1, "")
-    assert _cli.main(["show", str(tmp_path / "m"), "--larger", "much"]) == 2
+    assert main.main(["show", str(tmp_path / "m"), "--larger", "much"]) == 2
     assert 'A size is text such as "10MB"' in capsys.readouterr().err
 
 
@@ -260,7 +261,7 @@ def test_a_structure_file_alone(tmp_path, capsys):
     assert summary.root.arrays == 14
     assert summary.root.items[0].items[0].statistics is None
     (tmp_path / "m.zdx").unlink()
-    assert _cli.main(["show", str(tmp_path / "m")]) == 2
+    assert main.main(["show", str(tmp_path / "m")]) == 2
     assert "no " in capsys.readouterr().err
 
 
@@ -329,8 +330,8 @@ def test_nothing_of_a_file_steers_a_terminal(tmp_path, capsys):
     evil = tmp_path / "e\x1b[31m\nvil.eqx"
     evil.write_bytes(checkpoint.companion())
     for command in (["show", evil], ["find", tmp_path], ["diff", evil, evil]):
-        _cli.main([*map(str, command)])
-    _cli.main(["show", str(evil) + "none"])
+        main.main([*map(str, command)])
+    main.main(["show", str(evil) + "none"])
     shown = capsys.readouterr()
     for text in (shown.out, shown.err):
         assert not {"\x1b", "\u202e"} & set(text)
@@ -377,9 +378,9 @@ def test_the_command_line_is_forgiving(tmp_path, capsys):
     assert status == 0
     assert "radius: f32[3,4]  all 1" in text
     with pytest.raises(SystemExit):
-        _cli.main(["show", str(tmp_path / "m"), "lens", "--no-such"])
-    assert _cli.main(["show", str(tmp_path / "m"), "--larger", "9" * 400]) == 2
-    assert _cli.main(["show", str(tmp_path / "m"), "--find", "nothing"]) == 1
+        main.main(["show", str(tmp_path / "m"), "lens", "--no-such"])
+    assert main.main(["show", str(tmp_path / "m"), "--larger", "9" * 400]) == 2
+    assert main.main(["show", str(tmp_path / "m"), "--find", "nothing"]) == 1
     assert capsys.readouterr().err.endswith("zodiax-io: nothing fits.\n")
 
 

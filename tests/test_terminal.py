@@ -19,7 +19,8 @@ from jaxtyping import Array, Float
 from test_kinds import EXAMPLES
 
 import zodiax_io
-from zodiax_io import _cli, _errors
+from zodiax_io import _errors
+from zodiax_io._cli import main
 
 # Escape, CSI, bell, carriage return, lines of other sorts, bidirectional overrides and
 # isolates, what has no width.
@@ -162,7 +163,7 @@ def test_text_of_a_file_is_escaped(name, in_metadata, tmp_path):
                 wrong[call] = ascii(text)[:200]
     for command in COMMANDS:
         words = command.replace("FILE", str(file)).replace("FOLDER", str(tmp_path))
-        for text in texts_of(lambda words=words: _cli.main(words.split())):
+        for text in texts_of(lambda words=words: main.main(words.split())):
             if steering(text):
                 wrong[command] = ascii(text)[:200]
     assert wrong == {}

@@ -13,8 +13,8 @@ import pytest
 from strategies import EXTENDED_DTYPES, JAX_DTYPES, NUMPY_DTYPES
 
 import zodiax_io
-from zodiax_io import _cli
 from zodiax_io._arrays.distance import is_numeric
+from zodiax_io._cli import main
 
 # All that ml_dtypes has here, also what JAX and older releases lack.
 FOUND = {
@@ -91,9 +91,9 @@ def view(tree, folder):
         assert not zodiax_io.diff(tree, first, **options)
     for words in ("show A --values", "show A --json --values", "show A --textconv"):
         with contextlib.redirect_stdout(io.StringIO()):
-            assert _cli.main([first if w == "A" else w for w in words.split()]) == 0
+            assert main.main([first if w == "A" else w for w in words.split()]) == 0
     with contextlib.redirect_stdout(io.StringIO()):
-        assert _cli.main(["diff", first, second, "--atol", "1e-3", "--json"]) == 1
+        assert main.main(["diff", first, second, "--atol", "1e-3", "--json"]) == 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

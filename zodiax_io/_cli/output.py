@@ -1,0 +1,28 @@
+"""What the command prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from .._errors import (
+    shown_lines,
+)
+from .._jax import call_deeply
+from .._structure.nodes import MAX_DEPTH
+
+
+def complain(text: str) -> None:
+    """Say what went wrong; a name in it cannot steer the terminal."""
+    print("zodiax-io:", shown_lines(text.rstrip("\n")), file=sys.stderr)
+
+
+def print_json(data: Any) -> None:
+    print(call_deeply(4 * MAX_DEPTH, _json, data))
+
+
+def _json(data: Any) -> str:
+    text = json.dumps(data, allow_nan=False)
+    # Deep and large at once, most of the text would be its indentation.
+    return json.dumps(data, indent=1) if len(text) < 1_000_000 else text
