@@ -1,6 +1,8 @@
 """Data flows one way: what each module may import, and what none of them does."""
 
 import ast
+import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,22 +13,12 @@ import zodiax_io
 
 PACKAGE = Path(zodiax_io.__file__).parent
 
-# A module imports from rows below its own only; those of one row know nothing of each
-# other. A package counts as one module.
-LAYERS = [
-    {"_errors", "_jax"},
-    {"_arrays", "_progress", "_trust"},
-    {"_kinds"},
-    {"_structure"},
-    {"_evolution", "_files"},
-    {"_tree"},
-    {"_look"},
-    {"_api"},
-    {"__init__"},
-    {"_cli"},
-    {"__main__"},
-]
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+# Each imports from those below it only. A room is a folder, or one file.
+ROOMS = """
+    __main__ _cli __init__ _api _look _tree _evolution _files _structure _kinds _trust
+    _arrays _progress _jax _errors
+""".split()
+RANK = {name: -rank for rank, name in enumerate(ROOMS)}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -49,21 +41,67 @@ def imports_of(path):
     return [name[1] for name in found if name[0] == "zodiax_io" and len(name) > 1]
 
 
-def test_every_module_has_a_layer():
-    """No module stands outside of the table, and the table names no other."""
+def test_every_module_has_a_room():
+    """No module stands outside of the rooms, and the list names no other."""
     assert {module_of(path) for path in FILES} == set(RANK)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_module_imports_from_below(path):
-    """A module imports from lower layers, and a package from within itself."""
+    """A module imports from the rooms below its own, and from within its own."""
     own = module_of(path)
     wrong = [
         name
         for name in imports_of(path)
-        if name != own and RANK.get(name, len(LAYERS)) >= RANK[own]
+        if name != own and RANK.get(name, 1) >= RANK[own]
     ]
     assert wrong == []
+
+
+def test_no_two_files_import_each_other():
+    """Within a room, too, files can be read in an order."""
+    graph = {
+        module_name(path): set(imported_files(path))
+        for path in FILES
+        if path.name != "__init__.py"
+    }
+    assert list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def module_name(path):
+    return ".".join(("zodiax_io", *path.relative_to(PACKAGE).with_suffix("").parts))
+
+
+def imported_files(path):
+    """The files of ours that a file imports, or takes a name from."""
+    names = {module_name(path) for path in FILES}
+    within = module_name(path).split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*within[: len(within) - node.level + 1]]
+            base += node.module.split(".") if node.module else []
+            for alias in node.names:
+                whole = ".".join([*base, alias.name])
+                yield whole if whole in names else ".".join(base)
+
+
+def test_the_page_lists_the_rooms():
+    """docs/architecture.md has the rooms in their order."""
+    page = Path(__file__).parents[1] / "docs" / "architecture.md"
+    rows = re.findall(r"^\| `(_\w+)` \|", page.read_text(encoding="utf8"), re.MULTILINE)
+    folders = {face.parent.name for face in PACKAGE.glob("*/__init__.py")}
+    assert rows == [name for name in ROOMS if name in folders]
+
+
+def test_each_room_says_what_is_in_it():
+    """The face of a room is short, and names every file of the room."""
+    for face in PACKAGE.glob("*/__init__.py"):
+        text = face.read_text(encoding="utf8")
+        assert len(text.splitlines()) <= 40, face
+        files = {path.stem for path in face.parent.iterdir() if path.suffix == ".py"}
+        files |= {path.parent.name for path in face.parent.glob("*/__init__.py")}
+        named = set(re.findall(r"`(\w+)`", text))
+        assert files - {"__init__"} <= named, face
 
 
 def test_imports_are_found(tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ def page_of(summary: Contents) -> str:
 
 
 def _resource(name: str) -> str:
-    return resources.files("zodiax_io._show").joinpath(name).read_text("utf8")
+    return resources.files("zodiax_io._look").joinpath(name).read_text("utf8")
 
 
 def _digest(text: str) -> str:
