@@ -7,7 +7,8 @@ are asked). The kinds themselves:
 - `values`, `annotations`: plain values of Python; types and annotations
 - `containers`, `keys`: sequences, sets and mappings, and what may be a key of them
 - `objects`, `fields`: modules, dataclasses and namedtuples, by their fields
-- `pytrees`, `unflattened`, `flattening`: registered pytree classes, treedefs, markers
+- `pytrees`, `flattening`: registered pytree classes, treedefs, markers
+- `unflattened`, `watch`, `origins`: what proves that such a class gives them back
 - `functions`, `wrappers`: functions by name, and what wraps a function
 - `closures`, `digests`, `fingerprints`: local functions, and those of variables, by a
   digest

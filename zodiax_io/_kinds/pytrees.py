@@ -52,7 +52,15 @@ from .objects import (
     may_hold,
     renew_hashes,
 )
-from .unflattened import Watch, check_unflattening, hashes_of, may_be_hash
+from .origins import first_exchanged, origins_of
+from .unflattened import (
+    check_order,
+    check_unflattening,
+    hashes_of,
+    is_large,
+    may_be_hash,
+)
+from .watch import Watch
 
 # Registered pytree classes, and treedefs ----------------------------------------------
 
@@ -89,16 +97,24 @@ def _encode_node(obj: Any) -> Parts | None:
             "Its auxiliary data is not made of plain values. Keep what it is made of, "
             "and make it again from that."
         )
-    check_unflattening(obj, children, aux, attributes_of)
-    names = _names_of_children(obj, children)
-    extra: dict[str, Any] = {"held": names} if names else {}
-    if plain := _plain_attributes(obj):
-        extra["attributes"] = plain
+    fresh, watch = check_unflattening(obj, children, aux, attributes_of)
+    flat = tuple(children), aux
+    hashes = _hashes_in(obj)
+    held = _names_of_children(obj, children)
+    plain = _plain_attributes(obj, hashes)
+    origins = origins_of(obj, fresh, flat, {*held, *plain, *hashes})
+    check_order(type(obj), watch, origins.unknown)
+    notes = {
+        "held": held,
+        "attributes": plain,
+        "places": origins.places,
+        "texts": origins.texts,
+    }
     return Parts(
-        children={"children": tuple(children), "aux": aux},
+        children={"children": flat[0], "aux": aux},
         static=("aux",),
         refers=type(obj),
-        extra=extra,
+        extra={name: note for name, note in notes.items() if note},
     )
 
 
@@ -113,16 +129,20 @@ def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
     }
 
 
-def _plain_attributes(obj: Any) -> dict[str, str]:
-    """The attributes whose text is all there is to them, to compare after a load."""
+def _hashes_in(obj: Any) -> set[str]:
+    """The attributes that are hashes, which another process computes anew."""
     held = attributes_of(obj)
-    maybe = any(map(may_be_hash, held, held.values()))
+    maybe = {name for name, value in held.items() if may_be_hash(name, value)}
     known = hashes_of(obj, held) if maybe else set[int]()
+    return {name for name in maybe if held[name] in known or is_large(held[name])}
+
+
+def _plain_attributes(obj: Any, hashes: set[str]) -> dict[str, str]:
+    """The attributes whose text is all there is to them, to compare after a load."""
     return {
         name: repr(value)
-        for name, value in held.items()
-        if _has_short_text(value, 0)
-        and not (may_be_hash(name, value) and (value in known or "hash" in name))
+        for name, value in attributes_of(obj).items()
+        if name not in hashes and _has_short_text(value, 0)
     }
 
 
@@ -159,21 +179,26 @@ def _decode_node(parts: Parts) -> Any:
             f"the unflatten function of {cls.__qualname__} failed: "
             f"{type(error).__name__}: {error}"
         ) from error
-    _check_attributes(obj, children["children"], parts)
+    _check_attributes(obj, children, parts)
     return obj
 
 
-def _check_attributes(obj: Any, children: tuple[Any, ...], parts: Parts) -> None:
+def _check_attributes(obj: Any, children: dict[str, Any], parts: Parts) -> None:
     """Refuse an object whose class put its attributes in other places than they had."""
     held, cls = attributes_of(obj), type(obj)
     names, plain = parts.extra.get("held"), parts.extra.get("attributes")
     for name, index in names.items() if type(names) is dict else ():
-        if held.get(name) is not children[index]:
+        if held.get(name) is not children["children"][index]:
             raise ClassChangedError(_exchanged(cls, name, "another child"))
     for name, text in plain.items() if type(plain) is dict else ():
         value = held.get(name, ...)
         if not _has_short_text(value, 0) or repr(value) != text:
             raise ClassChangedError(_exchanged(cls, name, "another value"))
+    flat = children["children"], children["aux"]
+    places, texts = parts.extra.get("places"), parts.extra.get("texts")
+    found = first_exchanged(obj, flat, places, texts)
+    if found is not None:
+        raise ClassChangedError(_exchanged(cls, found, "another value"))
 
 
 def _exchanged(cls: type, name: str, what: str) -> str:

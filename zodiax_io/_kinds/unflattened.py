@@ -8,14 +8,11 @@ another one in the next process. So it is tried here, and watched while it runs.
 
 from __future__ import annotations
 
-import builtins
 import collections
 import datetime as dt
 import decimal
-import dis
 import functools
 import struct
-import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
@@ -29,8 +26,8 @@ from .._errors import LIMITS
 from .._trust import names, reflection
 from .._trust.reflection import class_attribute, has_python_layout
 from .._trust.roles import is_function
-from .._trust.table import FRAMEWORKS
 from .base import CannotRebuild
+from .watch import Watch
 
 _ADVICE = "Register a kind for it with `zodiax_io.register_kind`."
 # Objects of Python's own that begin anew with each instance.
@@ -41,7 +38,7 @@ State = Callable[[Any], dict[str, Any]]
 
 def check_unflattening(
     obj: Any, children: list[Any], aux: Any, state_of: State
-) -> None:
+) -> tuple[Any, Watch]:
     """Refuse an object that unflattening would not give back as it is.
 
     Parameters
@@ -52,6 +49,13 @@ def check_unflattening(
         What it flattens into.
     state_of : callable
         From an object to its attributes.
+
+    Returns
+    -------
+    fresh : object
+        What its class builds of the children and the auxiliary data.
+    watch : Watch
+        What it called for that.
 
     Raises
     ------
@@ -77,82 +81,34 @@ def check_unflattening(
             f"{name} flattens by way of a set (in `{found}`), whose order changes from "
             f"process to process: its attributes could be exchanged. {_ADVICE}"
         )
-    different = _Comparison(state_of).difference(obj, fresh)
+    different = Comparison(state_of).difference(obj, fresh)
     if different:
         raise CannotRebuild(
             f"The flatten and unflatten functions of {name} do not give back "
             f"{different} as it is. {_ADVICE}"
         )
+    return fresh, watch
 
 
-class Watch:
-    """Notes the functions that this thread calls, other than those of frameworks."""
+def check_order(cls: type, watch: Watch, unknown: list[str]) -> None:
+    """Refuse an object with parts that no load can check, if a set may order them.
 
-    def __init__(self) -> None:
-        self._spaces: dict[types.CodeType, tuple[dict[str, Any], Any]] = {}
-
-    def __enter__(self) -> Watch:
-        self._before = before = sys.getprofile()
-        # Another profiler that cannot be put back is left as it is.
-        if before is None or callable(before) or hasattr(before, "enable"):
-            sys.setprofile(self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        before: Any = self._before
-        if before is None or callable(before):
-            sys.setprofile(before)
-        elif hasattr(before, "enable"):  # of `cProfile`, which is no function
-            sys.setprofile(None)
-            before.enable()
-
-    def _note(self, frame: types.FrameType, event: str, arg: Any) -> None:
-        if event != "call" or frame.f_code in self._spaces:
-            return
-        module = frame.f_globals.get("__name__")
-        package = names.top(module) if type(module) is str else ""
-        if not (package in _TRUE_TO_ORDER or names.is_standard(package)):
-            first = next(iter(frame.f_locals.values()), None)
-            owner = first if reflection.is_class(first) else type(first)
-            self._spaces[frame.f_code] = frame.f_globals, owner
-
-    def uses_of_sets(self) -> str | None:
-        """The name of a function that makes a set or goes through one, if one does."""
-        for code, (space, owner) in self._spaces.items():
-            before = None
-            for step in dis.get_instructions(code):
-                if _is_of_a_set(step, before, space, owner):
-                    return code.co_qualname
-                before = step
-        return None
+    Raises
+    ------
+    CannotRebuild
+        If a function that its class called may come by a set, or by a hash.
+    """
+    found = watch.ways_to_sets() if unknown else None
+    if found is not None:
+        raise CannotRebuild(
+            f"`{cls.__module__}.{cls.__qualname__}` may flatten in the order of a set "
+            f"or of hashes (in `{found}`), which changes from process to process, and "
+            f"no load could check what its unflatten function makes anew, as "
+            f"`{unknown[0]:.80}`. {_ADVICE}"
+        )
 
 
-# Their sets order no children of other classes.
-_TRUE_TO_ORDER = FRAMEWORKS | {"zodiax_io"}
-_SETS = (set, frozenset)
-_MAKES_A_SET = frozenset({"BUILD_SET", "SET_ADD", "SET_UPDATE"})
-_READS_A_NAME = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
-_READS_AN_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-
-
-def _is_of_a_set(
-    step: dis.Instruction,
-    before: dis.Instruction | None,
-    space: dict[str, Any],
-    owner: type,
-) -> bool:
-    if step.opname in _READS_A_NAME:
-        name = step.argval
-        found = space[name] if name in space else vars(builtins).get(name)
-        return found is set or found is frozenset or type(found) in _SETS
-    if step.opname in _READS_AN_ATTRIBUTE:
-        return type(class_attribute(owner, step.argval)) in _SETS
-    if step.opname == "GET_ITER" and before is not None:
-        return type(before.argval) is frozenset
-    return step.opname in _MAKES_A_SET
-
-
-class _Comparison:
+class Comparison:
     """Compares two objects attribute by attribute, as far as they can be seen."""
 
     def __init__(self, state_of: State) -> None:
@@ -191,9 +147,9 @@ class _Comparison:
         cls = type(one)
         if has_python_layout(cls):
             return True
-        for base, contents in _CONTENTS:
-            if reflection.derives(cls, base):
-                return self.same(contents(one), contents(other))
+        contents = _reader_of(cls)
+        if contents is not None:
+            return self.same(contents(one), contents(other))
         if reflection.derives(cls, np.ndarray):
             return _same_array(one, other)
         return any(reflection.derives(cls, base) for base in _WITH_ITEMS)
@@ -210,7 +166,7 @@ class _Comparison:
             return _same_array(one, other)
         if cls in (float, complex):  # to the bit, also where it is no number
             return _bits(one) == _bits(other)
-        if reflection.is_one_of(cls, _WITHOUT_STATE):
+        if is_without_state(cls):
             return True
         if is_function(one) or cls in (types.MethodType, types.CellType):
             return all(self.same(a, b) for a, b in _parts_of_function(one, other))
@@ -281,6 +237,11 @@ def _items_of_sets(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, A
 _ABSENT = object()
 
 
+def is_without_state(cls: type) -> bool:
+    """Whether one instance is as good as another, as of locks."""
+    return reflection.is_one_of(cls, _WITHOUT_STATE)
+
+
 def _bits(value: Any) -> bytes:
     """The bits of a float or complex number, or of an instance of a subclass."""
     if not reflection.derives(type(value), complex):
@@ -306,6 +267,25 @@ _CONTENTS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (dt.timedelta, lambda obj: dt.timedelta.__reduce__(obj)[1]),
 )
 _WITH_ITEMS = (dict, list, tuple, set, frozenset, collections.deque)
+
+
+def contents_of(obj: Any) -> Any:
+    """What an instance of a subclass holds in C; None if that is nothing, or items."""
+    cls = type(obj)
+    for base in (set, frozenset):
+        if reflection.derives(cls, base):
+            return frozenset(base.__iter__(obj))
+    contents = _reader_of(cls)
+    return None if contents is None else contents(obj)
+
+
+def _reader_of(cls: type) -> Callable[[Any], Any] | None:
+    for base, contents in _CONTENTS:
+        if reflection.derives(cls, base):
+            return contents
+    return None
+
+
 # Almost all hashes of text, and of identity, are larger than the numbers people choose.
 _LARGE = 1 << 31
 

@@ -1,0 +1,315 @@
+"""Where the parts of a registered object come from, to be checked after a load.
+
+Its class takes an object apart and builds it again, perhaps in the order of a set or of
+hashes, which is another one in the next process. So a file notes for each attribute
+which of the children or which part of the auxiliary data it is, by identity; or, where
+the class makes it anew, the text of its value. What has neither cannot be checked.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import functools
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import jax.tree_util as jtu
+import numpy as np
+
+from .. import _jax
+from .._trust import names, reflection
+from .._trust.reflection import derives, has_python_layout
+from .._trust.roles import is_function
+from .digests import digest_of_text
+from .fields import attributes_of, is_dunder
+from .unflattened import Comparison, contents_of, is_without_state
+
+# A step is the name of an attribute, or the number of an item. In a dictionary the keys
+# and the values count in turn.
+Steps = list[Any]
+_CONTENTS = ""  # the step to what an instance of a subclass of `float` or `set` holds
+_ITSELF = 2  # the first step to another part of the same object
+_MAX_SEEN = 100_000
+_MAX_NOTES = 10_000
+_MAX_STEPS = 16
+_MAX_TEXT = 100
+
+
+@dataclass
+class Origins:
+    """Notes on an object: what a file keeps of them, and what has none.
+
+    Attributes
+    ----------
+    places : list
+        Pairs of the steps to a part of the object, and those to where it comes from:
+        first 0 for the children, 1 for the auxiliary data, or 2 for the object itself.
+    texts : list
+        Pairs of the steps to a part of the object, and the text of its value.
+    unknown : list of str
+        The parts that cannot be checked, as a user would write them.
+    """
+
+    places: list[list[Any]] = field(default_factory=list[Any])
+    texts: list[list[Any]] = field(default_factory=list[Any])
+    unknown: list[str] = field(default_factory=list[str])
+
+
+def origins_of(obj: Any, fresh: Any, flat: tuple[Any, Any], known: set[str]) -> Origins:
+    """Note where each part of an object comes from.
+
+    Parameters
+    ----------
+    obj, fresh : object
+        An object, and what its class builds of what it flattens into.
+    flat : tuple
+        The children, as a tuple, and the auxiliary data.
+    known : set of str
+        The attributes that need no note.
+    """
+    found, notes = Origins(), _Parts()
+    waiting = collections.deque(
+        ([step], value) for step, value in notes.of(obj).items() if step not in known
+    )
+    places = _places_in(flat, notes) if waiting else {}
+    seen: dict[int, Steps] = {id(obj): []}
+    while waiting:
+        steps, value = waiting.popleft()
+        full = len(found.places) + len(found.texts) >= _MAX_NOTES
+        if full or len(seen) > _MAX_SEEN:
+            found.unknown.append(written(steps))
+            break
+        made = notes.at(fresh, steps)
+        if made is _NOWHERE and len(steps) == 1:
+            continue  # remembered by this instance, and computed when asked for
+        place = places.get(id(value))
+        if not all(map(_is_plain_step, steps)):
+            found.unknown.append(written(steps))
+        elif place is not None and _are_same(made, value):
+            found.places.append([steps, place])
+        elif (text := text_of(value)) is not None and text_of(made) == text:
+            found.texts.append([steps, text])
+        elif is_without_state(type(value)):
+            continue
+        elif id(value) in seen:
+            found.places.append([steps, [_ITSELF, *seen[id(value)]]])
+        else:
+            seen[id(value)] = steps
+            inside = notes.of(value) if len(steps) < _MAX_STEPS else {}
+            if not inside:
+                found.unknown.append(written(steps))
+            waiting.extend(([*steps, step], part) for step, part in inside.items())
+    return found
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    # A comparison that failed is not to be used again: it supposes things to be alike.
+    return one is other or Comparison(attributes_of).same(one, other)
+
+
+def _is_plain_step(step: object) -> bool:
+    return type(step) is int or (type(step) is str and step.isprintable())
+
+
+def first_exchanged(
+    obj: Any, flat: tuple[Any, Any], places: object, texts: object
+) -> str | None:
+    """The first part of an object that does not come from where it did when saved.
+
+    Raises
+    ------
+    ValueError
+        If the notes are none that `origins_of` makes.
+    """
+    parts, same = _Parts(), Comparison(attributes_of)
+    sources = (*flat, obj)
+    for steps, place in _pairs(places):
+        if type(place) is not list:
+            raise ValueError("a part of an object comes from no place")
+        source = parts.at(sources, cast("Steps", place))
+        if source is _NOWHERE:
+            raise ValueError("a part of an object comes from a place that is not there")
+        value = parts.at(obj, steps)
+        if value is not source and not same.same(value, source):
+            return written(steps)
+    for steps, text in _pairs(texts):
+        if text_of(parts.at(obj, steps)) != text:
+            return written(steps)
+    return None
+
+
+def _pairs(notes: object) -> Iterator[tuple[Steps, Any]]:
+    for note in cast("list[Any]", notes) if type(notes) is list else ():
+        if type(note) is not list or len(note) != 2 or type(note[0]) is not list:
+            raise ValueError("a note on a part of an object is no pair")
+        yield note[0], note[1]
+
+
+def written(steps: Steps) -> str:
+    """Steps as a user would write them behind the object."""
+    first, *rest = steps or [_CONTENTS]
+    text = first if type(first) is str else f"[{first}]"
+    return text + "".join(
+        f"[{step}]" if type(step) is int else f".{step}" for step in rest
+    )
+
+
+def _places_in(flat: tuple[Any, Any], parts: _Parts) -> dict[int, Steps]:
+    """By identity, the shortest steps to each object among what one flattens into."""
+    found: dict[int, Steps] = {}
+    waiting = collections.deque[tuple[Any, Steps]](zip(flat, ([0], [1]), strict=True))
+    while waiting and len(found) < _MAX_SEEN:
+        obj, steps = waiting.popleft()
+        if id(obj) in found:
+            continue
+        if all(map(_is_plain_step, steps)):
+            found[id(obj)] = steps
+        # A child is a pytree, whose nodes have notes of their own.
+        within = steps[0] == 1 or type(obj) in _WITH_ITEMS
+        if within and len(steps) < _MAX_STEPS:
+            inside = parts.of(obj).items()
+            waiting.extend((part, [*steps, step]) for step, part in inside)
+    return found
+
+
+class _Nowhere:
+    """The class of the marker of a part that is not there."""
+
+
+_NOWHERE = _Nowhere()
+_LEAVES = (
+    *(type(None), bool, int, float, complex, str, bytes, bytearray, type(...)),
+    *(np.ndarray, _jax.array_type(), types.ModuleType, jtu.PyTreeDef),
+)
+
+
+class _Parts:
+    """The parts of objects by the step to each; each object is looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, dict[Any, Any]]] = {}
+
+    def of(self, obj: Any) -> dict[Any, Any]:
+        known = self._known.get(id(obj))
+        if known is None:
+            known = self._known[id(obj)] = obj, _parts_of(obj)
+        return known[1]
+
+    def at(self, obj: Any, steps: Steps) -> Any:
+        """The part at the end of some steps; a marker if it is not there."""
+        for step in steps:
+            if type(step) not in (str, int):
+                return _NOWHERE
+            obj = self.of(obj).get(step, _NOWHERE)
+        return obj
+
+
+def _parts_of(obj: Any) -> dict[Any, Any]:
+    cls = type(obj)
+    if reflection.is_one_of(cls, _LEAVES) or reflection.is_class(obj):
+        return {}
+    if cls is types.MethodType:
+        return {"__self__": obj.__self__, "__func__": obj.__func__}
+    if is_function(obj):
+        return {}
+    found: dict[Any, Any] = dict(enumerate(_items_of(obj)))
+    if derives(cls, functools.partial):
+        found |= {"func": obj.func, "args": obj.args, "keywords": obj.keywords}
+    elif cls not in _WITH_ITEMS and not has_python_layout(cls):
+        held = contents_of(obj)
+        found |= {} if held is None else {_CONTENTS: held}
+    # Classes made in C have members such as `__vectorcalloffset__`, an address.
+    held = attributes_of(obj)
+    return found | {name: held[name] for name in held if not is_dunder(name)}
+
+
+_WITH_ITEMS = (tuple, list, dict, collections.deque)
+
+
+def _items_of(obj: Any) -> Iterator[Any]:
+    cls = type(obj)
+    if derives(cls, dict):
+        for item in [*dict.items(obj)]:
+            yield from item
+    elif derives(cls, tuple):
+        yield from tuple.__iter__(obj)
+    elif derives(cls, list):
+        yield from [*list.__iter__(obj)]
+    elif derives(cls, collections.deque):
+        yield from [*collections.deque.__iter__(obj)]
+
+
+# Texts ------------------------------------------------------------------------------
+
+
+class _Untold(Exception):
+    """A value whose text is not all there is to it."""
+
+
+def text_of(value: Any) -> str | None:
+    """A text of a plain value, the same in every process; None for other objects."""
+    # A name may change, and what lies in a container has notes of its own.
+    named = type(value) not in (tuple, list, dict)
+    try:
+        text = _Text(named).of(value, 0)
+    except _Untold:
+        return None
+    return text if len(text) <= _MAX_TEXT else digest_of_text(text)
+
+
+class _Text:
+    def __init__(self, named: bool) -> None:
+        self._named = named
+        self._left = _MAX_SEEN
+
+    def of(self, value: Any, depth: int) -> str:
+        self._left -= 1
+        if depth > _MAX_STEPS or self._left < 0:
+            raise _Untold
+        cls = type(value)
+        if reflection.is_one_of(cls, _PLAIN):
+            return repr(value)
+        if cls is str:
+            return ascii(value)
+        if cls is int:  # of any length: Python writes some thousand digits at most
+            return f"{value:#x}"
+        if cls is float:
+            return value.hex()
+        if cls is complex:
+            return f"{value.real.hex()} {value.imag.hex()}j"
+        if cls in (tuple, list):
+            return f"{cls.__name__}{[self.of(item, depth + 1) for item in value]}"
+        if cls in (set, frozenset):
+            items = sorted(self.of(item, depth + 1) for item in value)
+            return f"{cls.__name__}{items}"
+        if cls is dict:
+            items = [self.of(item, depth + 1) for item in _items_of(value)]
+            return f"dict{items}"
+        if cls is slice:
+            return "slice" + self.of((value.start, value.stop, value.step), depth + 1)
+        if derives(cls, np.dtype):
+            return f"dtype {value!s}"
+        if derives(cls, np.generic) and not value.dtype.hasobject:
+            return f"{value.dtype!s} {value.tobytes().hex()}"
+        if self._named:
+            return _text_of_named(value)
+        raise _Untold
+
+
+_PLAIN = (type(None), bool, bytes, type(...), range)
+
+
+def _text_of_named(value: Any) -> str:
+    cls = type(value)
+    if reflection.is_class(value) or is_function(value):
+        if names.name_of(value) is not None:
+            return f"named {(reflection.own_name(value) or ('', ''))[1]}"
+    elif derives(type(cls), enum.EnumMeta):
+        held = reflection.instance_dict(value) or {}
+        name = (reflection.own_name(cls) or ("", ""))[1]
+        if type(held.get("_name_")) is str:
+            return f"{name}.{held['_name_']}"
+    raise _Untold

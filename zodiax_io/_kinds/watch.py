@@ -1,0 +1,209 @@
+"""Whether code that runs goes through a set, whose order changes between processes.
+
+The functions that flatten and unflatten an object are watched while they run, and then
+read. That finds what is written down, and not every way to such an order. So a second,
+wider look is there for what a load cannot check.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import dis
+import functools
+import operator
+import sys
+import types
+import weakref
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from .._trust import names, reflection
+from .._trust.reflection import class_attribute
+from .._trust.table import FRAMEWORKS
+
+
+class _Call(NamedTuple):
+    """The first call of a function: its globals, its class, and its variables then."""
+
+    space: dict[str, Any]
+    owner: type
+    held: dict[str, Any]
+
+
+class Watch:
+    """Notes the functions that this thread calls, other than those of frameworks."""
+
+    def __init__(self) -> None:
+        self._calls: dict[types.CodeType, _Call] = {}
+        self._seen_at: str | None = None
+
+    def __enter__(self) -> Watch:
+        self._before = before = sys.getprofile()
+        # Another profiler that cannot be put back is left as it is.
+        if before is None or callable(before) or hasattr(before, "enable"):
+            sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        before: Any = self._before
+        if before is None or callable(before):
+            sys.setprofile(before)
+        elif hasattr(before, "enable"):  # of `cProfile`, which is no function
+            sys.setprofile(None)
+            before.enable()
+
+    def _note(self, frame: types.FrameType, event: str, arg: Any) -> None:
+        code = frame.f_code
+        if code in self._calls and (
+            (event == "return" and _is_unordered(type(arg)))
+            or (event == "c_call" and _computes_with_sets(arg))
+        ):
+            self._seen_at = self._seen_at or code.co_qualname
+        if event != "call" or code in self._calls:
+            return
+        module = frame.f_globals.get("__name__")
+        package = names.top(module) if type(module) is str else ""
+        if not (package in _TRUE_TO_ORDER or names.is_standard(package)):
+            held = dict(frame.f_locals)
+            first = next(iter(held.values()), None)
+            owner = first if reflection.is_class(first) else type(first)
+            self._calls[code] = _Call(frame.f_globals, owner, held)
+
+    def uses_of_sets(self) -> str | None:
+        """The name of a function that makes a set or goes through one, if one does."""
+        for code, call in self._calls.items():
+            before = None
+            for step in dis.get_instructions(code):
+                if _is_of_a_set(step, before, call.space, call.owner):
+                    return code.co_qualname
+                before = step
+        return None
+
+    def ways_to_sets(self) -> str | None:
+        """The name of a function that may come by a set, or by a hash, if one may."""
+        for code, call in self._calls.items():
+            if _computes_an_order(code) or _reaches_a_set(code, call):
+                return code.co_qualname
+        return self._seen_at
+
+
+# Their sets order no children of other classes.
+_TRUE_TO_ORDER = FRAMEWORKS | {"zodiax_io"}
+_SETS = (set, frozenset)
+_MAKES_A_SET = frozenset({"BUILD_SET", "SET_ADD", "SET_UPDATE"})
+_READS_A_NAME = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+_READS_AN_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+
+
+def _is_of_a_set(
+    step: dis.Instruction,
+    before: dis.Instruction | None,
+    space: dict[str, Any],
+    owner: type,
+) -> bool:
+    if step.opname in _READS_A_NAME:
+        name = step.argval
+        found = space[name] if name in space else vars(builtins).get(name)
+        return found is set or found is frozenset or type(found) in _SETS
+    if step.opname in _READS_AN_ATTRIBUTE:
+        return type(class_attribute(owner, step.argval)) in _SETS
+    if step.opname == "GET_ITER" and before is not None:
+        return type(before.argval) is frozenset
+    return step.opname in _MAKES_A_SET
+
+
+# The wider look -----------------------------------------------------------------------
+
+_UNORDERED = (*_SETS, weakref.WeakSet)
+_ORDERING = (hash, id, set, frozenset, weakref.WeakSet)
+_OPERATORS = (operator.sub, operator.and_, operator.or_, operator.xor)
+_METHODS_OF_SETS = frozenset(
+    {"union", "difference", "intersection", "symmetric_difference", "__hash__"}
+)
+_MAKES_A_VIEW = frozenset({"keys", "items"})
+_OF_SETS = frozenset({"-", "&", "|", "^", "-=", "&=", "|=", "^="})
+_MAX_REACHED = 10_000
+
+
+def _is_unordered(cls: type) -> bool:
+    return any(reflection.derives(cls, base) for base in _UNORDERED)
+
+
+def _computes_with_sets(function: Any) -> bool:
+    """Whether a function of C gives a hash, or is of a set, or may make one."""
+    known = (*_ORDERING, *_OPERATORS)
+    owner = getattr(function, "__self__", None)
+    return any(function is one for one in known) or _is_unordered(type(owner))
+
+
+def _computes_an_order(code: types.CodeType) -> bool:
+    """Whether a function computes with sets, or with the keys of dictionaries."""
+    used = frozenset(_names_in(code))
+    if used & _METHODS_OF_SETS:
+        return True
+    return bool(used & _MAKES_A_VIEW) and any(
+        step.opname == "BINARY_OP" and step.argrepr in _OF_SETS
+        for step in dis.get_instructions(code)
+    )
+
+
+def _names_in(code: types.CodeType) -> Iterable[str]:
+    """The names of globals and attributes, also those in constants for `getattr`."""
+    yield from code.co_names
+    yield from (c for c in code.co_consts if type(c) is str and c.isidentifier())
+
+
+def _reaches_a_set(code: types.CodeType, call: _Call) -> bool:
+    """Whether there is a set behind the names that a function uses.
+
+    So in its variables, among them defaults and those of an outer function; in its
+    globals; in the items of these, and in their attributes of the names that it uses.
+    """
+    used = [*_names_in(code)]
+    globals_of = collections.ChainMap(call.space, dict(vars(builtins)))
+    waiting = [*call.held.values()]
+    waiting += [globals_of[name] for name in code.co_names if name in globals_of]
+    seen: dict[int, Any] = {}
+    while waiting:
+        obj = waiting.pop()
+        if id(obj) in seen:
+            continue
+        seen[id(obj)] = obj
+        if _is_unordered(type(obj)) or any(obj is way for way in _ORDERING):
+            return True
+        if len(seen) > _MAX_REACHED:  # what cannot be looked through
+            return True
+        waiting.extend(_items_of(obj))
+        waiting.extend(_attributes_of(obj, used))
+    return False
+
+
+def _items_of(obj: Any) -> Iterable[Any]:
+    cls = type(obj)
+    if cls in (tuple, list):
+        return [*obj]
+    if reflection.derives(cls, dict):
+        return [*dict.values(obj)]
+    if reflection.derives(cls, functools.partial):
+        return obj.func, *obj.args, *obj.keywords.values()
+    if cls in (types.MethodType, types.BuiltinMethodType):
+        return (obj.__self__,)
+    return ()
+
+
+def _attributes_of(obj: Any, used: Iterable[str]) -> Iterable[Any]:
+    """The attributes of some names, of an object or of its class."""
+    held = {} if reflection.is_class(obj) else reflection.instance_dict(obj) or {}
+    cls = obj if reflection.is_class(obj) else type(obj)
+    for name in used:
+        if name in held:
+            yield held[name]
+        found = class_attribute(cls, name)
+        if found is not None:
+            yield found
+        if type(found) is types.MemberDescriptorType and cls is not obj:
+            try:
+                yield found.__get__(obj, cls)
+            except AttributeError:  # a slot that was never set
+                continue
