@@ -21,9 +21,6 @@ from .packages import check_version, has_version, is_before
 Upgrade = Callable[[dict[str, Any]], Any]
 
 
-# What the owners of classes say -------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class _Rule:
     cls: type

@@ -57,9 +57,6 @@ def too_long(path: Path) -> str | None:
     return None
 
 
-# Reading ------------------------------------------------------------------------------
-
-
 # A pipe must not be waited for: its kind is looked at once it is open.
 FLAGS = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
 _open_descriptor = os.open

@@ -19,7 +19,7 @@ from .._trust.classes import is_tame
 from .._trust.names import is_printable_name, name_of
 from .._trust.reflection import class_attribute
 from .._trust.roles import CLASS
-from .base import CannotKeep, Kind, Parts, subclass
+from .base import CannotKeep, Kind, Parts, decode_reference, subclass
 from .keys import check_keys
 from .values import expect
 
@@ -28,10 +28,6 @@ from .values import expect
 
 def _encode_class(obj: type) -> Parts | None:
     return None if name_of(obj) is None else Parts(refers=obj)
-
-
-def _decode_reference(parts: Parts) -> Any:
-    return parts.refers
 
 
 def _encode_alias(obj: Any) -> Parts | None:
@@ -374,7 +370,7 @@ TYPE_KINDS = (
         "class",
         subclass(type),
         _encode_class,
-        _decode_reference,
+        decode_reference,
         CLASS,
         keeps="classes as values, by name",
         attributes=None,

@@ -118,6 +118,11 @@ class Kind:
     attributes: tuple[str, ...] | None = ()
 
 
+def decode_reference(parts: Parts) -> Any:
+    """The very object that a node refers to."""
+    return parts.refers
+
+
 def guarded(kind: Kind, cls: type) -> Kind:
     """A row that refuses instances with attributes that its `encode` leaves out."""
     known = kind.attributes

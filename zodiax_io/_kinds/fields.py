@@ -58,9 +58,6 @@ def is_of_frameworks(method: types.FunctionType) -> bool:
     return package in FRAMEWORKS or is_standard(package)
 
 
-# Objects with fields ------------------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True)
 class Default:
     """A function without a name, found again as the default of a class's parameter."""

@@ -17,7 +17,7 @@ from .._trust.origins import is_own_code
 from .._trust.reflection import has_python_layout
 from .._trust.roles import CONSTANT, DEFAULTS, FUNCTION, function_types, is_function
 from .._trust.table import FRAMEWORKS, FUNCTIONS
-from .base import Kind, Parts, exactly, refusal, subclass
+from .base import Kind, Parts, decode_reference, exactly, refusal, subclass
 from .digests import SourceChanged
 from .fields import (
     Default,
@@ -53,8 +53,6 @@ from .wrappers import (
     expect_named,
 )
 
-# By name ------------------------------------------------------------------------------
-
 
 def _is_nameable(cls: type) -> bool:
     return reflection.derives(cls, eqx.Module) or _is_function_type(cls)
@@ -69,8 +67,10 @@ def _encode_function(obj: Any) -> Parts | None:
     if reflection.derives(type(obj), eqx.Module) and "__qualname__" not in vars_of(obj):
         return None
     name = name_of(obj)
-    if name is None or is_plainly_defined(obj, name):
-        return None if name is None else Parts(refers=obj)
+    if name is None:
+        return None
+    if is_plainly_defined(obj, name):
+        return Parts(refers=obj)
     # A variable, or below a decorator of the user's: it may hold another one later.
     if reflection.derives(type(obj), eqx.Module) or (
         is_local(obj) and is_rebound(name)
@@ -90,10 +90,6 @@ def _decode_function(parts: Parts) -> Any:
             "Load the file where the variable holds the function of that time, or "
             "write the function by `def` at the top level of a module and save again"
         )
-    return parts.refers
-
-
-def _decode_reference(parts: Parts) -> Any:
     return parts.refers
 
 
@@ -210,7 +206,7 @@ NAME_KINDS = (
         "token",  # before "module": each is the one instance of a class of its own
         subclass(eqx.Module),
         _encode_token,
-        _decode_reference,
+        decode_reference,
         CONSTANT,
         keeps="the tokens in the states of lineax's solvers, by name",
         attributes=None,

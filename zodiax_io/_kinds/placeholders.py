@@ -12,8 +12,6 @@ from .._trust import reflection
 from .._trust.names import top
 from .base import CannotKeep, Parts
 
-# Functions that cannot be kept --------------------------------------------------------
-
 
 class Placeholder:
     """Stands where a function was that could not be saved, and says so when called.

@@ -62,8 +62,6 @@ from .unflattened import (
 )
 from .watch import Watch
 
-# Registered pytree classes, and treedefs ----------------------------------------------
-
 
 def _encode_registered(obj: Any) -> Parts | None:
     """By what the instance holds: some classes flatten in the order of a set."""

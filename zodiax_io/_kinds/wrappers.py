@@ -40,9 +40,6 @@ def expect_named(parts: Parts, *names: str) -> list[Any]:
     return [children[name] for name in names]
 
 
-# Wrappers around functions ------------------------------------------------------------
-
-
 # JAX's own cost of wrapping grows with a power of the depth.
 MAX_WRAPPERS = 8
 # And it prints what it wraps, with all that is inside, as often as it is met.

@@ -21,8 +21,6 @@ from .._tree.restore import logical
 from .items import Item, numbers_of
 from .numbers import Picture, Statistics
 
-# Numbers and pictures -----------------------------------------------------------------
-
 _TOGETHER = 1 << 26  # bytes of arrays that are read at a time
 # Bytes that are read for the sake of pictures: of one array, and of all together.
 _QUICK, _QUICKLY = 1 << 26, 1 << 28

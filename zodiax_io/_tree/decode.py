@@ -29,8 +29,6 @@ from .._structure.survey import Survey, survey
 from .._trust.finding import Unresolved
 from .._trust.judge import Judge
 
-# Putting together ---------------------------------------------------------------------
-
 
 class _Decoder:
     def __init__(

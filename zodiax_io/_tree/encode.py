@@ -32,9 +32,6 @@ from .._trust import reflection
 from .._trust.judge import objection
 from .._trust.names import is_redefined, name_of
 
-# Taking apart -------------------------------------------------------------------------
-
-
 # The node of something kept as another file had it, and its package with the version;
 # of `__main__` the name of the script.
 Kept = tuple[Node, str, tuple[str, str]]

@@ -45,9 +45,6 @@ _MAX_LINES = 20
 _MAX_COUNTED = 500  # nodes below one that is not loaded
 
 
-# Loading into a tree ------------------------------------------------------------------
-
-
 class Match(NamedTuple):
     """An array of the file, and the leaf whose place it takes."""
 

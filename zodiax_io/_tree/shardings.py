@@ -20,8 +20,6 @@ from .._trust.judge import Judge
 from .locate import names_here, with_probes
 from .placement import Target, is_target
 
-# Shardings ----------------------------------------------------------------------------
-
 
 def targets(
     tree: Any,

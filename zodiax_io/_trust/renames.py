@@ -8,8 +8,6 @@ from typing import Any
 from .._errors import ArgumentError, shown
 from .names import MAX_LENGTH, name_of, split
 
-# Renamed ------------------------------------------------------------------------------
-
 _renamed: dict[str, str] = {}
 
 
