@@ -11,7 +11,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 from documents import Checkpoint
-from hypothesis import given
+from hypothesis import example, given
 from strategies import trees
 
 import zodiax_io
@@ -53,6 +53,7 @@ def run(capsys, *arguments):
 
 
 @given(tree=trees)
+@example(tree={"\N{COMBINING GLAGOLITIC LETTER AZU}": 1})
 def test_any_tree_is_shown(tree):
     """Every item has its path, every line fits, and all arrays are counted."""
     summary = of(tree, values=True)
@@ -62,7 +63,7 @@ def test_any_tree_is_shown(tree):
     assert summary.root.arrays == len(kept)
     for width in (20, 80):
         text = text_of(lines_of(summary, width=width))
-        assert max(map(len, text.splitlines())) <= max(width, 60)
+        assert max(map(columns, text.splitlines())) <= max(width, 60)
     json.dumps(summary.as_dict())
     assert summary._repr_html_().count("<details") == summary._repr_html_().count(
         "</details"

@@ -459,6 +459,9 @@ _NEVER = (
 )
 
 
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
 def _judged(event: str, args: tuple[Any, ...], given: set[str]) -> str | None:
     """What to tell of an event, or None for what a load may do."""
     if event == "open":
@@ -468,6 +471,8 @@ def _judged(event: str, args: tuple[Any, ...], given: set[str]) -> str | None:
         path = os.fsdecode(path)
         writes = type(flags) is int and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         metadata = any(part.endswith("-info") for part in Path(path).parts)
+        # The commit of the checkout that is tested belongs to its version.
+        metadata |= Path(path).is_relative_to(_CHECKOUT / ".git")
         # Tracebacks quote the source of what is loaded; the finder looks for a zip.
         source = path in _sources() or path in sys.path
         if not writes and (path in given or metadata or source):
