@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path as FilePath
@@ -17,15 +18,12 @@ from .._errors import (
     resources_for,
     warn,
 )
-from .._evolution import packages
-from .._evolution.packages import MAIN
 from .._files.checkpoint import PathOrFile, pair_of
-from .._files.document import Document, pack
 from .._files.path_argument import is_path
 from .._files.saving import check_writable, put
 from .._jax import detached, without_collection
 from .._progress import Progress, check_progress, counted
-from .._tree.encode import Kept, encode_all
+from .._tree.snapshot import Snapshot, snapshot
 from .arguments import check_not_ending
 
 
@@ -98,65 +96,42 @@ def serialise(
     True
     """
     check_not_ending(SaveError, "save")
-    chosen = backend_named(backend)
+    backend_named(backend)
     _check_destination(path_or_file, tree)
     check_flags(durable=durable)
     check_progress(progress)
-    trees = (
-        {"model": tree} if metadata is None else {"model": tree, "metadata": metadata}
-    )
-    with resources_for("take the tree apart"):
-        encoded = encode_all(trees, functions=functions)
-    names = {name for part in encoded.values() for name in part.names}
-    records = [record for part in encoded.values() for record in part.records]
-    kept = [one for part in encoded.values() for one in part.kept]
-    versions = packages.versions_of(names, {p: v for _, p, v in reversed(kept)})
-    for node, package, (distribution, version) in kept:
-        if package != MAIN and versions.get(distribution) != version:
-            node["version"] = version  # one file, two releases
-    settings = packages.settings() | _script(names, kept)
+    taken = snapshot(tree, metadata=metadata, functions=functions, copy=False)
+    write(taken, path_or_file, backend=backend, durable=durable, progress=progress)
+    _warn_of_placeholders(taken.placeholders)
 
-    def structure(index: list[Any]) -> bytes:
-        document = Document(
-            versions=versions,
-            settings=settings,
-            backend={"name": chosen.name},
-            records=index,
-            metadata=encoded["metadata"].structure if "metadata" in encoded else None,
-            tree=encoded["model"].structure,
-        )
-        return pack(document, max(part.depth for part in encoded.values()))
 
-    size = sum(record.nbytes for record in records)
-    name = ""
+def write(
+    taken: Snapshot,
+    path_or_file: PathOrFile,
+    *,
+    backend: str = "eqx",
+    durable: bool = True,
+    progress: Progress | None = False,
+) -> None:
+    """Write a snapshot where `serialise` would write its tree.
+
+    Raises
+    ------
+    SaveError, MissingFileError, NotAFileError, ArgumentError
+        As `serialise` does.
+    """
+    chosen = backend_named(backend)
+    name, size = "", taken.nbytes
     if progress and is_path(path_or_file):
         name = pair_of(path_or_file, saving=True)[1].name
+    structure = functools.partial(taken.document, {"name": chosen.name})
 
-    def write(file: Sink) -> bytes:
+    def write_arrays(file: Sink) -> bytes:
         with counted(progress, size, f"Saving {name}".rstrip()) as tick:
-            return chosen.write(file, records, structure, tick=tick or no_tick)
+            return chosen.write(file, taken.records, structure, tick=tick or no_tick)
 
     with resources_for(f"save {name or 'to the file object'}"):
-        put(path_or_file, write, durable=durable, size=size)
-    _warn_of_placeholders([p for part in encoded.values() for p in part.placeholders])
-
-
-def _script(names: set[str], kept: Sequence[Kept]) -> dict[str, str]:
-    """The setting that says which script `__main__` is in the file, if one is known.
-
-    What is kept as another file had it may be of another script. One file names one
-    script only: the classes of others are named as if imported, `script:Class`.
-    """
-    from_files = [(node, said) for node, package, (_, said) in kept if package == MAIN]
-    scripts = {said for _, said in from_files}
-    if any(name.startswith(f"{MAIN}:") for name in names):
-        setting = packages.script()
-    else:
-        setting = {"script": min(scripts)} if scripts and min(scripts) else {}
-    for node, script in from_files:
-        if script and script != setting.get("script"):
-            node["type"] = script + node["type"].removeprefix(MAIN)
-    return setting
+        put(path_or_file, write_arrays, durable=durable, size=size)
 
 
 def _check_destination(path_or_file: Any, tree: Any) -> None:

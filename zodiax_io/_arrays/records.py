@@ -46,6 +46,7 @@ class Record(NamedTuple):
     dtype: np.dtype[Any]  # as stored
     shape: tuple[int, ...]
     fortran: bool
+    copied: bool = False  # nobody else has this NumPy array
 
     @property
     def nbytes(self) -> int:
@@ -55,13 +56,24 @@ class Record(NamedTuple):
     @property
     def is_fixed(self) -> bool:
         """Whether nobody can change the data while it is written."""
-        return type(self.source) is not np.ndarray
+        return self.copied or type(self.source) is not np.ndarray
 
     def fetched(self) -> Record:
         """The same record, its data on the way from its devices."""
         if type(self.source) is not array_type():
             return self
         return self._replace(source=Fetched(self.source))
+
+    def detached(self) -> Record:
+        """The same record with data that stays, whatever becomes of its source.
+
+        On a CPU a JAX array is shared: a computation that it is donated to copies it
+        while something else holds its memory.
+        """
+        if type(self.source) is np.ndarray:
+            order = "F" if self.fortran else "C"
+            return self._replace(source=self.source.copy(order), copied=True)
+        return self._replace(source=on_host(self.source), copied=True)
 
     def buffer(self) -> Any:
         """The data in the order in which it is stored, as something with a buffer."""

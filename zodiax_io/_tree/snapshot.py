@@ -1,0 +1,137 @@
+"""A tree at one moment, apart from what is done with it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from .._arrays.records import Record
+from .._errors import resources_for
+from .._evolution import packages
+from .._evolution.packages import MAIN
+from .._files.document import Document, pack
+from .._kinds.placeholders import Placeholder
+from .._structure.nodes import Node
+from .encode import Kept, encode_all
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Snapshot:
+    """A tree as it is to be written, to one file or to several, now or later.
+
+    Nothing changes it: it holds none of the tree's containers, and either arrays that
+    nobody can change or, unless they were copied, those of the tree.
+
+    Attributes
+    ----------
+    tree : dict
+        The structure of the tree.
+    metadata : dict or None
+        The structure of the user's metadata.
+    records : tuple of Record
+        The arrays of both, in the order of the companion.
+    versions, settings : mapping
+        The packages whose objects are in it, and the settings of this process.
+    placeholders : tuple of Placeholder
+        For functions that could not be kept.
+    depth : int
+        How deep the deepest structure is.
+    """
+
+    tree: Node
+    metadata: Node | None
+    records: tuple[Record, ...]
+    versions: Mapping[str, str]
+    settings: Mapping[str, Any]
+    placeholders: tuple[Placeholder, ...]
+    depth: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays, without headers."""
+        return sum(record.nbytes for record in self.records)
+
+    def document(self, backend: Mapping[str, Any], index: list[Any]) -> bytes:
+        """The bytes of the structure file, for records that lie where `index` says."""
+        document = Document(
+            versions=dict(self.versions),
+            settings=dict(self.settings),
+            backend=dict(backend),
+            records=index,
+            metadata=self.metadata,
+            tree=self.tree,
+        )
+        return pack(document, self.depth)
+
+
+def snapshot(
+    tree: Any, *, metadata: Any = None, functions: str = "error", copy: bool = True
+) -> Snapshot:
+    """Take a tree apart, with all that a file says of it, at this moment.
+
+    Parameters
+    ----------
+    tree : pytree
+        What to save.
+    metadata : pytree, optional
+        The user's notes.
+    functions : {"error", "warn"}, default "error"
+        What to do about a function without a name.
+    copy : bool, default True
+        Whether the arrays are to stay as they are now, whatever the caller does next:
+        NumPy arrays are copied, arrays on other devices fetched. JAX arrays in the
+        memory of the host are shared, for a later donation leaves shared memory alone.
+        Needless where the snapshot is written before the caller goes on.
+
+    Raises
+    ------
+    SerialisationError
+        If something in the tree cannot be kept; the message names its path.
+    """
+    trees = {"model": tree}
+    if metadata is not None:
+        trees["metadata"] = metadata
+    with resources_for("take the tree apart"):
+        encoded = encode_all(trees, functions=functions)
+    names = {name for part in encoded.values() for name in part.names}
+    kept = [one for part in encoded.values() for one in part.kept]
+    versions = packages.versions_of(names, {p: v for _, p, v in reversed(kept)})
+    for node, package, (distribution, version) in kept:
+        if package != MAIN and versions.get(distribution) != version:
+            node["version"] = version  # one file, two releases
+    settings = packages.settings() | _script(names, kept)
+    records = [record for part in encoded.values() for record in part.records]
+    if copy:
+        with resources_for("copy the arrays of the tree"):
+            # All are on the way before the first is waited for.
+            records = [record.fetched() for record in records]
+            records = [record.detached() for record in records]
+    return Snapshot(
+        tree=encoded["model"].structure,
+        metadata=encoded["metadata"].structure if "metadata" in encoded else None,
+        records=tuple(records),
+        versions=MappingProxyType(versions),
+        settings=MappingProxyType(settings),
+        placeholders=tuple(p for part in encoded.values() for p in part.placeholders),
+        depth=max(part.depth for part in encoded.values()),
+    )
+
+
+def _script(names: set[str], kept: Sequence[Kept]) -> dict[str, str]:
+    """The setting that says which script `__main__` is in the file, if one is known.
+
+    What is kept as another file had it may be of another script. One file names one
+    script only: the classes of others are named as if imported, `script:Class`.
+    """
+    from_files = [(node, said) for node, package, (_, said) in kept if package == MAIN]
+    scripts = {said for _, said in from_files}
+    if any(name.startswith(f"{MAIN}:") for name in names):
+        setting = packages.script()
+    else:
+        setting = {"script": min(scripts)} if scripts and min(scripts) else {}
+    for node, script in from_files:
+        if script and script != setting.get("script"):
+            node["type"] = script + node["type"].removeprefix(MAIN)
+    return setting
