@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from documents import Checkpoint
 from equality import differences
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 import zodiax_io
 from zodiax_io import (
@@ -1558,6 +1558,17 @@ def test_old_file_is_not_hidden_by_a_companion(tmp_path):
 
 
 @pytest.mark.parametrize("write", ["equinox", "npz", "pickle"])
+def test_a_file_of_another_program_makes_no_pair(tmp_path, write):
+    """What lies under the name of a structure does not make a checkpoint its own."""
+    serialise(tmp_path / "fit.eqx", TREE)
+    FOREIGN[write](tmp_path / "fit.zdx")
+    before = contents(tmp_path)
+    with pytest.raises(SaveError, match=ALONE):
+        serialise(tmp_path / "fit", OTHER)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("write", ["equinox", "npz", "pickle"])
 def test_arrays_written_over_a_companion_are_not_replaced(tmp_path, write):
     """A file of another program stays, even where a structure file claims its name."""
     serialise(tmp_path / "fit.zdx", TREE)
@@ -1618,6 +1629,7 @@ SHARING = [
         max_size=8,
     )
 )
+@example([("save", "fit.eqx"), ("equinox", "fit.zdx"), ("save", "fit")])
 def test_no_save_changes_what_another_name_loads(steps):
     """Whatever was saved under which names: a save changes its own, or is refused."""
     loads, files = {}, {}

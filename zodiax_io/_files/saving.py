@@ -167,8 +167,12 @@ def _check_companion_is_free(
         return
     ours, name = glance(structure), shown(companion.name)
     if there.kind == "companion":
-        # Nearly always: the pair of an earlier save. A mixed pair counts, too.
-        if ours.kind not in ("", "companion") and not os.path.islink(structure):
+        # Nearly always: the pair of an earlier save. A mixed pair counts, too, and one
+        # with a damaged structure file; another program's file is no part of a pair.
+        is_ours = ours.kind in ("structure", "zeros") or (
+            ours.kind == "other" and not _is_foreign(structure, ours.start)
+        )
+        if is_ours and not os.path.islink(structure):
             return
         if _is_of_pair(structure, companion, ours):
             return
