@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .._arrays.backend import Sink
-from .._arrays.backends import backend_named
+from .._arrays.backends import backend_for_suffix, options_of
 from .._arrays.records import record_of
 from .._errors import CorruptFileError, ReadError, resources_for
-from .._files.checkpoint import PathOrFile, loaded_file, opened
+from .._files.checkpoint import PathOrFile, loaded_file, opened, paths_of
 from .._files.document import pack
-from .._files.legacy.reader import LegacyReader
 from .._files.path_argument import is_path
 from .._files.saving import check_writable, put
 from .._structure.nodes import MAX_DEPTH
@@ -63,14 +63,15 @@ def convert(
     >>> zodiax_io.deserialise("again.zdx")
     [1.5]
     """
-    backend = backend_named("eqx")
+    suffix = Path(target).suffix if is_path(target) else ""
+    backend = backend_for_suffix(suffix)
     if not is_path(target):
         check_writable(target)
     with opened(source) as (document, reader, name):
         file = os.stat(loaded_file(source)) if is_path(source) else None
-        if isinstance(reader, LegacyReader) and reader.needs:
+        if reader.needs:
             judge = Judge(trusted, renames)
-            document = reader.told_by(judge)
+            document = reader.completed(document, judge)
             uses = survey(document.tree).uses
             judge.audit(uses, name, needed=reader.needs)
         entries = reader.entries(document.records)
@@ -79,14 +80,20 @@ def convert(
         if isinstance(fault, ReadError):
             raise fault
         raise CorruptFileError(f"{name} is damaged: record {number} {fault}.")
-    records = [record_of(arrays[number]) for number in range(len(entries))]
+    paths = paths_of(document)
+    records = [
+        record_of(arrays[number])._replace(path=paths.get(number, f"[{number}]"))
+        for number in range(len(entries))
+    ]
 
     def structure(index: list[Any]) -> bytes:
-        again = dataclasses.replace(document, records=index)
+        again = dataclasses.replace(
+            document, records=index, backend=options_of(backend)
+        )
         return pack(again, MAX_DEPTH)
 
     def write(sink: Sink) -> bytes:
         return backend.write(sink, records, structure)
 
     size = sum(record.nbytes for record in records)
-    put(target, write, durable=True, size=size, source=file)
+    put(target, write, durable=True, suffix=backend.suffix, size=size, source=file)

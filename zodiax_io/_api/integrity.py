@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._arrays.backend import Entry, Sink
-from .._arrays.backends import backend_of
-from .._arrays.eqx import EqxBackend, is_alike
+from .._arrays.backend import ArrayReader, Sink, is_alike
 from .._errors import (
     LIMITS,
     ArgumentError,
@@ -37,17 +35,17 @@ from .._files.checkpoint import (
     copied_structure,
     glance,
     pair_of,
+    paths_of,
     read_beside,
     read_end,
     read_structure,
     sources,
 )
-from .._files.document import Document, has_magic, unpack
+from .._files.document import has_magic, unpack
 from .._files.path_argument import is_path
 from .._files.saving import check_pair
 from .._files.sources import FileSource
 from .._structure.paths import short_path
-from .._structure.survey import walk
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ def repair(path: str | os.PathLike[str]) -> list[Damage]:
         if state.end_is_whole:
             commit.follow(structure, companion, copied_structure)
         else:
-            _rebuild(structure, companion, found.companion, state)
+            _rebuild(structure, companion, found.companion, state, state.reader)
         return state.files
 
 
@@ -234,15 +232,21 @@ def _check_replaceable(structure: Path, copy: bytes) -> None:
         )
 
 
-def _rebuild(structure: Path, companion: Path, source: Source, state: _State) -> None:
+def _rebuild(
+    structure: Path,
+    companion: Path,
+    source: Source,
+    state: _State,
+    reader: ArrayReader,
+) -> None:
     assert isinstance(source, FileSource)  # a path was opened
-    status, backend = source.status, EqxBackend()
-    if not backend.may_end(state.reader, state.entries):
+    status = source.status
+    if not reader.may_mend(state.entries):
         what = "the end of the companion holds something else than its structure"
         raise _irreparable([*state.damage, f"{source.name}: {what}"])
 
     def write(file: Sink) -> bytes:
-        return backend.copy(state.reader, state.entries, file)
+        return reader.mend(state.entries, file)
 
     def check() -> None:
         if not os.path.samestat(os.stat(companion), status):
@@ -263,8 +267,8 @@ class _State:
     files: list[Damage]
     arrays: list[Damage] = field(default_factory=list[Damage])
     end_is_whole: bool = False
-    reader: Any = None
-    entries: Sequence[Entry] = ()
+    reader: ArrayReader | None = None
+    entries: Sequence[Any] = ()
 
     @property
     def damage(self) -> list[Damage]:
@@ -297,10 +301,9 @@ def _look(found: Sources) -> _State:
                 state.files.append(_damage(structure.name, other))
             return state
         state.files.append(_damage(source.name, error))
-    backend_of(document.backend, source.name)
     try:
         state.entries = reader.entries(document.records)
-        paths = _paths(document)
+        paths = paths_of(document)
     except CorruptFileError as error:
         state.files.append(_damage(source.name, error))
         return state
@@ -332,16 +335,3 @@ def _damaged_structure(found: Sources, copy: bytes) -> list[Damage]:
         return [_damage(name, error)]
     # Otherwise somebody has just saved: it was as it should be when it was opened.
     return [_damage(name, found.mixed)] if found.mixed is not None else []
-
-
-def _paths(document: Document) -> dict[int, Any]:
-    """Where in the trees each record belongs."""
-    paths: dict[int, Any] = {}
-    for root, tree in (("model", document.tree), ("metadata", document.metadata)):
-        for path, node in () if tree is None else walk(tree, root):
-            repeats = node.get("repeats")
-            numbers = repeats if type(repeats) is list else []
-            for number in (node.get("record"), *numbers):
-                if type(number) is int:
-                    paths[number] = path
-    return paths

@@ -28,7 +28,6 @@ from .._evolution.fields import Evolution
 from .._evolution.packages import Difference
 from .._files.checkpoint import PathOrFile, opened
 from .._files.document import Document
-from .._files.legacy.reader import LegacyReader
 from .._files.path_argument import is_path
 from .._jax import detached, release, without_collection
 from .._kinds.arrays import Damaged
@@ -223,7 +222,7 @@ def deserialise(
     judge = Judge(trusted, renames, unknown)
     with opened(path_or_file, salvage=skip) as (document, reader, name):
         evolution = Evolution(document.versions, strict, check_init)
-        evolution.old = isinstance(reader, LegacyReader)
+        evolution.old = reader.is_old
         with _differences_reported(document, versions, name, reading.target is HOST):
             if like is not None:
                 return _load_into(like, document, reader, judge, name, reading)
@@ -353,8 +352,7 @@ def _load(
     evolution: Evolution | None = None,
 ) -> tuple[Any, list[Damaged]]:
     judge.script = packages.script_of(document.settings)
-    if isinstance(reader, LegacyReader):  # by its classes it tells what it holds
-        document = reader.told_by(judge)
+    document = reader.completed(document, judge)
     node: Node = document.tree if root == "model" else document.metadata or {}
     path: Path | str = root
     if reading.only is not None:

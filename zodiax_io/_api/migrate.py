@@ -184,7 +184,7 @@ def _rewrite(file: str, trusted: Sequence[str], *, dry_run: bool) -> bool:
         metadata = read_metadata(file, trusted=trusted)
     with opened(file) as (document, reader, _):
         before = [document.tree, document.metadata]
-        legacy = not reader.structure
+        legacy = reader.is_old
     for warning in caught:
         warnings.warn_explicit(
             warning.message, warning.category, warning.filename, warning.lineno

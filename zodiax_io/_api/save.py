@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
 from .._arrays.backend import Sink, no_tick
-from .._arrays.backends import backend_named
+from .._arrays.backends import backend_for, options_of
 from .._errors import (
     NotAFileError,
     PlaceholderWarning,
@@ -34,7 +34,7 @@ def serialise(
     path_or_file: PathOrFile,
     tree: Any,
     *,
-    backend: str = "eqx",
+    backend: str | Mapping[str, Any] = "eqx",
     metadata: Any = None,
     durable: bool = True,
     functions: Literal["error", "warn"] = "error",
@@ -52,8 +52,8 @@ def serialise(
         Several may be saved one behind another into a file object.
     tree : pytree
         What to save. Nothing in it is changed.
-    backend : str, default "eqx"
-        What writes the arrays.
+    backend : str or dict, default "eqx"
+        What writes the arrays: its name, or ``{"name": …}`` with its options.
     metadata : pytree, optional
         Notes of your own (times, settings, scores), which `read_metadata` gives back
         without loading the arrays of the tree.
@@ -96,7 +96,7 @@ def serialise(
     True
     """
     check_not_ending(SaveError, "save")
-    backend_named(backend)
+    backend_for(backend)
     _check_destination(path_or_file, tree)
     check_flags(durable=durable)
     check_progress(progress)
@@ -109,7 +109,7 @@ def write(
     taken: Snapshot,
     path_or_file: PathOrFile,
     *,
-    backend: str = "eqx",
+    backend: str | Mapping[str, Any] = "eqx",
     durable: bool = True,
     progress: Progress | None = False,
 ) -> None:
@@ -120,18 +120,20 @@ def write(
     SaveError, MissingFileError, NotAFileError, ArgumentError
         As `serialise` does.
     """
-    chosen = backend_named(backend)
+    chosen = backend_for(backend)
     name, size = "", taken.nbytes
     if progress and is_path(path_or_file):
-        name = pair_of(path_or_file, saving=True)[1].name
-    structure = functools.partial(taken.document, {"name": chosen.name})
+        name = pair_of(path_or_file, saving=True, suffix=chosen.suffix)[1].name
+    structure = functools.partial(taken.document, options_of(chosen))
 
     def write_arrays(file: Sink) -> bytes:
         with counted(progress, size, f"Saving {name}".rstrip()) as tick:
             return chosen.write(file, taken.records, structure, tick=tick or no_tick)
 
     with resources_for(f"save {name or 'to the file object'}"):
-        put(path_or_file, write_arrays, durable=durable, size=size)
+        put(
+            path_or_file, write_arrays, durable=durable, suffix=chosen.suffix, size=size
+        )
 
 
 def _check_destination(path_or_file: Any, tree: Any) -> None:

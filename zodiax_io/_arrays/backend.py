@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import abc
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import CorruptFileError, ReadError
+from .._errors import ArgumentError, CorruptFileError, ReadError, ZodiaxIOError
 from .records import Record
 
 
@@ -61,53 +62,105 @@ def no_tick(count: int, /) -> None:
 Faults = dict[int, CorruptFileError | ReadError]
 
 
-@runtime_checkable
-class ArrayReader(Protocol):
+class ArrayReader(abc.ABC):
     """An opened companion.
 
     Attributes
     ----------
     structure : bytes
         The structure file that belongs to it.
+    is_old : bool
+        Whether the file is of an older format, which has no structure file.
+    needs : set of str
+        The classes without which an old file does not say all that it holds.
     """
 
     structure: bytes
+    is_old: bool = False
+    needs: Set[str] = frozenset()
 
-    def entries(self, records: Sequence[Any]) -> list[Entry]:
-        """The index of the records, checked against the file without reading data."""
-        ...
+    def completed(self, document: Any, judge: Any) -> Any:
+        """The document, with what the classes of this process add to an old file's."""
+        return document
 
+    @abc.abstractmethod
+    def entries(self, records: Sequence[Any]) -> list[Any]:
+        """The index of the records, checked against the file without reading data.
+
+        Of an entry, all other code knows only its `length` in bytes.
+
+        Raises
+        ------
+        CorruptFileError
+            If the index is not one that this backend writes.
+        """
+
+    @abc.abstractmethod
     def read(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[Any],
         wanted: Iterable[int],
         *,
         verify: bool,
         tick: Tick = no_tick,
     ) -> tuple[dict[int, NDArray[Any]], Faults]:
         """The arrays of the wanted records, and what is wrong with the others."""
-        ...
 
     def map(
-        self, entries: Sequence[Entry], wanted: Iterable[int]
+        self, entries: Sequence[Any], wanted: Iterable[int]
     ) -> dict[int, NDArray[Any]]:
-        """The arrays of the wanted records as the file maps into memory."""
-        ...
+        """The arrays of the wanted records as the file maps into memory.
 
-    def check(self, entries: Sequence[Entry]) -> Faults:
-        """What is wrong with the records, in little memory."""
-        ...
+        Raises
+        ------
+        ArgumentError
+            If the backend keeps arrays in a form that memory cannot hold.
+        """
+        raise ArgumentError(
+            "`lazy=True` maps arrays into memory, which the backend of this file does "
+            "not keep in that form. Load it without `lazy`, or a part of it by `only`."
+        )
+
+    def check(self, entries: Sequence[Any]) -> Faults:
+        """What is wrong with the records; one of them is in memory at a time."""
+        faults: Faults = {}
+        for number in range(len(entries)):
+            faults |= self.read(entries, [number], verify=True)[1]
+        return faults
+
+    def may_mend(self, entries: Sequence[Any]) -> bool:
+        """Whether nothing but its structure would be lost by writing it again."""
+        return False
+
+    def mend(self, entries: Sequence[Any], file: Sink) -> bytes:
+        """Write the companion again: its records, all intact, and its structure.
+
+        Raises
+        ------
+        CorruptFileError
+            If a record is not what it was when it was checked.
+        """
+        raise NotImplementedError
 
 
-@runtime_checkable
-class ArrayBackend(Protocol):
-    """A way to keep arrays; its options are its fields."""
+class ArrayBackend(abc.ABC):
+    """A way to keep arrays: a frozen dataclass, whose fields are its options.
 
-    @property
-    def name(self) -> str:
-        """What the file calls it."""
-        ...
+    The options are stored in each file, and given back when it is opened.
 
+    Attributes
+    ----------
+    name : str
+        What files call it.
+    suffix, magic : str, bytes
+        With which the names of its companions end, and their bytes begin.
+    """
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+    magic: ClassVar[bytes]
+
+    @abc.abstractmethod
     def write(
         self,
         file: Sink,
@@ -117,8 +170,52 @@ class ArrayBackend(Protocol):
         tick: Tick = no_tick,
     ) -> bytes:
         """Write the records, then the structure made from their index; return it."""
-        ...
 
+    @abc.abstractmethod
+    def recognises(self, start: bytes, end: bytes) -> bool:
+        """Whether a file is a whole companion, by its first and last `ENDS` bytes."""
+
+    @abc.abstractmethod
     def open(self, source: Source, file: str) -> ArrayReader:
         """Open a companion; raises CorruptFileError if it is not whole."""
-        ...
+
+    @abc.abstractmethod
+    def open_damaged(self, source: Source, file: str, structure: bytes) -> ArrayReader:
+        """Open a companion whose structure is damaged, by that of the file beside it.
+
+        Raises
+        ------
+        CorruptFileError
+            If nothing can be read of it without its own.
+        """
+
+    def is_one(self, size: int, read: Callable[[int, int], bytes]) -> bool:
+        """Whether one companion fills `size` bytes; `read` takes offset and length."""
+        ends = min(ENDS, size)
+        return self.recognises(read(0, ends), read(size - ends, ends))
+
+    def end_of_first(self, data: bytes) -> int | None:
+        """Where the companion ends with which some bytes begin; None if none does.
+
+        A backend with an end of its own lets several lie behind another in one file.
+        """
+        return None
+
+    def error_for(self, start: bytes, file: str) -> ZodiaxIOError | None:
+        """The error for a file that begins as a companion but is not recognised."""
+        return None
+
+
+ENDS = 16  # bytes at either end of a file by which a companion is recognised
+
+
+_ALIKE = 0.75  # of the bytes: more is left where a few bits or a block are damaged
+
+
+def is_alike(damaged: bytes, expected: bytes) -> bool:
+    """Whether bytes may be what is left of others."""
+    if len(damaged) > len(expected):
+        return False
+    one = np.frombuffer(damaged, np.uint8)
+    other = np.frombuffer(expected, np.uint8, len(damaged))
+    return int(np.count_nonzero(one == other)) >= _ALIKE * len(damaged)

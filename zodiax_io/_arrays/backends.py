@@ -1,28 +1,97 @@
-"""The array backends by name: what can write and read the companion file."""
+"""The table of array backends: a row for each way to keep the arrays."""
 
 from __future__ import annotations
 
-from .._errors import ArgumentError, UnknownFormatError, shown
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, cast
+
+from .._errors import ArgumentError, NewerFormatError, shown
 from .backend import ArrayBackend
 from .eqx import EqxBackend
 
-BACKENDS: dict[str, ArrayBackend] = {"eqx": EqxBackend()}
+# The first one is the default, and is tried first.
+BACKENDS: list[type[ArrayBackend]] = [EqxBackend]
 
 
-def backend_named(name: object) -> ArrayBackend:
-    """The backend that a caller asks for."""
-    if type(name) is not str or name not in BACKENDS:
-        known = ", ".join(f'"{known}"' for known in BACKENDS)
-        raise ArgumentError(f"`backend` is one of {known}, not {shown(repr(name))}.")
-    return BACKENDS[name]
+def backend_named(name: object) -> type[ArrayBackend] | None:
+    """The row of a backend; None if there is none of this name."""
+    return next((row for row in BACKENDS if row.name == name), None)
 
 
-def backend_of(document: dict[str, object], file: str) -> ArrayBackend:
-    """The backend that a file says wrote its arrays."""
-    name = document.get("name")
-    if type(name) is not str or name not in BACKENDS:
-        raise UnknownFormatError(
+def backend_for(asked: object) -> ArrayBackend:
+    """The backend that a caller asks for, by its name or with options.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such backend, or it has no such option.
+    """
+    options: dict[str, Any] = {"name": asked}
+    if isinstance(asked, Mapping):
+        options = dict(cast("Mapping[Any, Any]", asked))
+    name = options.pop("name", None)
+    row = backend_named(name)
+    if row is None:
+        known = ", ".join(f'"{row.name}"' for row in BACKENDS)
+        raise ArgumentError(f"`backend` is one of {known}, not {shown(repr(asked))}.")
+    try:
+        return _with_options(row, options)
+    except ValueError as error:
+        raise ArgumentError(f"The backend {name!r} {error}.") from None
+
+
+def backend_of(stored: Mapping[str, Any], file: str) -> ArrayBackend:
+    """The backend that wrote the arrays of a file, with the options of that time.
+
+    Raises
+    ------
+    NewerFormatError
+        If this release does not have it, or not one of its options.
+    """
+    options = dict(stored)
+    name = options.pop("name", None)
+    row = backend_named(name)
+    if row is None:
+        raise NewerFormatError(
             f"{file} keeps its arrays by the backend {shown(repr(name))}, which this "
             "release of zodiax_io does not have. Upgrade zodiax_io to read it."
         )
-    return BACKENDS[name]
+    try:
+        return _with_options(row, options)
+    except ValueError as error:
+        raise NewerFormatError(
+            f"{file} keeps its arrays by the backend {row.name!r}, which, in this "
+            f"release of zodiax_io, {error}. Upgrade zodiax_io to read it."
+        ) from None
+
+
+def _with_options(row: type[ArrayBackend], options: dict[Any, Any]) -> ArrayBackend:
+    known = {field.name for field in dataclasses.fields(cast(Any, row))}
+    unknown = [shown(repr(name)) for name in options if name not in known]
+    if unknown:
+        raise ValueError(f"has no option {unknown[0]}")
+    try:
+        return row(**options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"does not take these options: {shown(error)}") from None
+
+
+def options_of(backend: ArrayBackend) -> dict[str, Any]:
+    """What a file says of its backend: the name and the options."""
+    return {"name": backend.name, **vars(backend)}
+
+
+def recognised(start: bytes, end: bytes) -> ArrayBackend | None:
+    """The backend of a whole companion, by its first and last bytes."""
+    return next((row() for row in BACKENDS if row().recognises(start, end)), None)
+
+
+def suffixes() -> list[str]:
+    """With which the names of companions end, that of the default backend first."""
+    return [row.suffix for row in BACKENDS]
+
+
+def backend_for_suffix(suffix: str) -> ArrayBackend:
+    """The backend whose companions have a suffix; the default one if none has."""
+    return next((row() for row in BACKENDS if row.suffix == suffix), BACKENDS[0]())

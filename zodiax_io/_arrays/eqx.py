@@ -22,9 +22,25 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from .._errors import CorruptFileError, ReadError, is_damage
+from .._errors import (
+    CorruptFileError,
+    ReadError,
+    UnknownFormatError,
+    ZodiaxIOError,
+    is_damage,
+)
 from . import dtypes, npy
-from .backend import Entry, Faults, Sink, Source, Tick, no_tick
+from .backend import (
+    ArrayBackend,
+    ArrayReader,
+    Entry,
+    Faults,
+    Sink,
+    Source,
+    Tick,
+    is_alike,
+    no_tick,
+)
 from .npy import ALIGNMENT
 from .records import Record
 from .threads import Job, Threads
@@ -32,7 +48,6 @@ from .threads import Job, Threads
 _TRAILER = struct.Struct("<Q8s")
 TRAILER_MAGIC = b"ZDXTRAIL"
 TRAILER_SIZE = _TRAILER.size
-NPY = b"\x93NUMPY"  # with which each record begins, and so a companion
 _MAGIC = b"\x89ZDX\r\n\x1a\n"  # with which a structure begins
 _BYTES = np.dtype(np.uint8)
 _MAX_HEADER = 8192  # of the record of a structure: its padding is below 4096
@@ -49,17 +64,7 @@ _WORTH_THREADS = 16 << 20  # below this, starting threads takes longer than they
 _THREADS = min(4, max(2, os.cpu_count() or 1))
 
 
-def is_trailer(end: bytes) -> bool:
-    """Whether the last bytes of a file are those of a companion."""
-    return len(end) == TRAILER_SIZE and end.endswith(TRAILER_MAGIC)
-
-
-def has_trailer(source: Source) -> bool:
-    """Whether bytes end as a companion of ours does."""
-    return source.size >= _TRAILER.size and _trailer(source)[1] == TRAILER_MAGIC
-
-
-def is_one(size: int, read: Callable[[int, int], bytes]) -> bool:
+def _is_one(size: int, read: Callable[[int, int], bytes]) -> bool:
     """Whether one companion fills so many bytes, as far as its end tells."""
     end = size - _TRAILER.size
     if end < 0:
@@ -70,21 +75,7 @@ def is_one(size: int, read: Callable[[int, int], bytes]) -> bool:
     return _width_of(read(start, _MAX_HEADER), end - start, start) is not None
 
 
-def end_of_first(data: bytes) -> int | None:
-    """Where the companion at the beginning of some bytes ends; None if none does.
-
-    Records may hold the bytes of another companion. Its trailer leads elsewhere.
-    """
-    found = data.find(TRAILER_MAGIC)
-    while found != -1:
-        end = found + len(TRAILER_MAGIC)
-        if is_one(end, lambda offset, size: data[offset : offset + size]):
-            return end
-        found = data.find(TRAILER_MAGIC, found + 1)
-    return None
-
-
-def start_of_last(source: Source) -> int | None:
+def _start_of_last(source: Source) -> int | None:
     """Where the last of several companions in a file begins; None if that is not so."""
     place, _ = _trailer(source)
     end, size = source.size - _TRAILER.size, 1 << 16
@@ -108,14 +99,18 @@ def _behind_another(source: Source, start: int) -> int | None:
         return None
     before = bytearray(_TRAILER.size)
     source.read_into(memoryview(before), start - len(before))
-    return start if is_trailer(bytes(before)) else None
+    return start if _is_trailer(before) else None
+
+
+def _is_trailer(end: bytes | bytearray) -> bool:
+    return len(end) == TRAILER_SIZE and end.endswith(TRAILER_MAGIC)
 
 
 def _width_of(head: bytes, size: int, start: int) -> int | None:
     """The length of the header of a structure's record; None if it is none."""
     # An `.npy` file tells the length of its header, and a canonical one fits it.
     width = 10 + int.from_bytes(head[8:10], "little")
-    if head[:6] != NPY or width >= size:
+    if head[:6] != npy.MAGIC or width >= size:
         return None
     fits = head.startswith(npy.header(_BYTES, (size - width,), False, start))
     return width if fits else None
@@ -128,10 +123,12 @@ def _trailer(source: Source) -> tuple[int, bytes]:
 
 
 @dataclass(frozen=True)
-class EqxBackend:
+class EqxBackend(ArrayBackend):
     """`.npy` records in one file, written by `equinox.tree_serialise_leaves`."""
 
-    name: str = "eqx"
+    name = "eqx"
+    suffix = ".eqx"
+    magic = npy.MAGIC
 
     def write(
         self,
@@ -180,12 +177,60 @@ class EqxBackend:
         file.write(_end(text, offset))
         return text
 
+    def recognises(self, start: bytes, end: bytes) -> bool:
+        """Whether a file ends with the magic of a companion."""
+        return _is_trailer(end)
+
+    def error_for(self, start: bytes, file: str) -> ZodiaxIOError | None:
+        """The error for arrays without a structure behind them."""
+        if start[: len(npy.MAGIC)] != npy.MAGIC:
+            return None
+        return CorruptFileError(
+            f"{file} holds arrays but does not end as a companion does: it is "
+            "incomplete, or was written by `equinox.tree_serialise_leaves`, which "
+            "`equinox.tree_deserialise_leaves` loads."
+        )
+
+    def is_one(self, size: int, read: Callable[[int, int], bytes]) -> bool:
+        """Whether one companion fills so many bytes, as far as its end tells."""
+        return _is_one(size, read)
+
+    def end_of_first(self, data: bytes) -> int | None:
+        """Where the companion with which some bytes begin ends; None if none does.
+
+        Records may hold the bytes of another companion. Its trailer leads elsewhere.
+        """
+        found = data.find(TRAILER_MAGIC)
+        while found != -1:
+            end = found + len(TRAILER_MAGIC)
+            if _is_one(end, lambda offset, size: data[offset : offset + size]):
+                return end
+            found = data.find(TRAILER_MAGIC, found + 1)
+        return None
+
     def open(self, source: Source, file: str) -> EqxReader:
-        """Open a companion; raises CorruptFileError if it is not whole."""
-        if not has_trailer(source):
-            raise CorruptFileError(
-                f"{file} is incomplete or damaged: it does not end as a companion does."
-            )
+        """Open a companion.
+
+        Raises
+        ------
+        CorruptFileError
+            If it is not whole.
+        UnknownFormatError
+            If it holds several checkpoints.
+        """
+        try:
+            return self._open(source, file)
+        except CorruptFileError:
+            place = _start_of_last(source)
+            if place is None:
+                raise
+            raise UnknownFormatError(
+                f"{file} holds more than a checkpoint: the one that it ends with "
+                f"begins at byte {place}. Open it, and load one after another: `with "
+                'open(path, "rb") as file: first = zodiax_io.deserialise(file)`.'
+            ) from None
+
+    def _open(self, source: Source, file: str) -> EqxReader:
         start, _ = _trailer(source)
         end = source.size - _TRAILER.size
         if start >= end:
@@ -204,33 +249,6 @@ class EqxBackend:
     def open_damaged(self, source: Source, file: str, structure: bytes) -> EqxReader:
         """Open a companion whose end is damaged, by a structure from elsewhere."""
         return EqxReader(source, file, None, structure)
-
-    def copy(self, reader: EqxReader, entries: Sequence[Entry], file: Sink) -> bytes:
-        """Write a companion again: its records as they are, and its structure.
-
-        Raises
-        ------
-        CorruptFileError
-            If a record is not what it was when it was checked.
-        """
-        for number, entry in enumerate(entries):
-            check = xxhash.xxh3_64()
-            for _, piece in reader.pieces(entry.offset, entry.length):
-                check.update(piece)
-                file.write(piece)
-            if check.intdigest() != entry.checksum:
-                raise _fault(entry, number, _CHECKSUM)
-        file.write(_end(reader.structure, _end_of(entries)))
-        return reader.structure
-
-    def may_end(self, reader: EqxReader, entries: Sequence[Entry]) -> bool:
-        """Whether what follows the records is what is left of their structure.
-
-        It is not if there is more of it, or something else: arrays of another save.
-        """
-        offset = _end_of(entries)
-        expected = _end(reader.structure, offset)
-        return reader.ends_like(expected, offset)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -346,7 +364,7 @@ def _end_of(entries: Sequence[Entry]) -> int:
     return entries[-1].offset + entries[-1].length if entries else 0
 
 
-class EqxReader:
+class EqxReader(ArrayReader):
     """An opened companion of the default backend."""
 
     def __init__(
@@ -533,7 +551,7 @@ class EqxReader:
             header = _header_of(entry)
             fault = None
             try:
-                for start, piece in self.pieces(entry.offset, entry.length):
+                for start, piece in self._pieces(entry.offset, entry.length):
                     if start == 0 and piece[: len(header)] != header[: len(piece)]:
                         fault = _fault(entry, number, _BEGINNING)
                     check.update(piece)
@@ -547,32 +565,43 @@ class EqxReader:
                 faults[number] = fault
         return faults
 
-    def ends_like(self, expected: bytes, offset: int) -> bool:
-        """Whether the file from an offset on is a damaged copy of what is expected."""
+    def may_mend(self, entries: Sequence[Entry]) -> bool:
+        """Whether what follows the records is what is left of their structure.
+
+        It is not if there is more of it, or something else: arrays of another save.
+        """
+        offset = _end_of(entries)
+        expected = _end(self.structure, offset)
         length = self._source.size - offset
         if not 0 <= length <= len(expected):
             return False
-        left = b"".join(piece for _, piece in self.pieces(offset, length))
+        left = b"".join(piece for _, piece in self._pieces(offset, length))
         return not any(left) or is_alike(left, expected)
 
-    def pieces(self, offset: int, length: int) -> Iterator[tuple[int, bytes]]:
+    def mend(self, entries: Sequence[Entry], file: Sink) -> bytes:
+        """Write a companion again: its records as they are, and its structure.
+
+        Raises
+        ------
+        CorruptFileError
+            If a record is not what it was when it was checked.
+        """
+        for number, entry in enumerate(entries):
+            check = xxhash.xxh3_64()
+            for _, piece in self._pieces(entry.offset, entry.length):
+                check.update(piece)
+                file.write(piece)
+            if check.intdigest() != entry.checksum:
+                raise _fault(entry, number, _CHECKSUM)
+        file.write(_end(self.structure, _end_of(entries)))
+        return self.structure
+
+    def _pieces(self, offset: int, length: int) -> Iterator[tuple[int, bytes]]:
         """A stretch of the file, piece by piece, each with its place in the stretch."""
         for start in range(0, length, _PIECE):
             piece = bytearray(min(_PIECE, length - start))
             self._source.read_into(memoryview(piece), offset + start)
             yield start, bytes(piece)
-
-
-_ALIKE = 0.75  # of the bytes: more is left where a few bits or a block are damaged
-
-
-def is_alike(damaged: bytes, expected: bytes) -> bool:
-    """Whether bytes may be what is left of others."""
-    if len(damaged) > len(expected):
-        return False
-    one = np.frombuffer(damaged, np.uint8)
-    other = np.frombuffer(expected, np.uint8, len(damaged))
-    return int(np.count_nonzero(one == other)) >= _ALIKE * len(damaged)
 
 
 _BEGINNING = "does not begin as it should"

@@ -10,6 +10,8 @@ import numpy as np
 
 from .dtypes import EXTENDED, FLOAT0, STORED, is_extended
 
+MAGIC = b"\x93NUMPY"  # with which each record begins
+
 
 def storage(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype under which an `.npy` record holds the bytes of `dtype`."""

@@ -47,6 +47,7 @@ class Record(NamedTuple):
     shape: tuple[int, ...]
     fortran: bool
     copied: bool = False  # nobody else has this NumPy array
+    path: Any = None  # its place in the tree, for `path_text`
 
     @property
     def nbytes(self) -> int:

@@ -3,6 +3,7 @@
 Read `checkpoint` (the files of one checkpoint, opened) and `commit` (files replaced as
 one, or not at all) first. Of the others:
 
+- `layouts`: the forms in which a checkpoint lies in one opened file
 - `document`: the structure file, a checked frame around msgpack
 - `sources`: the bytes of an open file, or of memory
 - `saving`: which files a save replaces, and when it is refused

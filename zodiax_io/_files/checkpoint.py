@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from .._arrays.backends import backend_of
-from .._arrays.eqx import (
-    NPY,
-    TRAILER_SIZE,
-    EqxBackend,
-    end_of_first,
-    has_trailer,
-    is_one,
-    is_trailer,
-    start_of_last,
-)
+from .._arrays.backend import ENDS, ArrayReader
+from .._arrays.backends import BACKENDS, recognised, suffixes
 from .._errors import (
     LIMITS,
     MAX_PATH,
@@ -41,9 +32,20 @@ from .._errors import (
     warn,
 )
 from .._kinds import flattening
-from .document import FRAME_SIZE, MAX_SIZE, Document, has_magic, unpack
+from .._structure.paths import Path as TreePath
+from .._structure.survey import walk
+from .document import FRAME_SIZE, MAX_SIZE, Document, has_magic
+from .layouts import (
+    Source,
+    content_of,
+    content_of_damaged,
+    foreign,
+    is_companion,
+    layout_of,
+    reader_of,
+)
 from .legacy.pickled import is_pickle
-from .legacy.reader import LegacyReader, is_old
+from .legacy.reader import is_old
 from .path_argument import is_path
 from .sources import (
     BytesSource,
@@ -68,32 +70,34 @@ def is_file(obj: Any) -> bool:
     return flattening.is_leaf(obj) and is_readable(obj)
 
 
-STRUCTURE_SUFFIX, COMPANION_SUFFIX = ".zdx", ".eqx"
+STRUCTURE_SUFFIX = ".zdx"
 
 
 def pair_of(
-    path: str | os.PathLike[str], *, saving: bool = False
+    path: str | os.PathLike[str], *, saving: bool = False, suffix: str | None = None
 ) -> tuple[Path | None, Path]:
     """The structure file and the companion that a path means; no file names another.
 
-    A path that ends in `.eqx` means a companion alone. Of a path without a suffix, the
-    file of exactly that name comes first, if there is one to load. A path that is a
-    symbolic link means the pair that it leads to; but where a store of contents keeps
-    each file under a name of its own, it means the links themselves.
+    A path that ends as companions do means a companion alone. The companion of a pair
+    has the `suffix` of the backend that writes it, or that of the file that is there.
+    Of a path without a suffix, the file of exactly that name comes first, if there is
+    one to load. A path that is a symbolic link means the pair that it leads to; but
+    where a store of contents keeps each file under a name of its own, it means the
+    links themselves.
     """
     try:
         hops = _hops(_with_suffix(Path(path), saving))
     except FileNotFoundError:
         raise MissingFileError("The working folder does not exist any more.") from None
-    structure, companion = by_rule(hops[0])
+    structure, companion = by_rule(hops[0], suffix)
     if len(hops) == 1:
         return structure, companion
     through = _is_written_through(hops)
     if structure is None:
         return None, hops[-1] if through else hops[0]
     if saving and not os.path.exists(hops[-1]):
-        return by_rule(hops[-1])
-    pairs = [(hop, by_rule(hop)[1]) for hop in (hops[-1], *hops[:-1])]
+        return by_rule(hops[-1], suffix)
+    pairs = [(hop, by_rule(hop, suffix)[1]) for hop in (hops[-1], *hops[:-1])]
     there = [pair for pair in pairs if os.path.exists(pair[1])]
     for hop, beside in there:
         if len(there) == 1 or _belongs(hop, beside):
@@ -113,14 +117,31 @@ def loaded_file(path: str | os.PathLike[str]) -> Path:
     return companion
 
 
-def by_rule(path: Path) -> tuple[Path | None, Path]:
+def by_rule(path: Path, suffix: str | None = None) -> tuple[Path | None, Path]:
     """The structure file and the companion of a path with a suffix, by their names."""
-    if path.suffix == COMPANION_SUFFIX:
+    if path.suffix in suffixes():
         return None, path
-    if path.suffix == STRUCTURE_SUFFIX:
-        return path, path.with_suffix(COMPANION_SUFFIX)
+    if suffix is not None:
+        return path, _companion(path, suffix)
+    found = companions_of(path)
+    for companion in found if len(found) > 1 else ():  # files were copied together
+        if _belongs(path, companion):
+            return path, companion
+    return path, found[0] if found else _companion(path, suffixes()[0])
+
+
+def companions_of(structure: Path) -> list[Path]:
+    """The companions that there are beside a structure file, by their names."""
+    named = [_companion(structure, suffix) for suffix in suffixes()]
+    # One name needs no look at the disk.
+    return named if len(named) == 1 else [one for one in named if os.path.lexists(one)]
+
+
+def _companion(structure: Path, suffix: str) -> Path:
+    if structure.suffix == STRUCTURE_SUFFIX:
+        return structure.with_suffix(suffix)
     # `step_0.5` and `step_0.6` must not share a companion.
-    return path, path.with_name(path.name + COMPANION_SUFFIX)
+    return structure.with_name(structure.name + suffix)
 
 
 def _with_suffix(path: Path, saving: bool) -> Path:
@@ -206,14 +227,14 @@ class Glance(NamedTuple):
 
 def glance(path: Path) -> Glance:
     """Look at the first and the last bytes of a file, without an error."""
-    read = ends_of(path, FRAME_SIZE, TRAILER_SIZE)
+    read = ends_of(path, FRAME_SIZE, ENDS)
     if read is None:
         return Glance("")
     start, end, status = read
     # The text of a structure may end as a companion does: its magic first.
     if has_magic(start):
         return Glance("structure", start, status)
-    if is_trailer(end):
+    if recognised(start, end) is not None:
         return Glance("companion", start, status)
     if is_pickle(start):
         return Glance("old", start, status)
@@ -221,8 +242,7 @@ def glance(path: Path) -> Glance:
     return Glance("other" if any(start) else "zeros", start, status)
 
 
-Source = FileSource | BytesSource
-Opened = tuple[Document, Any, str]
+Opened = tuple[Document, ArrayReader, str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -237,14 +257,14 @@ class Sources:
         Where the structure file is, if there is one.
     mixed : str or None
         What is wrong with the structure file, as far as its first bytes tell.
-    reader : EqxReader or None
+    reader : ArrayReader or None
         A reader of the companion, if its end has been read already.
     """
 
     companion: Source
     structure: Path | None = None
     mixed: str | None = None
-    reader: Any = None
+    reader: ArrayReader | None = None
 
 
 _PAUSES = (0, 0.001, 0.005)
@@ -294,9 +314,9 @@ def _read_one(file: Any) -> bytes:
     start = position_of(file)
     if start is None:
         data = read_from(file)
-        end = len(data) if _is_one(data) else end_of_first(data) or len(data)
+        end = len(data) if _is_one(data) else _end_of_first(data) or len(data)
         if end < len(data):
-            _check_behind(data[end : end + len(NPY)])
+            _check_behind(data[end : end + ENDS])
             raise ReadError(
                 f"The file object holds {len(data) - end} more bytes behind a "
                 "checkpoint, and cannot go back to them. Load from "
@@ -305,27 +325,37 @@ def _read_one(file: Any) -> bytes:
         return data
     size = _FIRST
     data = read_from(file, size)
-    end = end_of_first(data)
+    end = _end_of_first(data)
     if end is None and _holds_several(file, start):
         # From the start each time, eight times as much: in all little more than once.
         while end is None and len(data) == size:
             size *= 8
             move(file, start)
             data = read_from(file, size)
-            end = end_of_first(data)
+            end = _end_of_first(data)
     if end is None:
         move(file, start)
         data = read_from(file)
-        end = len(data) if _is_one(data) else end_of_first(data)
+        end = len(data) if _is_one(data) else _end_of_first(data)
     if end is not None:
         move(file, start + end)
-        _check_behind(read_from(file, len(NPY)))
+        _check_behind(read_from(file, ENDS))
         move(file, start + end)
     return data[:end]  # all of it, if it is of an older form, damaged, or none
 
 
 def _is_one(data: bytes) -> bool:
-    return is_one(len(data), lambda offset, size: data[offset : offset + size])
+    return _fills(len(data), lambda offset, size: data[offset : offset + size])
+
+
+def _fills(size: int, read: Callable[[int, int], bytes]) -> bool:
+    """Whether one companion of some backend fills so many bytes."""
+    return any(row().is_one(size, read) for row in BACKENDS)
+
+
+def _end_of_first(data: bytes) -> int | None:
+    ends = (row().end_of_first(data) for row in BACKENDS)
+    return next((end for end in ends if end is not None), None)
 
 
 def _check_behind(start: bytes) -> None:
@@ -336,7 +366,7 @@ def _check_behind(start: bytes) -> None:
     CorruptFileError
         If it does not begin as a companion does.
     """
-    if start not in (b"", NPY):
+    if start and not any(start.startswith(row.magic) for row in BACKENDS):
         raise CorruptFileError(
             "The file object is damaged: bytes that are no checkpoint follow one. If a "
             "shorter one was saved over a longer one, `truncate` the file before."
@@ -353,7 +383,7 @@ def _holds_several(file: Any, start: int) -> bool:
         return read_from(file, size)
 
     end = move(file, 0, os.SEEK_END)
-    one = is_one(end - start, read)
+    one = _fills(end - start, read)
     move(file, start)
     return not one
 
@@ -384,7 +414,6 @@ def opened(
                 raise _with_advice(error, found.structure) from error
             document, reader = _stand_in(found, error)
             mixed = None
-        backend_of(document.backend, source.name)
         if mixed is not None:
             warn(MixedPairWarning(f"{mixed} The companion is whole, and was loaded."))
         yield document, reader, source.name
@@ -403,21 +432,20 @@ def _with_advice(error: ZodiaxIOError, structure: Path) -> ZodiaxIOError:
 DAMAGE = (CorruptFileError, UnknownFormatError, ReadError)
 
 
-def read_end(found: Sources) -> tuple[Document, Any]:
-    """The document that a companion ends with, and a reader of its arrays."""
-    source = found.companion
-    if found.reader is None and not has_trailer(source) and is_old(source):
-        old = LegacyReader(source, source.name)
-        return old.document, old
-    reader = found.reader or _reader_of(source)
-    return unpack(reader.structure, source.name), reader
+def read_end(found: Sources) -> tuple[Document, ArrayReader]:
+    """The document that a file ends with, and a reader of its arrays."""
+    if found.reader is not None:
+        return content_of(found.companion, found.reader)
+    layout = layout_of(found.companion)
+    if layout is None:
+        raise foreign(found.companion)
+    return layout.open(found.companion)
 
 
-def read_beside(structure: Path, companion: Source) -> tuple[Document, Any]:
+def read_beside(structure: Path, companion: Source) -> tuple[Document, ArrayReader]:
     """The same, by a structure file that stands in for the end of the companion."""
     content = read_structure(structure)
-    document = unpack(content, shown(structure.name))
-    return document, EqxBackend().open_damaged(companion, companion.name, content)
+    return content_of_damaged(companion, content, shown(structure.name))
 
 
 def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[Document, Any]:
@@ -446,26 +474,9 @@ def read_structure(path: Path) -> bytes:
         return read_some(source, 0, source.size)
 
 
-def _reader_of(source: Source) -> Any:
-    """A reader of an open companion."""
-    if not has_trailer(source):
-        raise _foreign(source)
-    try:
-        return EqxBackend().open(source, source.name)
-    except CorruptFileError:
-        place = start_of_last(source)
-        if place is None:
-            raise
-        raise UnknownFormatError(
-            f"{source.name} holds more than a checkpoint: the one that it ends with "
-            f"begins at byte {place}. Open it, and load one after another: `with "
-            'open(path, "rb") as file: first = zodiax_io.deserialise(file)`.'
-        ) from None
-
-
 def copied_structure(source: Source) -> bytes:
     """The copy of the structure that an open companion ends with."""
-    return _reader_of(source).structure
+    return reader_of(source).structure
 
 
 def _open_pair(path: str | os.PathLike[str]) -> Sources:
@@ -486,19 +497,19 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
             size, start = beside.size, read_some(beside, 0, FRAME_SIZE)
             # The text of a structure may end as a companion does: its magic first.
             if not has_magic(start):
-                if has_trailer(beside):  # a companion under a name of its own
+                if is_companion(beside):  # a companion under a name of its own
                     stack.pop_all()
                     return Sources(beside)
                 if is_old(beside) and glance(companion).kind != "companion":
                     stack.pop_all()
                     return Sources(beside)
                 if not os.path.exists(companion):
-                    raise _foreign(beside)
+                    raise foreign(beside)
         except ReadError as error:
             return _without_structure(structure, companion, error)
     source = _open_companion(structure, companion)
     try:
-        reader = _reader_of(source)
+        reader = reader_of(source)
     except DAMAGE:
         return Sources(source, structure)  # said again, and better, when it is read
     except BaseException:
@@ -554,20 +565,14 @@ def _open_companion(structure: Path, companion: Path) -> FileSource:
         ) from None
 
 
-def _foreign(source: Source) -> ZodiaxIOError:
-    """What a file is that does not end as a companion of ours does."""
-    start = read_some(source, 0, 8)
-    if start[:6] == NPY:
-        return CorruptFileError(
-            f"{source.name} holds arrays but does not end as a companion does: it is "
-            "incomplete, or was written by `equinox.tree_serialise_leaves`, which "
-            "`equinox.tree_deserialise_leaves` loads."
-        )
-    if has_magic(start):
-        return UnknownFormatError(
-            f"{source.name} holds a structure without its arrays. Give the path of the "
-            "structure file, or the companion, instead."
-        )
-    return UnknownFormatError(
-        f"{source.name} is not a zodiax_io file: it does not begin as one does."
-    )
+def paths_of(document: Document) -> dict[int, TreePath | str]:
+    """Where in the trees each record belongs."""
+    paths: dict[int, TreePath | str] = {}
+    for root, tree in (("model", document.tree), ("metadata", document.metadata)):
+        for path, node in () if tree is None else walk(tree, root):
+            repeats = node.get("repeats")
+            numbers = repeats if type(repeats) is list else []
+            for number in (node.get("record"), *numbers):
+                if type(number) is int:
+                    paths[number] = path
+    return paths

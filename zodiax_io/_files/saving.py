@@ -14,14 +14,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .._arrays.eqx import NPY
+from .._arrays import npy
+from .._arrays.backends import suffixes
 from .._errors import LIMITS, MAX_PATH, ArgumentError, SaveError, ZodiaxIOError, shown
 from . import commit, sources
 from .checkpoint import (
-    COMPANION_SUFFIX,
     STRUCTURE_SUFFIX,
     Glance,
     check_companion,
+    companions_of,
     copied_structure,
     glance,
     is_copy,
@@ -35,6 +36,7 @@ def put(
     write: Callable[[Any], bytes],
     *,
     durable: bool,
+    suffix: str,
     size: int = 0,
     source: os.stat_result | None = None,
 ) -> None:
@@ -48,6 +50,8 @@ def put(
         Writes the companion into a file, and returns the bytes of the structure.
     durable : bool
         Whether to wait until the disk has it all.
+    suffix : str
+        With which the name of the companion ends.
     size : int, optional
         How many bytes the companion will have at least.
     source : os.stat_result, optional
@@ -62,13 +66,19 @@ def put(
         check_writable(path_or_file)
         commit.write_to(path_or_file, write)
         return
-    structure, companion = pair_of(path_or_file, saving=True)
+    structure, companion = pair_of(path_or_file, saving=True, suffix=suffix)
+    if companion.suffix != suffix:
+        raise ArgumentError(
+            f"Cannot save to {shown(companion, MAX_PATH)}: the files of this backend "
+            f"end in `{suffix}`."
+        )
     if structure is None:
         if source is None or not _is_same(companion, source):
             _check_alone(companion)
     else:
         _check_name(Path(path_or_file), structure)
         check_pair(structure, companion)
+        _check_no_other(structure, companion)
         _check_companion_is_free(structure, companion, source)
     commit.commit(
         structure,
@@ -136,13 +146,24 @@ def check_pair(structure: Path, companion: Path) -> None:
             f"in {shown(companion.name)}. Choose another name.",
         )
     small = structure.suffix.lower()
-    if small != structure.suffix and small in (STRUCTURE_SUFFIX, COMPANION_SUFFIX):
+    if small != structure.suffix and small in (STRUCTURE_SUFFIX, *suffixes()):
         other = structure.with_suffix(small)
         if os.path.exists(structure) and _is_same(other, os.stat(structure)):
             _refuse(
                 structure,
                 f"this file system takes it for {shown(other.name)}, which is there "
                 f"already. Write the suffix as `{small}`.",
+            )
+
+
+def _check_no_other(structure: Path, companion: Path) -> None:
+    """Refuse a second companion: a load could not tell which of them is the pair's."""
+    for other in companions_of(structure):
+        if other != companion and os.path.lexists(other):
+            _refuse(
+                structure,
+                f"{shown(other.name)} holds its arrays, which another backend wrote. "
+                "Choose another name, or remove that checkpoint first.",
             )
 
 
@@ -249,7 +270,7 @@ def _is_whole(source: sources.FileSource) -> bool:
     offset = 0
     while offset < source.size:
         start = sources.read_some(source, offset, 12)
-        if start[:6] != NPY or len(start) < 12:
+        if start[:6] != npy.MAGIC or len(start) < 12:
             return False
         width = 2 if start[6] == 1 else 4
         length = int.from_bytes(start[8 : 8 + width], "little")

@@ -9,7 +9,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .._arrays.backend import Entry
 from .._errors import (
     LIMITS,
     ZodiaxIOError,
@@ -38,7 +37,7 @@ def from_file(document: Document, reader: Any) -> Fetch:
     }
 
     @functools.cache
-    def entries() -> list[Entry]:
+    def entries() -> list[Any]:
         return reader.entries(document.records)
 
     def fetch(items: Sequence[Item]) -> Arrays:

@@ -62,6 +62,7 @@ class _Leaf(NamedTuple):
     node: Node
     record: Record
     source: Any
+    path: Path | str
     repeats: bool = False  # for plain Equinox, what another node holds
 
 
@@ -187,10 +188,10 @@ class Encoder:
             self.kept.append((node, package, version))
         if parts.array is not None:
             (self.leaves if dynamic else self.extras).append(
-                _Leaf(node, parts.array, obj)
+                _Leaf(node, parts.array, obj, path)
             )
         elif parts.mirror is not None and dynamic:
-            self.leaves.append(_Leaf(node, parts.mirror(), obj))
+            self.leaves.append(_Leaf(node, parts.mirror(), obj, path))
         if children is not None:
             if parts.keys is not None:
                 node["keys"] = [
@@ -241,7 +242,7 @@ class Encoder:
         parts = next(iter(self._attempts(leaf, path)))[1]
         record = parts.array if parts.mirror is None else parts.mirror()
         if record is not None:
-            self.leaves.append(_Leaf(node, record, leaf, repeats=True))
+            self.leaves.append(_Leaf(node, record, leaf, path, repeats=True))
 
     def _mark(self) -> tuple[int, ...]:
         lists = (self.leaves, self.extras, self.placeholders, self.met)
@@ -474,7 +475,7 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
         offset += len(records)
         result[root] = Encoded(
             structure,
-            [leaf.record for leaf in records],
+            [leaf.record._replace(path=leaf.path) for leaf in records],
             encoder.names,
             encoder.placeholders,
             encoder.depth,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import dtypes
-from ..._arrays.backend import Entry, Faults, Source, Tick, no_tick
+from ..._arrays.backend import ArrayReader, Entry, Faults, Source, Tick, no_tick
 from ..._errors import (
     CorruptFileError,
     OldFileWarning,
@@ -42,7 +42,7 @@ def is_old(source: Source) -> bool:
     return is_pickle(start)
 
 
-class LegacyReader:
+class LegacyReader(ArrayReader):
     """An opened old file, with the interface of those of the array backends.
 
     Parameters
@@ -66,7 +66,7 @@ class LegacyReader:
     """
 
     structure = b""
-    needs: set[str]
+    is_old = True
 
     def __init__(self, source: Source, file: str) -> None:
         plain, end = read_plain(source, file)
@@ -118,7 +118,7 @@ class LegacyReader:
         settings = {"jax_enable_x64": wide}
         return Document({}, settings, {"name": "eqx"}, records, None, tree)
 
-    def told_by(self, judge: Judge) -> Document:
+    def completed(self, document: Any, judge: Judge) -> Document:
         """The document, made again where classes tell more than was known.
 
         They tell which fields are static, and what their instances are: those that are

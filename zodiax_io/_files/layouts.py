@@ -1,0 +1,127 @@
+"""The forms in which a checkpoint lies in one opened file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .._arrays.backend import ENDS, ArrayBackend, ArrayReader
+from .._arrays.backends import BACKENDS, backend_of, recognised
+from .._errors import (
+    CorruptFileError,
+    ReadError,
+    UnknownFormatError,
+    ZodiaxIOError,
+    is_damage,
+)
+from .document import Document, has_magic, unpack
+from .legacy.reader import LegacyReader, is_old
+from .sources import BytesSource, FileSource, read_some
+
+Source = FileSource | BytesSource
+Content = tuple[Document, ArrayReader]
+
+
+class Layout(NamedTuple):
+    """One of these forms.
+
+    Attributes
+    ----------
+    recognises : callable
+        Whether a file is of this form, by a look at its ends.
+    open : callable
+        The document in the file, and a reader of its arrays.
+    """
+
+    recognises: Callable[[Source], bool]
+    open: Callable[[Source], Content]
+
+
+def is_companion(source: Source) -> bool:
+    """Whether an open file is the whole companion of some backend."""
+    return _backend_in(source) is not None
+
+
+def _backend_in(source: Source) -> ArrayBackend | None:
+    size = min(ENDS, source.size)
+    return recognised(
+        _readable(source, 0, size), _readable(source, source.size - size, size)
+    )
+
+
+def _readable(source: Source, offset: int, size: int) -> bytes:
+    """Bytes of a file; none where the disk has lost them, for one end may do."""
+    try:
+        return read_some(source, offset, size)
+    except ReadError as error:
+        if not is_damage(error):
+            raise
+        return b""
+
+
+def reader_of(source: Source) -> ArrayReader:
+    """A reader of an open companion.
+
+    Raises
+    ------
+    CorruptFileError, UnknownFormatError
+        If it is not whole, or is none.
+    """
+    backend = _backend_in(source)
+    if backend is None:
+        raise foreign(source)
+    return backend.open(source, source.name)
+
+
+def content_of(source: Source, reader: ArrayReader | None = None) -> Content:
+    """The document that a companion ends with, and a reader of its arrays."""
+    reader = reader or reader_of(source)
+    document = unpack(reader.structure, source.name)
+    found = _backend_in(source)
+    stored = backend_of(document.backend, source.name)
+    if found is not None and found.name != stored.name:
+        raise CorruptFileError(
+            f"{source.name} is damaged: it is a companion of the backend "
+            f"{found.name!r}, and says that {stored.name!r} wrote it."
+        )
+    return document, reader
+
+
+def content_of_damaged(source: Source, structure: bytes, name: str) -> Content:
+    """The same of a companion whose end is damaged, by the structure file `name`."""
+    document = unpack(structure, name)
+    backend = backend_of(document.backend, name)
+    return document, backend.open_damaged(source, source.name, structure)
+
+
+def _content_of_old(source: Source) -> Content:
+    reader = LegacyReader(source, source.name)
+    return reader.document, reader
+
+
+LAYOUTS = (
+    Layout(is_companion, content_of),  # of a pair, or alone
+    Layout(is_old, _content_of_old),  # a `.zdx` of zodiax 0.4 or before
+)
+
+
+def layout_of(source: Source) -> Layout | None:
+    """The form of an open file; None if it is of none."""
+    return next((layout for layout in LAYOUTS if layout.recognises(source)), None)
+
+
+def foreign(source: Source) -> ZodiaxIOError:
+    """The error for a file of none of these forms."""
+    start = read_some(source, 0, ENDS)
+    for row in BACKENDS:
+        error = row().error_for(start, source.name)
+        if error is not None:
+            return error
+    if has_magic(start):
+        return UnknownFormatError(
+            f"{source.name} holds a structure without its arrays. Give the path of the "
+            "structure file, or the companion, instead."
+        )
+    return UnknownFormatError(
+        f"{source.name} is not a zodiax_io file: it does not begin as one does."
+    )
