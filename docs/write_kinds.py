@@ -3,7 +3,7 @@
 import pathlib
 
 import zodiax_io._api.public  # noqa: F401  (it completes the table)
-from zodiax_io._kinds.table import KINDS
+from zodiax_io._kinds.lookup import KINDS
 
 PAGE = pathlib.Path(__file__).with_name("kinds.md")
 

@@ -127,7 +127,7 @@ def test_the_page_of_errors_names_every_error_and_its_builtin():
 
 def test_the_format_page_names_every_kind():
     """docs/format.md says what the node of each kind holds."""
-    from zodiax_io._kinds.table import KINDS
+    from zodiax_io._kinds.lookup import KINDS
 
     page = (DOCS / "format.md").read_text(encoding="utf8")
     section = page.partition("## Kinds and their values")[2].partition("\n## ")[0]

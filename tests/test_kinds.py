@@ -50,7 +50,7 @@ from strategies import (
 
 import zodiax_io
 from zodiax_io import _jax
-from zodiax_io._kinds.table import KINDS, kinds_of
+from zodiax_io._kinds.lookup import KINDS, kinds_of
 
 
 class Sentinel:
@@ -727,14 +727,15 @@ def test_a_subclass_is_no_instance_unless_that_is_said(lab):
 @pytest.fixture
 def fresh_kinds(monkeypatch):
     """What a test registers is forgotten after it."""
-    from zodiax_io._kinds import table
+    from zodiax_io._kinds import lookup, registering
 
-    monkeypatch.setattr(table, "_registered", dict(table._registered))
-    monkeypatch.setattr(table, "_by_name", dict(table._by_name))
-    monkeypatch.setattr(table, "_by_class", {})
-    before = list(KINDS)
+    by_name, before = dict(lookup.by_name), list(KINDS)
+    monkeypatch.setattr(registering, "_registered", dict(registering._registered))
+    monkeypatch.setattr(lookup, "_by_class", {})
     yield
     KINDS[:] = before
+    lookup.by_name.clear()
+    lookup.by_name.update(by_name)
 
 
 @pytest.mark.usefixtures("fresh_kinds")

@@ -22,8 +22,7 @@ from test_kinds import EXAMPLES
 
 import zodiax_io
 from zodiax_io._cli import main
-from zodiax_io._kinds.base import ARRAY_NODES
-from zodiax_io._kinds.table import KINDS
+from zodiax_io._kinds.lookup import KINDS, row_of
 
 NONE = leaf("none")
 P = 2**61 - 1  # the hash of an integer is what it leaves when divided by this
@@ -109,7 +108,7 @@ def many(kind):
             c.tree
             for c in saved
             if len(c.structure()) < 4000
-            and not any(n["kind"] in ARRAY_NODES for n in below(c.tree))
+            and not any(row_of(n).array for n in below(c.tree))
         ]
         if plain:
             node = max(plain, key=lambda tree: len(list(below(tree))))

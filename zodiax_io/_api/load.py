@@ -31,6 +31,7 @@ from .._files.document import Document
 from .._files.path_argument import is_path
 from .._jax import detached, release, without_collection
 from .._kinds.arrays import Damaged
+from .._kinds.lookup import row_of
 from .._progress import Progress, check_progress, counted
 from .._structure.nodes import Node
 from .._structure.paths import Path, path_text
@@ -369,7 +370,7 @@ def _load(
     where = reading.targets(node, path, found, judge, name)
     # Importing a package may switch 64 bits on, so the settings are looked at after it.
     if where is not HOST:
-        check_settings([a for a in wanted.arrays if a[1]["kind"] == "jax"], name)
+        check_settings([a for a in wanted.arrays if row_of(a[1]).array == "jax"], name)
     raw, faults = reading.arrays(document, reader, wanted, name)
     arrays = restore(wanted, raw, name, faults, where)
     return decode(
@@ -405,7 +406,7 @@ def _load_into(
     pairs = list(zip(likeness.matches, goals, strict=True))
     check_settings([match[:2] for match, goal in pairs if goal is not HOST], name)
     for match, goal in pairs:
-        if match.node["kind"] == "key" and goal is not None:
+        if row_of(match.node).array == "key" and goal is not None:
             key_target(goal, match.node, match.path, name)
     # What is shared is at several places, and is read once.
     nodes = {id(node): (path, node) for path, node, _ in likeness.matches}

@@ -28,7 +28,7 @@ from .._files.checkpoint import PathOrFile, opened
 from .._files.folders import files_below
 from .._jax import detached
 from .._kinds.fields import FieldsChanged, fields_of, has_default
-from .._kinds.table import WITH_FIELDS
+from .._kinds.lookup import row_of
 from .._look.diff import diff
 from .._structure.nodes import Node, children_of, name_of_type
 from .._structure.paths import path_text
@@ -265,7 +265,7 @@ class _Gathered:
                 self.known[use.name] = known
             path_of = use.path()
             known.files.setdefault(file, path_of)
-            if node["kind"] in WITH_FIELDS and isinstance(node.get("node"), dict):
+            if row_of(node).has_fields and isinstance(node.get("node"), dict):
                 names = tuple(node["node"])
                 variant = known.variants.setdefault(names, (node, path_of, set()))
                 variant[2].add(file)

@@ -8,7 +8,8 @@ from typing import Any
 from .._errors import resources_for, shown
 from .._evolution.packages import script_of
 from .._files.checkpoint import PathOrFile, opened
-from .._kinds.table import kind_named
+from .._kinds.lookup import kind_named
+from .._structure.nodes import is_reference
 from .._structure.paths import short_path
 from .._structure.survey import survey, walk
 from .._trust.advice import Verdict
@@ -74,7 +75,7 @@ def _missing(tree: Any, root: str) -> list[Verdict]:
     found: dict[str, Verdict] = {}
     for path, node in walk(tree, root):
         kind = shown(node["kind"])
-        if node["kind"] != "same" and kind_named(node["kind"]) is None:
+        if not is_reference(node) and kind_named(node["kind"]) is None:
             reason = "nothing here has registered it: import the package that does"
             place = short_path(path)
             found.setdefault(kind, Verdict(kind, place, "a kind", "missing", reason))

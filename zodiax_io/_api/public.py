@@ -35,7 +35,7 @@ from .._evolution.packages import Difference
 from .._evolution.upgrades import upgraded
 from .._kinds.arrays import Damaged
 from .._kinds.placeholders import Placeholder
-from .._kinds.table import register_kind
+from .._kinds.registering import register_kind
 from .._look.diff import Change, Diff, assert_same, diff
 from .._look.items import Item
 from .._look.numbers import Picture, Statistics

@@ -131,7 +131,7 @@ class Evolution:
         except FieldsChanged as changed:
             parts = self.adapt(parts, changed, path, saved)
             obj = kind.decode(parts)
-        if kind.name == "module":
+        if kind.is_module:
             self.compare_static(parts, path)
             if self.check_init:
                 self.check(obj, path)

@@ -24,14 +24,15 @@ from .._errors import (
 )
 from .._kinds import flattening
 from .._kinds.base import Kind, Parts, subclass
+from .._kinds.lookup import KINDS, add_kind, row_named, row_of
 from .._kinds.objects import LEAFLESS, LEAVES
 from .._kinds.placeholders import Placeholder
-from .._kinds.table import add_kind, kind_named
 from .._kinds.values import mirror_of
 from .._structure.nodes import Node, children_of, name_of_type
 from .._trust import reflection
 from .._trust.names import top
 from .._trust.reflection import is_class
+from .._trust.roles import CLASS
 from .fields import Evolution
 from .packages import MAIN, recorded
 
@@ -301,10 +302,11 @@ def _children_as_saved(obj: Any) -> list[Any] | None:
 
 def _was_node(origin: Origin) -> bool:
     """Whether JAX saw a node, not a leaf, in the object that became `Opaque`."""
-    if origin.kind == "dataclass":  # a node if registered, which shows in its fields
+    is_node = row_named(origin.kind).is_node
+    if is_node == "registered":  # which shows in its fields
         names = origin.names if isinstance(origin.names, tuple) else ()
         return LEAFLESS in origin.plain or len(origin.static) < len(names)
-    return origin.kind in _NODES
+    return is_node
 
 
 def missing_function(
@@ -364,30 +366,23 @@ def opaque_of(
         names=tuple(children) if named else None if children is None else len(values),
         static=static,
         order=_order(node, static, firsts),
-        by_leaves="repeats" in node or node["kind"] == "registered",
+        by_leaves="repeats" in node or row_of(node).by_leaves,
         versions=_own_version(name, versions, node, script),
         reason=reason,
     )
     return _made(origin, values, tuple(keys))
 
 
-# To JAX, objects of all other kinds that can hold something missing are leaves.
-_NODES = {
-    *("module", "equinox_partial", "namedtuple", "dataclass", "registered", "node"),
-    *("dict", "ordereddict", "defaultdict", "list", "tuple"),
-    *("filter_jit", "jax_partial"),
-}
-
-
 def _order(
     node: Node, static: tuple[str, ...], firsts: dict[int, int | None]
 ) -> tuple[int, ...]:
     """The children that JAX has, in its order, as the numbers of records tell it."""
-    if node["kind"] not in _NODES:
+    kind = row_of(node)
+    if not kind.is_node:
         return ()
     below = children_of(node)
     places = [i for i, (name, _) in enumerate(below) if name not in static]
-    if node["kind"] == "module":  # the commonest, and in order
+    if kind.in_order:
         return tuple(places)
     first = {i: _first_record(below[i][1], firsts) for i in places}
     known = sorted((n, i) for i, n in first.items() if n is not None)
@@ -522,7 +517,7 @@ def _encode(obj: Opaque) -> Parts:
         children=children,
         keys=list(obj._keys) or None,
         static=origin.static,
-        is_node=origin.kind in _NODES,
+        is_node=bool(row_named(origin.kind).is_node),
         order=None if origin.by_leaves else (*origin.order, *rank),
         by_leaves=origin.by_leaves,
         extra={"kind": origin.kind, **origin.plain},
@@ -554,7 +549,7 @@ def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
             f"{shown(repr(cls))} is not a Module, a dataclass, a namedtuple or an Enum."
         )
     origin = obj._origin
-    if origin.kind == "class":
+    if row_named(origin.kind).refers_to is CLASS:
         return cls
     if upgrade is not None and not callable(upgrade):
         raise ArgumentError("An upgrade is a function of the dictionary of fields.")
@@ -564,7 +559,7 @@ def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
     parts = Parts(dict(obj.fields), refers=cls, extra=extra, value=extra.get("value"))
     evolution = Evolution(dict(origin.versions.values()))
     try:
-        if kind.name == "enum":
+        if not kind.has_fields:
             return kind.decode(parts)
         if upgrade is not None:
             parts, made = evolution.apply(upgrade, parts, "model")
@@ -585,9 +580,8 @@ def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
 def _kind_for(cls: Any) -> Kind | None:
     if not is_class(cls):
         return None
-    for name in ("enum", "namedtuple", "module", "dataclass"):
-        kind = kind_named(name)
-        role = None if kind is None else kind.refers_to
+    for kind in KINDS:
+        role = kind.refers_to if kind.may_become else None
         if role is not None and role.accepts(cls):
             return kind
     return None

@@ -1,10 +1,12 @@
 """Every sort of object that can be kept: a kind takes one apart and makes it again.
 
 Read `base` first (what a kind is), then `table` (all kinds, in the order in which they
-are asked). The kinds themselves:
+are asked). `look` is the part of a row that says how its objects are shown, `lookup`
+finds rows, and `registering` adds those of users. The kinds themselves, each row below
+the functions that it holds:
 
 - `arrays`, `columns`: arrays, and long lists of numbers
-- `values`, `annotations`: plain values of Python; types and annotations
+- `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations
 - `containers`, `keys`: sequences, sets and mappings, and what may be a key of them
 - `objects`, `fields`: modules, dataclasses and namedtuples, by their fields
 - `pytrees`, `flattening`: registered pytree classes, treedefs, markers

@@ -16,7 +16,7 @@ from .. import _jax
 from .._trust import reflection
 from .._trust.names import name_of, top
 from .._trust.origins import is_own_code
-from .base import CannotKeep, Kind, Parts, refusal
+from .base import CannotKeep, Parts, refusal
 
 _PROCESS = (
     "It belongs to this process. Keep what it holds, if it holds anything, and make it "
@@ -229,9 +229,7 @@ def _refuse(obj: Any) -> Parts | None:
     raise CannotKeep(_advice_on(type(obj)) or _PROCESS)
 
 
-ADVISED_KINDS: tuple[Kind, ...] = (
-    refusal("advised", lambda cls: _advice_on(cls) is not None, _refuse),
-)
+ADVISED = refusal("advised", lambda cls: _advice_on(cls) is not None, _refuse)
 
 
 def advice_for(obj: Any) -> str:

@@ -14,13 +14,13 @@ import jaxtyping
 import numpy as np
 from jaxtyping import AbstractDtype, Float, PyTree
 
-from .._trust import reflection
+from .._trust import reflection, roles
 from .._trust.classes import is_tame
 from .._trust.names import is_printable_name, name_of
 from .._trust.reflection import class_attribute
-from .._trust.roles import CLASS
-from .base import CannotKeep, Kind, Parts, decode_reference, subclass
+from .base import CannotKeep, Data, Kind, Parts, decode_reference, subclass
 from .keys import check_keys
+from .look import Look
 from .values import expect
 
 # Types as values ----------------------------------------------------------------------
@@ -28,6 +28,19 @@ from .values import expect
 
 def _encode_class(obj: type) -> Parts | None:
     return None if name_of(obj) is None else Parts(refers=obj)
+
+
+CLASS = Kind(
+    "class",
+    subclass(type),
+    _encode_class,
+    decode_reference,
+    roles.CLASS,
+    keeps="classes as values, by name",
+    attributes=None,
+    data=Data.NUMBERS,
+    look=Look(words="the class"),
+)
 
 
 def _encode_alias(obj: Any) -> Parts | None:
@@ -53,7 +66,7 @@ def _encode_alias(obj: Any) -> Parts | None:
         raise CannotKeep(f"Of its parts, {error}. {_AS_PARTS}") from error
     if not same:
         raise CannotKeep(f"Its parts give another annotation. {_AS_PARTS}")
-    return Parts(children=children, value=form, is_node=False)
+    return Parts(children=children, value=form)
 
 
 _AS_PARTS = (
@@ -162,6 +175,16 @@ def _decode_alias(parts: Parts) -> Any:
                 "Python holds an equal annotation already, of other values"
             )
     return made
+
+
+ANNOTATION = Kind(
+    "annotation",  # before "class": some of these are instances of `type`
+    lambda cls: cls in _ALIAS_TYPES,
+    _encode_alias,
+    _decode_alias,
+    keeps="`list[int]`, `int | None`, `Callable[[int], int]` and their kin",
+    attributes=None,
+)
 
 
 def _same_members(held: list[Any], children: list[Any]) -> bool:
@@ -307,7 +330,7 @@ def _encode_jaxtyping(obj: Any) -> Parts | None:
         getattr(made, each) != getattr(obj, each) for each in held
     ):
         raise CannotKeep(f"Its parts give another annotation. {_AS_THREE}")
-    return Parts(children={name: inner}, value=value, is_node=False)
+    return Parts(children={name: inner}, value=value)
 
 
 _HELD_BY_ANNOTATION = ("dtype", "array_type", "dim_str", "dims", "dtypes")
@@ -322,6 +345,16 @@ def _decode_jaxtyping(parts: Parts) -> Any:
     value = expect(parts.value, dict)
     name, dimensions = expect(value["dtype"], str), expect(value["dimensions"], str)
     return _annotated(inner, name, dimensions)
+
+
+JAXTYPING = Kind(
+    "jaxtyping",  # before "class": they are classes, made at each mention
+    lambda cls: cls in (_ARRAY_ANNOTATION, _TREE_ANNOTATION),
+    _encode_jaxtyping,
+    _decode_jaxtyping,
+    keeps='`Float[Array, "batch dim"]` and its kin of jaxtyping',
+    attributes=None,
+)
 
 
 def _annotated(inner: Any, name: str, dimensions: str) -> Any:
@@ -347,32 +380,3 @@ def _annotated(inner: Any, name: str, dimensions: str) -> Any:
         raise ValueError("an annotation of an array holds another annotation")
     make: Any = dtype
     return make[inner, dimensions]
-
-
-TYPE_KINDS = (
-    Kind(
-        "jaxtyping",  # before "class": they are classes, made at each mention
-        lambda cls: cls in (_ARRAY_ANNOTATION, _TREE_ANNOTATION),
-        _encode_jaxtyping,
-        _decode_jaxtyping,
-        keeps='`Float[Array, "batch dim"]` and its kin of jaxtyping',
-        attributes=None,
-    ),
-    Kind(
-        "annotation",  # before "class": some of these are instances of `type`
-        lambda cls: cls in _ALIAS_TYPES,
-        _encode_alias,
-        _decode_alias,
-        keeps="`list[int]`, `int | None`, `Callable[[int], int]` and their kin",
-        attributes=None,
-    ),
-    Kind(
-        "class",
-        subclass(type),
-        _encode_class,
-        decode_reference,
-        CLASS,
-        keeps="classes as values, by name",
-        attributes=None,
-    ),
-)

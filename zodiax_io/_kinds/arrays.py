@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from .. import _jax
 from .._arrays import dtypes, records
-from .._errors import MAX_PATH, CorruptFileError, shown
-from .base import CannotKeep, Kind, Parts, exactly, refusal, subclass
+from .._errors import LIMITS, MAX_PATH, CorruptFileError, shown
+from .base import CannotKeep, Data, Kind, Parts, exactly, refusal, subclass
 from .fields import state_of
+from .look import Look, value_text
 
 _SCALAR_META = type(jnp.float32)
 
@@ -73,6 +74,10 @@ def _encode_jax(obj: jax.Array) -> Parts:
     return Parts(extra=extra, array=record)
 
 
+def _outline_jax(node: dict[str, Any]) -> Any:
+    return _decode_jax(Parts(extra=node))
+
+
 def _decode_jax(parts: Parts) -> Any:
     weak = parts.extra.get("weak_type") is True
     if parts.array is None:
@@ -84,6 +89,19 @@ def _decode_jax(parts: Parts) -> Any:
     if weak and isinstance(parts.array, jax.Array):
         return _jax.weakly_typed(parts.array)
     return parts.array
+
+
+JAX = Kind(
+    "jax",
+    lambda cls: cls is _jax.array_type(),
+    _encode_jax,
+    _decode_jax,
+    keeps="`jax.Array` of any dtype, with its weak type; sharded ones by value",
+    shared=True,
+    array="jax",
+    outline=_outline_jax,
+    data=Data.NUMBERS,
+)
 
 
 def _encode_key(obj: jax.Array) -> Parts:
@@ -103,6 +121,24 @@ def _decode_key(parts: Parts) -> Any:
     return jr.wrap_key_data(parts.array, impl=impl)
 
 
+def _outline_key(node: dict[str, Any]) -> Any:
+    return _decode_key(Parts(extra=node))
+
+
+KEY = Kind(
+    "key",
+    lambda cls: cls is _jax.key_array_type(),
+    _encode_key,
+    _decode_key,
+    keeps="typed random keys (`jax.random.key`) of JAX's generators",
+    shared=True,
+    attributes=("_impl", "_consumed", "_base_array", "_source_info"),
+    array="key",
+    outline=_outline_key,
+    data=Data.NUMBERS,
+)
+
+
 def _impl(name: Any) -> str:
     if type(name) is not str or not name.isidentifier():
         raise ValueError("a random key has no implementation")
@@ -120,6 +156,9 @@ def _refuse_tracer(obj: Any) -> Parts:
     raise CannotKeep(
         "It is a mutable array reference. Keep its value, `ref[...]`, instead."
     )
+
+
+TRACER = refusal("tracer", subclass(jax.Array, Tracer), _refuse_tracer)
 
 
 # NumPy ------------------------------------------------------------------------------
@@ -149,10 +188,26 @@ def _decode_numpy(parts: Parts) -> NDArray[Any]:
     return array
 
 
-def outline(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
-    """What stands for the NumPy array of a node that is not loaded."""
+def _outline_numpy(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
     shape, dtype = dtypes.plain_shape(node["shape"]), dtypes.parse(node["dtype"])
     return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def _data_of_numpy(node: dict[str, Any]) -> Data:
+    return Data.NUMBERS if dtypes.is_of_jax(node.get("dtype")) else Data.TEXT
+
+
+NUMPY = Kind(
+    "numpy",
+    exactly(np.ndarray),
+    _encode_numpy,
+    _decode_numpy,
+    keeps="`numpy.ndarray` of any dtype without Python objects",
+    shared=True,
+    array="numpy",
+    outline=_outline_numpy,
+    data=_data_of_numpy,
+)
 
 
 # Masked arrays -----------------------------------------------------------------------
@@ -174,7 +229,10 @@ def _encode_masked(obj: Any) -> Parts:
     }
     # Its data is what plain Equinox writes of it.
     parts = Parts(
-        children=children, static=("mask", "fill_value"), value=[bool(hard), shared]
+        children=children,
+        static=("mask", "fill_value"),
+        is_node=True,
+        value=[bool(hard), shared],
     )
     try:
         _decode_masked(parts)
@@ -211,6 +269,17 @@ def _decode_masked(parts: Parts) -> Any:
     return made
 
 
+MASKED = Kind(
+    "masked",
+    exactly(_MASKED),
+    _encode_masked,
+    _decode_masked,
+    keeps="`numpy.ma.MaskedArray`: data, mask, fill value",
+    shared=True,
+    attributes=(*_MASKED_STATE, "_isfield", "_baseclass", "_optinfo", "_basedict"),
+)
+
+
 def _refuse_ndarray(obj: Any) -> Parts:
     cls = type(obj)
     if isinstance(obj, np.ma.core.MaskedConstant):
@@ -238,6 +307,9 @@ def _refuse_ndarray(obj: Any) -> Parts:
         "`(numpy.asarray(x), vars(x))`, and make it again from them; or register a "
         "kind for it with `zodiax_io.register_kind`."
     )
+
+
+NDARRAY = refusal("ndarray", subclass(np.ndarray), _refuse_ndarray)
 
 
 def _encode_scalar(obj: np.generic) -> Parts:
@@ -277,6 +349,35 @@ def _decode_scalar(parts: Parts) -> Any:
     if parsed.itemsize == 0:
         return np.zeros((), parsed)[()]
     return np.frombuffer(bytearray(value), parsed)[0]
+
+
+def _scalar_text(node: dict[str, Any]) -> str | None:
+    if not isinstance(node.get("value"), bytes):
+        return value_text(node)
+    try:
+        dtype = dtypes.parse(node.get("dtype"))
+        return shown(repr(np.frombuffer(node["value"], dtype)[0]))
+    except LIMITS:
+        raise
+    except Exception:  # NumPy knows more ways than can be listed
+        return None
+
+
+def _scalar_numbers(node: dict[str, Any]) -> NDArray[Any] | None:
+    if not isinstance(node.get("value"), bytes):
+        return None
+    return np.frombuffer(node["value"], dtypes.parse(node.get("dtype")))
+
+
+SCALAR = Kind(
+    "scalar",  # before the numbers of Python: `np.float64` is a `float`
+    subclass(np.generic),
+    _encode_scalar,
+    _decode_scalar,
+    keeps="scalars of NumPy and ml_dtypes",
+    data=Data.NUMBERS,
+    look=Look(value=_scalar_text, numbers=_scalar_numbers),
+)
 
 
 # Damage -------------------------------------------------------------------------------
@@ -324,6 +425,9 @@ def _refuse_damaged(obj: Damaged) -> Parts:
     )
 
 
+DAMAGED = refusal("damaged", exactly(Damaged), _refuse_damaged)
+
+
 # Dtypes and shapes as values ----------------------------------------------------------
 
 
@@ -365,6 +469,17 @@ def _decode_dtype(parts: Parts) -> Any:
     return dtypes.parse(parts.extra["dtype"])
 
 
+DTYPE = Kind(
+    "dtype",
+    lambda cls: issubclass(cls, (np.dtype, _jax.key_dtype_type())),
+    _encode_dtype,
+    _decode_dtype,
+    keeps="`numpy.dtype`, and the dtypes of random keys",
+    attributes=("_impl",),
+    data=Data.NUMBERS,
+)
+
+
 def _encode_scalar_type(obj: Any) -> Parts | None:
     name = obj.dtype.name
     name = "bool_" if name == "bool" else name
@@ -376,6 +491,17 @@ def _decode_scalar_type(parts: Parts) -> Any:
     if type(found) is not _SCALAR_META:
         raise ValueError(f"jax.numpy has no scalar type {parts.value!r:.80}")
     return found
+
+
+SCALAR_TYPE = Kind(
+    "scalar_type",
+    lambda cls: cls is _SCALAR_META,
+    _encode_scalar_type,
+    _decode_scalar_type,
+    keeps="`jnp.float32` and its kin, which are no dtypes",
+    attributes=None,
+    data=Data.NUMBERS,
+)
 
 
 def _encode_struct(obj: jax.ShapeDtypeStruct) -> Parts:
@@ -429,6 +555,16 @@ def _decode_struct(parts: Parts) -> jax.ShapeDtypeStruct:
     )
 
 
+SHAPE_DTYPE = Kind(
+    "shape_dtype",
+    exactly(jax.ShapeDtypeStruct),
+    _encode_struct,
+    _decode_struct,
+    keeps="`jax.ShapeDtypeStruct`",
+    data=Data.NUMBERS,
+)
+
+
 def _encode_spec(obj: PartitionSpec) -> Parts:
     axes = list(obj)
     if not all(_is_axis(axis) for axis in axes):
@@ -440,7 +576,7 @@ def _encode_spec(obj: PartitionSpec) -> Parts:
             "Reduced axes of a PartitionSpec belong to one computation. Keep "
             "`jax.sharding.PartitionSpec(*x)`, without them."
         )
-    return Parts(children=axes, is_node=False)
+    return Parts(children=axes)
 
 
 def _is_axis(axis: Any) -> bool:
@@ -456,79 +592,10 @@ def _decode_spec(parts: Parts) -> PartitionSpec:
     return PartitionSpec(*children)
 
 
-ARRAY_KINDS = (
-    Kind(
-        "jax",
-        lambda cls: cls is _jax.array_type(),
-        _encode_jax,
-        _decode_jax,
-        keeps="`jax.Array` of any dtype, with its weak type; sharded ones by value",
-        shared=True,
-    ),
-    Kind(
-        "key",
-        lambda cls: cls is _jax.key_array_type(),
-        _encode_key,
-        _decode_key,
-        keeps="typed random keys (`jax.random.key`) of JAX's generators",
-        shared=True,
-        attributes=("_impl", "_consumed", "_base_array", "_source_info"),
-    ),
-    refusal("tracer", subclass(jax.Array, Tracer), _refuse_tracer),
-    Kind(
-        "numpy",
-        exactly(np.ndarray),
-        _encode_numpy,
-        _decode_numpy,
-        keeps="`numpy.ndarray` of any dtype without Python objects",
-        shared=True,
-    ),
-    Kind(
-        "masked",
-        exactly(_MASKED),
-        _encode_masked,
-        _decode_masked,
-        keeps="`numpy.ma.MaskedArray`: data, mask, fill value",
-        shared=True,
-        attributes=(*_MASKED_STATE, "_isfield", "_baseclass", "_optinfo", "_basedict"),
-    ),
-    refusal("ndarray", subclass(np.ndarray), _refuse_ndarray),
-    Kind(
-        "scalar",  # before the numbers of Python: `np.float64` is a `float`
-        subclass(np.generic),
-        _encode_scalar,
-        _decode_scalar,
-        keeps="scalars of NumPy and ml_dtypes",
-    ),
-    refusal("damaged", exactly(Damaged), _refuse_damaged),
-    Kind(
-        "dtype",
-        lambda cls: issubclass(cls, (np.dtype, _jax.key_dtype_type())),
-        _encode_dtype,
-        _decode_dtype,
-        keeps="`numpy.dtype`, and the dtypes of random keys",
-        attributes=("_impl",),
-    ),
-    Kind(
-        "scalar_type",
-        lambda cls: cls is _SCALAR_META,
-        _encode_scalar_type,
-        _decode_scalar_type,
-        keeps="`jnp.float32` and its kin, which are no dtypes",
-        attributes=None,
-    ),
-    Kind(
-        "shape_dtype",
-        exactly(jax.ShapeDtypeStruct),
-        _encode_struct,
-        _decode_struct,
-        keeps="`jax.ShapeDtypeStruct`",
-    ),
-    Kind(
-        "partition_spec",
-        exactly(PartitionSpec),
-        _encode_spec,
-        _decode_spec,
-        keeps="`jax.sharding.PartitionSpec`",
-    ),
+PARTITION_SPEC = Kind(
+    "partition_spec",
+    exactly(PartitionSpec),
+    _encode_spec,
+    _decode_spec,
+    keeps="`jax.sharding.PartitionSpec`",
 )

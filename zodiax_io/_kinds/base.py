@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from .._trust.reflection import class_attribute, derives, is_one_of
 from .._trust.roles import Role
+from .look import PLAIN, Look
+
+_Node = dict[str, Any]
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -27,9 +31,9 @@ class Parts:
         The keys of a mapping whose children are a list.
     static : tuple of str
         Which named children are static: part of the treedef rather than leaves.
-    is_node : bool
-        Whether JAX, too, sees a container here. Where it sees a leaf, Equinox writes
-        nothing of what is inside.
+    is_node : bool or None
+        Whether Equinox writes the leaves inside, which it does where JAX, too, sees a
+        container. None for what the row says.
     order : sequence of int or None
         The order in which JAX flattens the children, where it is not their own.
     by_leaves : bool
@@ -53,7 +57,7 @@ class Parts:
     children: dict[str, Any] | list[Any] | None = None
     keys: list[Any] | None = None
     static: tuple[str, ...] = ()
-    is_node: bool = True
+    is_node: bool | None = None
     order: Sequence[int] | None = None
     by_leaves: bool = False
     refers: Any = None
@@ -72,9 +76,20 @@ class CannotRebuild(CannotKeep):
     """An object that could be kept by its flattening only, which is not faithful."""
 
 
+class Data(enum.IntEnum):
+    """How far an argument may steer the function that is called with it."""
+
+    NONE = 0
+    NUMBERS = 1
+    TEXT = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One row of the table of kinds.
+    """One row of the table of kinds: all that the library knows about a kind.
+
+    The first five attributes, and `keeps`, are needed; the rest suits a kind that JAX
+    sees as a leaf, and that is neither an array nor a function.
 
     Attributes
     ----------
@@ -97,12 +112,61 @@ class Kind:
     gives_way : bool
         Whether a later row may try where this one meets something inside that cannot
         be kept.
-    calls, binds : tuple of str
-        The children that are called when the object is, and those that it passes on as
-        arguments: what is called with arguments of the file's choice needs trust.
     attributes : tuple of str or None
         The entries of an instance's `__dict__` that `encode` accounts for: an instance
         with another is refused. None where it looks through all of them itself.
+    array : {"jax", "key", "numpy"} or None
+        Whether the node describes an array of the companion, and which: an array of
+        JAX, random keys of JAX, or an array of NumPy.
+    outline : callable or None
+        From the node of an array to its shape and dtype, for an array that is not read.
+    is_node : bool or "registered"
+        Whether JAX sees a container, whose leaves Equinox writes; or whether that
+        depends on its class being registered.
+    by_leaves : bool
+        Whether the leaves of an instance are found one by one, not child by child.
+    in_order : bool
+        Whether JAX flattens the children in the order in which the file has them.
+    expand : callable or None
+        From a node that holds many leaves of JAX to one with a child for each.
+    steps : {"field", "key"}
+        How a child is written in a path: ``.name``, or ``['name']`` as the key of a
+        mapping.
+    unseen : tuple of str
+        The children that are no step of a path: the user does not see them.
+    wraps : bool
+        Whether its one child, if that is a container, was made by the kind, and is no
+        step of a path either.
+    is_function : bool
+        Whether the object is a function, or may be one, that is not made of parts.
+    calls, binds : tuple of str
+        The children that are called when the object is, and those that it passes on as
+        arguments: what is called with arguments of the file's choice needs trust.
+    data : Data or callable
+        What a leaf of this kind is as the argument of a function; or the function that
+        tells it from the node.
+    has_fields : bool
+        Whether a class declares its fields, and may declare others later.
+    is_module : bool
+        Whether its class is an `equinox.Module` with fields that may be static.
+    may_become : bool
+        Whether an `Opaque` can become an object of this kind.
+    renamed : callable or None
+        From a node, and a function from its class and a member to the present name of
+        that member, to the node with the present names.
+    around_opaque : callable or None
+        From parts among which there is an `Opaque` to the reason why the object cannot
+        be built of them; None to try it.
+    placeholder : {"", "missing", "always"}
+        Whether a `Placeholder` is built of the node: where the function is missing, or
+        always. A caller may fill its place.
+    identity : callable or None
+        From the `value` of a node to what is compared of it, where that is not all.
+    comparable : callable or None
+        From the nodes of a file and of a tree, both of this kind, to the node of the
+        file as it is compared.
+    look : Look
+        How it is shown.
     """
 
     name: str
@@ -113,9 +177,29 @@ class Kind:
     keeps: str = ""
     shared: bool = False
     gives_way: bool = False
+    attributes: tuple[str, ...] | None = ()
+    array: Literal["jax", "key", "numpy"] | None = None
+    outline: Callable[[_Node], Any] | None = None
+    is_node: bool | Literal["registered"] = False
+    by_leaves: bool = False
+    in_order: bool = False
+    expand: Callable[[_Node], _Node] | None = None
+    steps: Literal["field", "key"] = "field"
+    unseen: tuple[str, ...] = ()
+    wraps: bool = False
+    is_function: bool = False
     calls: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
-    attributes: tuple[str, ...] | None = ()
+    data: Data | Callable[[_Node], Data] = Data.TEXT
+    has_fields: bool = False
+    is_module: bool = False
+    may_become: bool = False
+    renamed: Callable[[_Node, Callable[[str, Any], Any]], _Node] | None = None
+    around_opaque: Callable[[Parts], str | None] | None = None
+    placeholder: Literal["", "missing", "always"] = ""
+    identity: Callable[[Any], Any] | None = None
+    comparable: Callable[[_Node, _Node], _Node] | None = None
+    look: Look = PLAIN
 
 
 def decode_reference(parts: Parts) -> Any:
@@ -171,7 +255,3 @@ def subclass(*classes: type) -> Callable[[type], bool]:
     Python's `issubclass` would call the `__subclasshook__` of every class below them.
     """
     return lambda cls: any(derives(cls, base) for base in classes)
-
-
-# The kinds of nodes that describe an array of the companion.
-ARRAY_NODES = ("jax", "key", "numpy")

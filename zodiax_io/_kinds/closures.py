@@ -15,7 +15,8 @@ import types
 from collections.abc import Iterator
 from typing import Any, cast
 
-from .._trust import reflection
+from .._errors import shown
+from .._trust import reflection, roles
 from .._trust.names import (
     is_curated,
     is_printable_name,
@@ -27,9 +28,8 @@ from .._trust.names import (
 )
 from .._trust.origins import is_own_code
 from .._trust.reflection import class_attribute
-from .._trust.roles import CODE
 from .._trust.table import FRAMEWORKS
-from .base import Kind, Parts, exactly
+from .base import Data, Kind, Parts, exactly
 from .digests import (
     SourceChanged,
     code_digest,
@@ -37,6 +37,7 @@ from .digests import (
     python,
     source_digest,
 )
+from .look import Look, type_text
 from .wrappers import check_attributes, plain_attributes
 
 # An optimiser is made anew by its own call; what is worth keeping is its state.
@@ -89,7 +90,7 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         if own or not _may_be_told(told):
             return None
         value["told"] = told  # as `functools.wraps` leaves it
-    return Parts(children=children, value=value, refers=holder, is_node=False)
+    return Parts(children=children, value=value, refers=holder)
 
 
 def _may_be_told(told: Any) -> bool:
@@ -216,6 +217,30 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
     return made
 
 
+def _place_in_source(node: dict[str, Any]) -> str:
+    """Module and place of a local function, whose node names what made it."""
+    maker, value = type_text(node), node.get("value")
+    place = value.get("place") if isinstance(value, dict) else None
+    module = maker.partition(":")[0]
+    return f"{module}:{shown(place)}" if type(place) is str else maker
+
+
+CLOSURE = Kind(
+    "closure",  # after "transform": `jax.vmap(f)` is one of these, too
+    exactly(types.FunctionType),
+    _encode_closure,
+    _decode_closure,
+    roles.CODE,
+    keeps="local functions, by their place in the source; one's own with a digest",
+    shared=True,
+    gives_way=True,
+    attributes=None,
+    is_function=True,
+    data=Data.NONE,
+    look=Look(type=_place_in_source),
+)
+
+
 def _code_of(
     holder: Any, place: str, index: int, value: dict[str, Any]
 ) -> types.CodeType:
@@ -275,18 +300,3 @@ def _plain_of(holder: Any, place: str) -> types.FunctionType:
     found = _plain(owner)
     assert found is not None  # its code has been found
     return found
-
-
-CLOSURE_KINDS = (
-    Kind(
-        "closure",  # after "transform": `jax.vmap(f)` is one of these, too
-        exactly(types.FunctionType),
-        _encode_closure,
-        _decode_closure,
-        CODE,
-        keeps="local functions, by their place in the source; one's own with a digest",
-        shared=True,
-        gives_way=True,
-        attributes=None,
-    ),
-)

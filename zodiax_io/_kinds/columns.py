@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._errors import shown
 from .base import Kind, Parts, exactly
+from .look import Look, in_brackets, in_parentheses
 
 # What is shorter is kept element by element, which plain Equinox can read.
 SHORTEST = 256
@@ -54,6 +56,12 @@ def elements_of(value: Any) -> list[Any]:
     ValueError
         If the value is not one that a list or tuple can have.
     """
+    held = _held_by(value)
+    return held if isinstance(held, list) else held.tolist()
+
+
+def _held_by(value: Any) -> list[Any] | NDArray[Any]:
+    """The texts of a column, or its numbers as an array."""
     if type(value) is not dict or set(value) != {"container", "of", "data"}:
         raise ValueError("a column has no data")
     if value["container"] not in ("list", "tuple"):
@@ -62,12 +70,12 @@ def elements_of(value: Any) -> list[Any]:
     if name == "str":
         if type(data) is not list or not all(type(text) is str for text in data):
             raise ValueError("a column of text holds something else")
-        elements = data
+        held: Any = data
     else:
-        elements = _numbers_of(name, data).tolist()
-    if len(elements) < SHORTEST:
+        held = _numbers_of(name, data)
+    if len(held) < SHORTEST:
         raise ValueError(f"a column holds fewer than {SHORTEST} elements")
-    return elements
+    return held
 
 
 def _numbers_of(name: Any, data: Any) -> NDArray[Any]:
@@ -79,25 +87,65 @@ def _numbers_of(name: Any, data: Any) -> NDArray[Any]:
     return np.frombuffer(data, dtype)
 
 
-def array_of(value: Any) -> NDArray[Any] | None:
-    """The numbers of a column, as an array to make statistics of; None for text."""
-    elements_of(value)
-    return None if value["of"] == "str" else _numbers_of(value["of"], value["data"])
-
-
 def _decode_column(parts: Parts) -> Any:
     found = elements_of(parts.value)
     return _CONTAINERS[parts.value["container"]](found)
 
 
-COLUMN_KINDS = (
-    Kind(
-        "column",  # before "tuple" and "list": most of them are short, or mixed
-        exactly(list, tuple),
-        _encode_column,
-        _decode_column,
-        keeps=f"`list` and `tuple` of {SHORTEST} or more plain numbers of one type, or "
-        "of text",
-        shared=True,
-    ),
+def _expand(node: dict[str, Any]) -> dict[str, Any]:
+    """The list or tuple of a column, with a node for each element."""
+    value: Any = node.get("value")
+    elements = elements_of(value)
+    children = [
+        {"node_type": "leaf", "kind": value["of"], "value": element}
+        for element in elements
+    ]
+    rest = {name: held for name, held in node.items() if name != "value"}
+    container = {"node_type": "container", "kind": value["container"]}
+    return rest | container | {"node": children}
+
+
+def _words(node: dict[str, Any]) -> str:
+    value: Any = node.get("value")
+    try:
+        return f"{value['container']} of {len(_held_by(value))} {value['of']}"
+    except ValueError:
+        return "column"
+
+
+_FORMS = {"list": in_brackets, "tuple": in_parentheses}
+
+
+def _ends(node: dict[str, Any]) -> str | None:
+    """The first elements of a column and the last."""
+    try:
+        held = _held_by(node.get("value"))
+    except ValueError:
+        return None
+    ends = [*held[:2], *held[-1:]]
+    if not isinstance(held, list):
+        ends = np.array(ends).tolist()
+    first, second, last = (shown(repr(end), 40) for end in ends)
+    return _FORMS[node["value"]["container"]]([first, second, "…", last])
+
+
+def _numbers(node: dict[str, Any]) -> NDArray[Any] | None:
+    """The numbers of a column, as an array to make statistics of; None for text."""
+    try:
+        held = _held_by(node.get("value"))
+    except ValueError:
+        return None
+    return None if isinstance(held, list) else held
+
+
+COLUMN = Kind(
+    "column",  # before "tuple" and "list": most of them are short, or mixed
+    exactly(list, tuple),
+    _encode_column,
+    _decode_column,
+    keeps=f"`list` and `tuple` of {SHORTEST} or more plain numbers of one type, or "
+    "of text",
+    shared=True,
+    expand=_expand,
+    look=Look(value=_ends, type=_words, numbers=_numbers),
 )

@@ -15,13 +15,10 @@ from .._trust.names import (
     name_of,
 )
 from .._trust.reflection import has_python_layout
-from .._trust.roles import (
-    NAMEDTUPLE,
-)
-from .base import CannotKeep, Kind, Parts, exactly
-from .fields import attributes_of, children_by_name, is_namedtuple_class, state_of
+from .base import CannotKeep, Kind, Parts, exactly, refusal, subclass
+from .fields import attributes_of, children_by_name, state_of
 from .keys import LARGE, check_keys
-from .objects import decode_namedtuple, encode_namedtuple
+from .look import Look, in_brackets, in_parentheses
 
 
 def items_of(parts: Parts) -> list[Any]:
@@ -37,8 +34,32 @@ def _encode_sequence(obj: Any) -> Parts:
     return Parts(children=list(obj))
 
 
+TUPLE = Kind(
+    "tuple",
+    exactly(tuple),
+    _encode_sequence,
+    lambda parts: tuple(items_of(parts)),
+    keeps="`tuple`",
+    shared=True,
+    is_node=True,
+    look=Look(literal=True, items=in_parentheses),
+)
+
+
+LIST = Kind(
+    "list",
+    exactly(list),
+    _encode_sequence,
+    items_of,
+    keeps="`list`",
+    shared=True,
+    is_node=True,
+    look=Look(literal=True, items=in_brackets),
+)
+
+
 def _encode_deque(obj: collections.deque[Any]) -> Parts:
-    return Parts(children=list(obj), is_node=False, value=obj.maxlen)
+    return Parts(children=list(obj), value=obj.maxlen)
 
 
 def _decode_deque(parts: Parts) -> collections.deque[Any]:
@@ -48,10 +69,40 @@ def _decode_deque(parts: Parts) -> collections.deque[Any]:
     return collections.deque(children, maxlen)
 
 
+DEQUE = Kind(
+    "deque",
+    exactly(collections.deque),
+    _encode_deque,
+    _decode_deque,
+    keeps="`deque`, with its limit",
+    shared=True,
+)
+
+
 def _encode_set(obj: Any) -> Parts:
     check_keys(list(obj))
     # The order of a set depends on the process; that of its contents' text does not.
-    return Parts(children=sorted(obj, key=_text_of), is_node=False)
+    return Parts(children=sorted(obj, key=_text_of))
+
+
+SET = Kind(
+    "set",
+    exactly(set),
+    _encode_set,
+    lambda parts: _hashed(items_of(parts), set),
+    keeps="`set`",
+    shared=True,
+)
+
+
+FROZENSET = Kind(
+    "frozenset",
+    exactly(frozenset),
+    _encode_set,
+    lambda parts: _hashed(items_of(parts), frozenset),
+    keeps="`frozenset`",
+    shared=True,
+)
 
 
 def _text_of(obj: Any) -> str:
@@ -139,6 +190,18 @@ def _encode_dict(obj: dict[Any, Any]) -> Parts:
     return _encode_mapping(obj, sorts=True)
 
 
+DICT = Kind(
+    "dict",
+    exactly(dict),
+    _encode_dict,
+    _pairs,
+    keeps="`dict`, any keys, in their order",
+    shared=True,
+    is_node=True,
+    steps="key",
+)
+
+
 def _encode_ordered(obj: collections.OrderedDict[Any, Any]) -> Parts:
     return _encode_mapping(obj, sorts=False)
 
@@ -147,14 +210,35 @@ def _decode_ordered(parts: Parts) -> collections.OrderedDict[Any, Any]:
     return collections.OrderedDict(_pairs(parts))
 
 
+ORDEREDDICT = Kind(
+    "ordereddict",
+    exactly(collections.OrderedDict),
+    _encode_ordered,
+    _decode_ordered,
+    keeps="`OrderedDict`",
+    shared=True,
+    is_node=True,
+    steps="key",
+)
+
+
 def _encode_proxy(obj: Any) -> Parts:
-    parts = _encode_mapping(obj, sorts=False)
-    parts.is_node = False
-    return parts
+    return _encode_mapping(obj, sorts=False)
 
 
 def _decode_proxy(parts: Parts) -> Any:
     return types.MappingProxyType(_pairs(parts))
+
+
+MAPPINGPROXY = Kind(
+    "mappingproxy",
+    exactly(types.MappingProxyType),
+    _encode_proxy,
+    _decode_proxy,
+    keeps="`MappingProxyType`",
+    shared=True,
+    steps="key",
+)
 
 
 def _encode_defaultdict(obj: collections.defaultdict[Any, Any]) -> Parts:
@@ -172,8 +256,26 @@ def _decode_defaultdict(parts: Parts) -> collections.defaultdict[Any, Any]:
     return collections.defaultdict(factory, items)
 
 
-def refuse_subclass(obj: Any) -> Parts:
-    base = next(b.__name__ for b in reflection.mro(type(obj)) if b in SUBCLASSED)
+DEFAULTDICT = Kind(
+    "defaultdict",
+    exactly(collections.defaultdict),
+    _encode_defaultdict,
+    _decode_defaultdict,
+    keeps="`defaultdict`, with its factory",
+    shared=True,
+    is_node=True,
+    unseen=("items",),
+)
+
+
+_SUBCLASSED = (
+    *(dict, list, set, frozenset, collections.deque, tuple),
+    *(str, bytes, bytearray, int, float, complex),
+)
+
+
+def _refuse_subclass(obj: Any) -> Parts:
+    base = next(b.__name__ for b in reflection.mro(type(obj)) if b in _SUBCLASSED)
     if any(state_of(obj, {})):
         raise CannotKeep(
             f"It is a `{base}` with attributes. Keep both, `({base}(x), vars(x))`, and "
@@ -186,91 +288,4 @@ def refuse_subclass(obj: Any) -> Parts:
     )
 
 
-SUBCLASSED = (
-    *(dict, list, set, frozenset, collections.deque, tuple),
-    *(str, bytes, bytearray, int, float, complex),
-)
-
-
-SEQUENCE_KINDS = (
-    Kind(
-        "namedtuple",  # a namedtuple is a tuple, so it comes first
-        is_namedtuple_class,
-        encode_namedtuple,
-        decode_namedtuple,
-        NAMEDTUPLE,
-        keeps="namedtuples",
-        shared=True,
-        attributes=None,
-    ),
-    Kind(
-        "tuple",
-        exactly(tuple),
-        _encode_sequence,
-        lambda parts: tuple(items_of(parts)),
-        keeps="`tuple`",
-        shared=True,
-    ),
-    Kind(
-        "list", exactly(list), _encode_sequence, items_of, keeps="`list`", shared=True
-    ),
-    Kind(
-        "deque",
-        exactly(collections.deque),
-        _encode_deque,
-        _decode_deque,
-        keeps="`deque`, with its limit",
-        shared=True,
-    ),
-    Kind(
-        "set",
-        exactly(set),
-        _encode_set,
-        lambda parts: _hashed(items_of(parts), set),
-        keeps="`set`",
-        shared=True,
-    ),
-    Kind(
-        "frozenset",
-        exactly(frozenset),
-        _encode_set,
-        lambda parts: _hashed(items_of(parts), frozenset),
-        keeps="`frozenset`",
-        shared=True,
-    ),
-)
-
-MAPPING_KINDS = (
-    Kind(
-        "dict",
-        exactly(dict),
-        _encode_dict,
-        _pairs,
-        keeps="`dict`, any keys, in their order",
-        shared=True,
-    ),
-    Kind(
-        "ordereddict",
-        exactly(collections.OrderedDict),
-        _encode_ordered,
-        _decode_ordered,
-        keeps="`OrderedDict`",
-        shared=True,
-    ),
-    Kind(
-        "defaultdict",
-        exactly(collections.defaultdict),
-        _encode_defaultdict,
-        _decode_defaultdict,
-        keeps="`defaultdict`, with its factory",
-        shared=True,
-    ),
-    Kind(
-        "mappingproxy",
-        exactly(types.MappingProxyType),
-        _encode_proxy,
-        _decode_proxy,
-        keeps="`MappingProxyType`",
-        shared=True,
-    ),
-)
+SUBCLASS = refusal("subclass", subclass(*_SUBCLASSED), _refuse_subclass)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import types
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.tree_util as jtu
 
 from .. import _jax
-from .._trust import reflection
+from .._trust import reflection, roles
 from .._trust.names import constant_like, is_standard, name_of, top
 from .._trust.origins import is_own_code
 from .._trust.reflection import has_python_layout
-from .._trust.roles import CONSTANT, DEFAULTS, FUNCTION, function_types, is_function
+from .._trust.roles import function_types, is_function
 from .._trust.table import FRAMEWORKS, FUNCTIONS
-from .base import Kind, Parts, decode_reference, exactly, refusal, subclass
+from .base import Data, Kind, Parts, decode_reference, exactly, subclass
 from .digests import SourceChanged
 from .fields import (
     Default,
@@ -27,29 +25,18 @@ from .fields import (
     state_of,
     vars_of,
 )
-from .fingerprints import fingerprint, is_local, is_plainly_defined, is_rebound, matches
-from .objects import method_names
-from .placeholders import (
-    Placeholder,
-    decode_placeholder,
-    encode_placeholder,
-    refuse_function,
+from .fingerprints import (
+    are_alike,
+    fingerprint,
+    is_local,
+    is_plainly_defined,
+    is_rebound,
+    matches,
 )
+from .look import Look
+from .objects import method_names
 from .wrappers import (
-    FILTER_JIT,
     MAX_WRAPPERS,
-    decode_filter_jit,
-    decode_jax_partial,
-    decode_jit,
-    decode_partial,
-    decode_transform,
-    decode_unravel,
-    encode_filter_jit,
-    encode_jax_partial,
-    encode_jit,
-    encode_partial,
-    encode_transform,
-    encode_unravel,
     expect_named,
 )
 
@@ -93,6 +80,39 @@ def _decode_function(parts: Parts) -> Any:
     return parts.refers
 
 
+def _comparable(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """A function of the file, with the fingerprint of the other one if it is as good.
+
+    Two releases of Python have two fingerprints of one function, and an older file has
+    none.
+    """
+    told, here = ours.get("value"), theirs.get("value")
+    if told is None or here is None:
+        return {name: x for name, x in ours.items() if name != "value"} | {
+            name: x for name, x in theirs.items() if name == "value"
+        }
+    if type(told) is dict and type(here) is dict and are_alike(told, here):
+        return ours | {"value": here}
+    return ours
+
+
+FUNCTION = Kind(
+    "function",  # before "module": a decorated function may be a Module
+    _is_nameable,
+    _encode_function,
+    _decode_function,
+    roles.FUNCTION,
+    keeps="functions with a name, by their public name; those in variables of "
+    "one's own modules with a digest of their code",
+    attributes=None,
+    is_function=True,
+    data=Data.NONE,
+    placeholder="missing",
+    comparable=_comparable,
+    look=Look(words="the function"),
+)
+
+
 def _encode_default(obj: Default) -> Parts:
     return Parts(refers=obj.cls, value=obj.parameter)
 
@@ -109,6 +129,19 @@ def _decode_default(parts: Parts) -> Any:
             f"the default of {parts.value!r:.80} is not a function without a name"
         )
     return found
+
+
+DEFAULT = Kind(
+    "default",
+    exactly(Default),
+    _encode_default,
+    _decode_default,
+    roles.DEFAULTS,
+    keeps="nameless functions that are a default of their class",
+    attributes=None,
+    is_function=True,
+    data=Data.NONE,
+)
 
 
 def _encode_constant(obj: Any) -> Parts | None:
@@ -129,12 +162,37 @@ def _decode_constant(parts: Parts) -> Any:
     return parts.refers
 
 
+SINGLETON = Kind(
+    "singleton",  # last: whatever can be taken apart has been
+    subclass(object),
+    _encode_constant,
+    _decode_constant,
+    roles.CONSTANT,
+    keeps="constants of a module that are compared by identity, by name",
+    attributes=None,
+    is_function=True,
+    data=Data.NONE,
+)
+
+
 def _encode_token(obj: eqx.Module) -> Parts | None:
     if type(obj).__module__ != "equinox.internal._str2jax":
         return None
     # A token passed through `tree_map` is another instance of the same lone class.
     constant = None if vars_of(obj) else constant_like(obj)
     return None if constant is None else Parts(refers=constant)
+
+
+TOKEN = Kind(
+    "token",  # before "module": each is the one instance of a class of its own
+    subclass(eqx.Module),
+    _encode_token,
+    decode_reference,
+    roles.CONSTANT,
+    keeps="the tokens in the states of lineax's solvers, by name",
+    attributes=None,
+    data=Data.NONE,
+)
 
 
 def _has_state(obj: Any) -> bool:
@@ -146,7 +204,7 @@ def _encode_method(obj: types.MethodType) -> Parts | None:
     owner, function = obj.__self__, obj.__func__
     for name in method_names(owner, function):
         if _method_of(owner, name) is function:
-            return Parts(children={"self": owner}, value=name, is_node=False)
+            return Parts(children={"self": owner}, value=name)
     return None
 
 
@@ -201,133 +259,13 @@ def _decode_method(parts: Parts) -> Any:
     return types.MethodType(function, owner)
 
 
-NAME_KINDS = (
-    Kind(
-        "token",  # before "module": each is the one instance of a class of its own
-        subclass(eqx.Module),
-        _encode_token,
-        decode_reference,
-        CONSTANT,
-        keeps="the tokens in the states of lineax's solvers, by name",
-        attributes=None,
-    ),
-    Kind(
-        "function",  # before "module": a decorated function may be a Module
-        _is_nameable,
-        _encode_function,
-        _decode_function,
-        FUNCTION,
-        keeps="functions with a name, by their public name; those in variables of "
-        "one's own modules with a digest of their code",
-        attributes=None,
-    ),
-)
-
-FUNCTION_KINDS = (
-    Kind(
-        "default",
-        exactly(Default),
-        _encode_default,
-        _decode_default,
-        DEFAULTS,
-        keeps="nameless functions that are a default of their class",
-        attributes=None,
-    ),
-    Kind(
-        "filter_jit",  # before "module": the compiled function inside is rebuilt
-        lambda cls: cls is FILTER_JIT,
-        encode_filter_jit,
-        decode_filter_jit,
-        keeps="`equinox.filter_jit` around something that can be kept",
-        shared=True,
-        calls=("dynamic", "static"),
-        attributes=None,
-    ),
-    Kind(
-        "jit",
-        lambda cls: cls is _jax.jit_function_type(),
-        encode_jit,
-        decode_jit,
-        keeps="`jax.jit` around something that can be kept",
-        shared=True,
-        calls=("function",),
-        attributes=None,
-    ),
-    Kind(
-        "transform",
-        exactly(types.FunctionType),
-        encode_transform,
-        decode_transform,
-        keeps="`jax.vmap`, `jax.grad` and their kin around something that can be kept",
-        shared=True,
-        calls=("function",),
-        attributes=None,
-    ),
-    Kind(
-        "unravel",
-        lambda cls: cls is _jax.unravel_type(),
-        encode_unravel,
-        decode_unravel,
-        keeps="what `jax.flatten_util.ravel_pytree` gives to go back by",
-        shared=True,
-        calls=("f",),
-        binds=("args", "kwargs"),
-        attributes=("f", "args", "kwargs"),
-    ),
-    Kind(
-        "jax_partial",
-        exactly(jtu.Partial),
-        encode_jax_partial,
-        decode_jax_partial,
-        keeps="`jax.tree_util.Partial`",
-        shared=True,
-        calls=("func",),
-        binds=("args", "keywords"),
-        attributes=None,
-    ),
-    Kind(
-        "partial",
-        exactly(functools.partial),
-        encode_partial,
-        decode_partial,
-        keeps="`functools.partial`",
-        shared=True,
-        calls=("func",),
-        binds=("args", "keywords"),
-        attributes=None,
-    ),
-    Kind(
-        "method",
-        exactly(types.MethodType),
-        _encode_method,
-        _decode_method,
-        keeps="methods bound to something that can be kept",
-    ),
-    Kind(
-        "placeholder",
-        exactly(Placeholder),
-        encode_placeholder,
-        decode_placeholder,
-        keeps="placeholders of functions, to be filled",
-    ),
-)
-
-UNNAMED_KINDS = (
-    refusal(
-        "unnamed",
-        lambda cls: _is_function_type(cls) or cls is types.MethodType,
-        refuse_function,
-    ),
-)
-
-LAST_KINDS = (
-    Kind(
-        "singleton",  # last: whatever can be taken apart has been
-        subclass(object),
-        _encode_constant,
-        _decode_constant,
-        CONSTANT,
-        keeps="constants of a module that are compared by identity, by name",
-        attributes=None,
-    ),
+METHOD = Kind(
+    "method",
+    exactly(types.MethodType),
+    _encode_method,
+    _decode_method,
+    keeps="methods bound to something that can be kept",
+    is_function=True,
+    data=Data.NONE,
+    around_opaque=lambda parts: "belongs to an object whose class is not here",
 )

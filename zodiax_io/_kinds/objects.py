@@ -11,7 +11,7 @@ import equinox as eqx
 
 from .. import _jax
 from .._errors import LIMITS
-from .._trust import reflection
+from .._trust import reflection, roles
 from .._trust.names import (
     is_printable_name,
     is_printable_text,
@@ -22,14 +22,16 @@ from .._trust.roles import (
     is_function,
 )
 from . import flattening
-from .base import CannotKeep, Parts
+from .base import CannotKeep, Kind, Parts, exactly, subclass
 from .fields import (
     FieldsChanged,
     attributes_of,
     children_by_name,
     declared_fields,
+    is_dataclass,
     is_dunder,
     is_method,
+    is_namedtuple_class,
     layout,
     lent,
     method,
@@ -43,9 +45,7 @@ from .unflattened import hashes_of, is_large, may_be_hash
 _WRAPPER_NAMES = _jax.equinox_wrapper_names()
 
 
-def _encode_object(
-    obj: Any, fields: dict[str, Any], static: tuple[str, ...], is_node: bool
-) -> Parts:
+def _encode_object(obj: Any, fields: dict[str, Any], static: tuple[str, ...]) -> Parts:
     cls = type(obj)
     present, rest = state_of(obj, fields)
     children = {k: or_default(cls, k, v) for k, v in present.items()}
@@ -78,9 +78,7 @@ def _encode_object(
     if rest:
         extra["beside"] = list(rest)
     static += tuple(rest)
-    return Parts(
-        {**children, **rest}, static=static, is_node=is_node, extra=extra, refers=cls
-    )
+    return Parts({**children, **rest}, static=static, extra=extra, refers=cls)
 
 
 def _wrapped_field(present: dict[str, Any], rest: dict[str, Any]) -> str | None:
@@ -179,21 +177,60 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     return obj
 
 
-def encode_module(obj: Any) -> Parts:
+def _encode_module(obj: Any) -> Parts:
     fields, static = layout(type(obj))
     if type(obj) is _jax.bound_method_type() and not _is_bound(obj):
         raise CannotKeep(
             "It binds a function that is no method of its object. Keep the function "
             "and the object, and bind them again."
         )
-    return _encode_object(obj, fields, static, is_node=True)
+    return _encode_object(obj, fields, static)
 
 
-def decode_module(parts: Parts) -> Any:
+def _decode_module(parts: Parts) -> Any:
     obj = decode_object(parts, layout(parts.refers)[0])
     if type(obj) is _jax.bound_method_type() and not _is_bound(obj):
         raise ValueError("a method is not one of the object it is bound to")
     return obj
+
+
+EQUINOX_PARTIAL = Kind(
+    "equinox_partial",  # before "module": it binds arguments of the file's choice
+    exactly(eqx.Partial),
+    _encode_module,
+    _decode_module,
+    roles.PARTIAL,
+    keeps="`equinox.Partial`",
+    shared=True,
+    calls=("func",),
+    binds=("args", "keywords"),
+    attributes=None,
+    is_node=True,
+    has_fields=True,
+)
+
+
+def _of_enumeration(parts: Parts) -> str | None:
+    is_member = parts.refers is _jax.enumeration_item_type()
+    return "is a member of an enumeration that is not here" if is_member else None
+
+
+MODULE = Kind(
+    "module",
+    subclass(eqx.Module),
+    _encode_module,
+    _decode_module,
+    roles.MODULE,
+    keeps="`equinox.Module` and `zodiax.Base`, static fields included",
+    shared=True,
+    attributes=None,
+    is_node=True,
+    in_order=True,
+    has_fields=True,
+    is_module=True,
+    may_become=True,
+    around_opaque=_of_enumeration,
+)
 
 
 def _is_bound(obj: Any) -> bool:
@@ -210,18 +247,21 @@ def method_names(owner: Any, function: Any) -> Iterator[str]:
                 yield name
 
 
-def encode_dataclass(obj: Any) -> Parts | None:
+def _encode_dataclass(obj: Any) -> Parts | None:
     cls = type(obj)
     fields = declared_fields(cls)
     flat = _jax.flatten_once(obj)
     if flat is None:
-        return _encode_object(obj, fields, tuple(fields), is_node=False)
+        parts = _encode_object(obj, fields, tuple(fields))
+        parts.is_node = False
+        return parts
     present = state_of(obj, fields)[0]
     order = _positions(present, flat[0])
     static = tuple(
         name for i, name in enumerate(present) if order is not None and i not in order
     )
-    parts = _encode_object(obj, fields, static, is_node=True)
+    parts = _encode_object(obj, fields, static)
+    parts.is_node = True
     parts.order, parts.by_leaves = order, order is None
     if not _may_have_leaves(obj, order):
         parts.extra[LEAFLESS] = True
@@ -261,11 +301,26 @@ def _positions(present: dict[str, Any], flat: list[Any]) -> list[int] | None:
     return order
 
 
-def decode_dataclass(parts: Parts) -> Any:
+def _decode_dataclass(parts: Parts) -> Any:
     return decode_object(parts, declared_fields(parts.refers))
 
 
-def encode_namedtuple(obj: Any) -> Parts:
+DATACLASS = Kind(
+    "dataclass",  # before "node": a registered dataclass is kept by its fields
+    is_dataclass,
+    _encode_dataclass,
+    _decode_dataclass,
+    roles.DATACLASS,
+    keeps="dataclasses, frozen and with slots, registered or not",
+    shared=True,
+    attributes=None,
+    is_node="registered",
+    has_fields=True,
+    may_become=True,
+)
+
+
+def _encode_namedtuple(obj: Any) -> Parts:
     cls = type(obj)
     names, values = class_attribute(cls, "_fields"), list(tuple.__iter__(obj))
     if len(names) != len(values):
@@ -277,7 +332,7 @@ def encode_namedtuple(obj: Any) -> Parts:
     return Parts(children=dict(zip(names, values, strict=True)), refers=cls)
 
 
-def decode_namedtuple(parts: Parts) -> Any:
+def _decode_namedtuple(parts: Parts) -> Any:
     cls, children = parts.refers, children_by_name(parts)
     names = class_attribute(cls, "_fields")
     missing = [name for name in names if name not in children]
@@ -285,6 +340,21 @@ def decode_namedtuple(parts: Parts) -> Any:
     if missing or surplus:
         raise FieldsChanged(missing, surplus)
     return tuple.__new__(cls, [children[name] for name in names])
+
+
+NAMEDTUPLE = Kind(
+    "namedtuple",  # a namedtuple is a tuple, so it comes first
+    is_namedtuple_class,
+    _encode_namedtuple,
+    _decode_namedtuple,
+    roles.NAMEDTUPLE,
+    keeps="namedtuples",
+    shared=True,
+    attributes=None,
+    is_node=True,
+    has_fields=True,
+    may_become=True,
+)
 
 
 def renew_hashes(obj: Any, held: dict[str, Any]) -> bool:

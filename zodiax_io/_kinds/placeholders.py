@@ -10,7 +10,9 @@ from .. import _jax
 from .._errors import MAX_PATH, PlaceholderError, shown, shown_lines
 from .._trust import reflection
 from .._trust.names import top
-from .base import CannotKeep, Parts
+from .._trust.roles import function_types
+from .base import CannotKeep, Kind, Parts, exactly, refusal
+from .look import Look
 
 
 class Placeholder:
@@ -106,7 +108,7 @@ def place_of(obj: Any) -> str | None:
     return None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
 
 
-def encode_placeholder(obj: Placeholder) -> Parts:
+def _encode_placeholder(obj: Placeholder) -> Parts:
     versions = obj._versions
     if versions is not None:
         extra = {"kind": "function", "type": obj.name}
@@ -114,7 +116,7 @@ def encode_placeholder(obj: Placeholder) -> Parts:
     return Parts(value={"name": obj.name, "source": obj.source, "path": obj.path})
 
 
-def decode_placeholder(parts: Parts) -> Placeholder:
+def _decode_placeholder(parts: Parts) -> Placeholder:
     value = parts.value
     if type(value) is not dict or not all(
         type(value.get(k)) is str for k in ("name", "source", "path")
@@ -123,12 +125,29 @@ def decode_placeholder(parts: Parts) -> Placeholder:
     return Placeholder(value["name"], value["source"], value["path"])
 
 
+def _name_in(value: Any) -> Any:
+    """The name of a placeholder: its source is that of a whole line."""
+    return value.get("name") if type(value) is dict else value
+
+
+PLACEHOLDER = Kind(
+    "placeholder",
+    exactly(Placeholder),
+    _encode_placeholder,
+    _decode_placeholder,
+    keeps="placeholders of functions, to be filled",
+    placeholder="always",
+    identity=_name_in,
+    look=Look(words="a function without a name"),
+)
+
+
 def is_unnamed_function(obj: Any) -> bool:
     """Whether an object is a function, so that a placeholder may stand for it."""
     return callable(obj) and not reflection.is_class(obj)
 
 
-def refuse_function(obj: Any) -> Parts:
+def _refuse_function(obj: Any) -> Parts:
     module = getattr(obj, "__module__", None)
     if type(module) is str and top(module) == "optax":
         raise CannotKeep(
@@ -159,3 +178,10 @@ def refuse_function(obj: Any) -> Parts:
         '`zodiax_io.register(function, alias="package.module:name")`, or keep its '
         'source text only by `functions="warn"`.'
     )
+
+
+UNNAMED = refusal(
+    "unnamed",
+    lambda cls: reflection.is_one_of(cls, (*function_types(), types.MethodType)),
+    _refuse_function,
+)

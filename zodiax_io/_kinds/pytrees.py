@@ -13,30 +13,21 @@ import numpy as np
 
 from .. import _jax
 from .._errors import LIMITS, ClassChangedError
-from .._trust import reflection
+from .._trust import reflection, roles
 from .._trust.names import (
     name_of,
     top,
 )
 from .._trust.reflection import class_attribute, has_python_layout
-from .._trust.roles import (
-    DATACLASS,
-    MARKER,
-    MODULE,
-    NODE,
-    PARTIAL,
-    UNFLATTENED,
-    is_function,
-)
+from .._trust.roles import is_function
 from .._trust.table import FRAMEWORKS
 from . import flattening
-from .base import CannotKeep, Kind, Parts, exactly, refusal, subclass
-from .containers import SUBCLASSED, items_of, refuse_subclass
+from .base import CannotKeep, Data, Kind, Parts, exactly, subclass
+from .containers import items_of
 from .fields import (
     attributes_of,
     children_by_name,
     has_plain_fields,
-    is_dataclass,
     is_namedtuple_class,
     is_of_frameworks,
     layout,
@@ -44,11 +35,7 @@ from .fields import (
 )
 from .keys import is_vetted
 from .objects import (
-    decode_dataclass,
-    decode_module,
     decode_object,
-    encode_dataclass,
-    encode_module,
     may_hold,
     renew_hashes,
 )
@@ -74,11 +61,27 @@ def _encode_registered(obj: Any) -> Parts | None:
     if any(map(may_be_hash, held, held.values())) and not renew_hashes(obj, held):
         return None
     extra = {"beside": list(held)} if held else {}
-    return Parts(children=held, by_leaves=True, refers=cls, extra=extra)
+    return Parts(children=held, refers=cls, extra=extra)
 
 
 def _decode_registered(parts: Parts) -> Any:
     return decode_object(parts, {})
+
+
+REGISTERED = Kind(
+    "registered",
+    subclass(object),  # registration can come after this table was asked
+    _encode_registered,
+    _decode_registered,
+    roles.NODE,
+    keeps="classes registered as pytree nodes, by the attributes of the instance",
+    shared=True,
+    gives_way=True,
+    attributes=None,
+    is_node=True,
+    by_leaves=True,
+    has_fields=True,
+)
 
 
 def _encode_node(obj: Any) -> Parts | None:
@@ -181,6 +184,19 @@ def _decode_node(parts: Parts) -> Any:
     return obj
 
 
+NODE = Kind(
+    "node",
+    subclass(object),
+    _encode_node,
+    _decode_node,
+    roles.UNFLATTENED,
+    keeps="classes registered as pytree nodes, by children and auxiliary data",
+    shared=True,
+    attributes=None,
+    is_node=True,
+)
+
+
 def _check_attributes(obj: Any, children: dict[str, Any], parts: Parts) -> None:
     """Refuse an object whose class put its attributes in other places than they had."""
     held, cls = attributes_of(obj), type(obj)
@@ -257,7 +273,7 @@ def _encode_treedef(obj: Any) -> Parts:
             "changes from process to process: its leaves could be exchanged. Keep the "
             "tree itself, and take its treedef by `jax.tree.structure` again."
         )
-    return Parts(children=[tree], is_node=False)
+    return Parts(children=[tree])
 
 
 def _is_same_treedef(one: Any, other: Any) -> bool:
@@ -276,6 +292,15 @@ def _decode_treedef(parts: Parts) -> Any:
             "Save what holds the PyTreeDef again, without it."
         )
     return treedef
+
+
+TREEDEF = Kind(
+    "treedef",
+    exactly(jtu.PyTreeDef),
+    _encode_treedef,
+    _decode_treedef,
+    keeps="`PyTreeDef`",
+)
 
 
 _BUILT_IN_NODES = (
@@ -320,6 +345,17 @@ def _encode_bare(obj: object) -> Parts | None:
     return Parts() if name_of(obj) is None else None
 
 
+OBJECT = Kind(
+    "object",
+    exactly(object),
+    _encode_bare,
+    lambda parts: object(),
+    keeps="bare `object()` markers, by identity",
+    shared=True,
+    data=Data.NONE,
+)
+
+
 def _encode_marker(obj: Any) -> Parts | None:
     cls = type(obj)
     if not has_python_layout(cls) or any(state_of(obj, {})):
@@ -331,94 +367,23 @@ def _decode_marker(parts: Parts) -> Any:
     return object.__new__(parts.refers)
 
 
-OBJECT_KINDS = (
-    Kind(
-        "missing",
-        lambda cls: cls is type(_jax.equinox_missing()),
-        lambda obj: Parts(),
-        lambda parts: _jax.equinox_missing(),
-        keeps="Equinox's marker of an absent attribute",
-    ),
-    Kind(
-        "equinox_partial",  # before "module": it binds arguments of the file's choice
-        exactly(eqx.Partial),
-        encode_module,
-        decode_module,
-        PARTIAL,
-        keeps="`equinox.Partial`",
-        shared=True,
-        calls=("func",),
-        binds=("args", "keywords"),
-        attributes=None,
-    ),
-    Kind(
-        "module",
-        subclass(eqx.Module),
-        encode_module,
-        decode_module,
-        MODULE,
-        keeps="`equinox.Module` and `zodiax.Base`, static fields included",
-        shared=True,
-        attributes=None,
-    ),
-    Kind(
-        "dataclass",  # before "node": a registered dataclass is kept by its fields
-        is_dataclass,
-        encode_dataclass,
-        decode_dataclass,
-        DATACLASS,
-        keeps="dataclasses, frozen and with slots, registered or not",
-        shared=True,
-        attributes=None,
-    ),
-    Kind(
-        "registered",
-        subclass(object),  # registration can come after this table was asked
-        _encode_registered,
-        _decode_registered,
-        NODE,
-        keeps="classes registered as pytree nodes, by the attributes of the instance",
-        shared=True,
-        gives_way=True,
-        attributes=None,
-    ),
-    Kind(
-        "node",
-        subclass(object),
-        _encode_node,
-        _decode_node,
-        UNFLATTENED,
-        keeps="classes registered as pytree nodes, by children and auxiliary data",
-        shared=True,
-        attributes=None,
-    ),
-    Kind(
-        "treedef",
-        exactly(jtu.PyTreeDef),
-        _encode_treedef,
-        _decode_treedef,
-        keeps="`PyTreeDef`",
-    ),
-    Kind(
-        "object",
-        exactly(object),
-        _encode_bare,
-        lambda parts: object(),
-        keeps="bare `object()` markers, by identity",
-        shared=True,
-    ),
-    refusal("subclass", subclass(*SUBCLASSED), refuse_subclass),
+MARKER = Kind(
+    "marker",  # after "singleton": what has a name comes back as itself
+    subclass(object),
+    _encode_marker,
+    _decode_marker,
+    roles.MARKER,
+    keeps="instances that hold nothing, such as sentinels",
+    shared=True,
+    attributes=None,
 )
 
-MARKER_KINDS = (
-    Kind(
-        "marker",  # after "singleton": what has a name comes back as itself
-        subclass(object),
-        _encode_marker,
-        _decode_marker,
-        MARKER,
-        keeps="instances that hold nothing, such as sentinels",
-        shared=True,
-        attributes=None,
-    ),
+
+MISSING = Kind(
+    "missing",
+    lambda cls: cls is type(_jax.equinox_missing()),
+    lambda obj: Parts(),
+    lambda parts: _jax.equinox_missing(),
+    keeps="Equinox's marker of an absent attribute",
+    data=Data.NONE,
 )

@@ -21,7 +21,7 @@ from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
 from .._trust.table import EXEMPT, FRAMEWORKS
 from . import flattening
-from .base import CannotKeep, Parts
+from .base import CannotKeep, Kind, Parts, exactly
 from .fields import (
     is_dunder,
     is_of_frameworks,
@@ -184,7 +184,7 @@ def _check_jittable(obj: Any) -> None:
         )
 
 
-def encode_jit(obj: Any) -> Parts | None:
+def _encode_jit(obj: Any) -> Parts | None:
     inner = getattr(obj, "__wrapped__", None)
     if inner is None:
         return None
@@ -193,16 +193,28 @@ def encode_jit(obj: Any) -> Parts | None:
     if options is None:
         return None
     _check_as_wrapped(obj, _jax.jit(inner, options))
-    return Parts(children={"function": inner}, value=options, is_node=False)
+    return Parts(children={"function": inner}, value=options)
 
 
-def decode_jit(parts: Parts) -> Any:
+def _decode_jit(parts: Parts) -> Any:
     (inner,) = expect_named(parts, "function")
     options = parts.value
     if type(options) is not dict:
         raise ValueError("a jitted function has no options")
     _check_jittable(inner)
     return _jax.jit(inner, options)
+
+
+JIT = Kind(
+    "jit",
+    lambda cls: cls is _jax.jit_function_type(),
+    _encode_jit,
+    _decode_jit,
+    keeps="`jax.jit` around something that can be kept",
+    shared=True,
+    calls=("function",),
+    attributes=None,
+)
 
 
 def _is_option(option: Any) -> bool:
@@ -214,7 +226,7 @@ def _is_option(option: Any) -> bool:
     return type(option) in plain or is_function(option)
 
 
-def encode_transform(obj: Any) -> Parts | None:
+def _encode_transform(obj: Any) -> Parts | None:
     found = _jax.transform_parts(obj)
     if found is None:
         return None
@@ -224,7 +236,7 @@ def encode_transform(obj: Any) -> Parts | None:
     _check_wrappable(function)
     _check_as_wrapped(obj, _jax.transform(name, function, options))
     children = {"function": function, "options": options}
-    return Parts(children=children, value=name, is_node=False)
+    return Parts(children=children, value=name)
 
 
 def _check_as_wrapped(obj: Any, made: Any) -> None:
@@ -258,7 +270,7 @@ def _is_alike(a: Any, b: Any) -> bool:
     return type(a) is type(b) and type(a) in (bool, int, str) and bool(a == b)
 
 
-def decode_transform(parts: Parts) -> Any:
+def _decode_transform(parts: Parts) -> Any:
     function, options = expect_named(parts, "function", "options")
     if type(options) is not dict:
         raise ValueError("a transformation has no options")
@@ -268,11 +280,23 @@ def decode_transform(parts: Parts) -> Any:
     return _jax.transform(parts.value, function, options)
 
 
-FILTER_JIT = _jax.filter_jit_type()
+TRANSFORM = Kind(
+    "transform",
+    exactly(types.FunctionType),
+    _encode_transform,
+    _decode_transform,
+    keeps="`jax.vmap`, `jax.grad` and their kin around something that can be kept",
+    shared=True,
+    calls=("function",),
+    attributes=None,
+)
+
+
+_FILTER_JIT_TYPE = _jax.filter_jit_type()
 _FILTER_JIT_FIELDS = frozenset(vars_of(eqx.filter_jit(lambda: None)))
 
 
-def encode_filter_jit(obj: Any) -> Parts:
+def _encode_filter_jit(obj: Any) -> Parts:
     held, inner = vars_of(obj), obj.__wrapped__
     _check_wrappable(inner)
     lent = _jax.equinox_wrapper_names()
@@ -297,7 +321,7 @@ _DONATE: dict[tuple[bool, bool, bool], Any] = {
 }
 
 
-def decode_filter_jit(parts: Parts) -> Any:
+def _decode_filter_jit(parts: Parts) -> Any:
     dynamic, static = expect_named(parts, "dynamic", "static")
     donate = _DONATE[tuple(parts.value)]
     static_parts: tuple[Any, Any] = ((), None)
@@ -320,6 +344,19 @@ def decode_filter_jit(parts: Parts) -> Any:
     # no more than their shapes.
     held.update(_dynamic_fun=dynamic, _static_fun=static)
     return wrapper
+
+
+FILTER_JIT = Kind(
+    "filter_jit",  # before "module": the compiled function inside is rebuilt
+    lambda cls: cls is _FILTER_JIT_TYPE,
+    _encode_filter_jit,
+    _decode_filter_jit,
+    keeps="`equinox.filter_jit` around something that can be kept",
+    shared=True,
+    calls=("dynamic", "static"),
+    attributes=None,
+    is_node=True,
+)
 
 
 class _Unbuilt:
@@ -382,7 +419,7 @@ def _innermost(obj: Any) -> Any:
             inner = getattr(obj, _WRAPPED, None)
         elif type(obj) in (functools.partial, jtu.Partial):
             inner = obj.func
-        elif type(obj) is not FILTER_JIT:
+        elif type(obj) is not _FILTER_JIT_TYPE:
             found = class_attribute(type(obj), _WRAPPED)
             if type(found) is property and type(found.fget) is types.FunctionType:
                 # Of Equinox: what is wrappable has no property of another class.
@@ -395,7 +432,7 @@ def _innermost(obj: Any) -> Any:
 
 def _signature_of(obj: Any, cls: type) -> inspect.Signature:
     """The signature of something callable, of a class, that may be `_Unbuilt`."""
-    if cls is FILTER_JIT:
+    if cls is _FILTER_JIT_TYPE:
         return vars_of(obj)["_signature"]
     if is_function(obj) or cls is types.MethodType:
         return inspect.signature(obj)
@@ -452,20 +489,33 @@ def plain_attributes(obj: Any) -> dict[str, Any]:
     return attributes
 
 
-def encode_partial(obj: functools.partial[Any]) -> Parts:
+def _encode_partial(obj: functools.partial[Any]) -> Parts:
     children: dict[str, Any] = {"func": obj.func, "args": obj.args}
     children["keywords"] = obj.keywords
     if obj.__dict__:
         children["attributes"] = plain_attributes(obj)
-    return Parts(children=children, is_node=False)
+    return Parts(children=children)
 
 
-def decode_partial(parts: Parts) -> functools.partial[Any]:
+def _decode_partial(parts: Parts) -> functools.partial[Any]:
     func, args, keywords, attributes = _bound_in(parts)
     result = functools.partial(func, *args, **keywords)
     if attributes:  # one with a `__dict__` is not merged into a partial around it
         result.__dict__.update(attributes)
     return result
+
+
+PARTIAL = Kind(
+    "partial",
+    exactly(functools.partial),
+    _encode_partial,
+    _decode_partial,
+    keeps="`functools.partial`",
+    shared=True,
+    calls=("func",),
+    binds=("args", "keywords"),
+    attributes=None,
+)
 
 
 def _bound_in(parts: Parts) -> tuple[Any, tuple[Any, ...], dict[str, Any], Any]:
@@ -484,20 +534,33 @@ def _bound_in(parts: Parts) -> tuple[Any, tuple[Any, ...], dict[str, Any], Any]:
     return func, args, keywords, attributes
 
 
-def encode_unravel(obj: Any) -> Parts:
+def _encode_unravel(obj: Any) -> Parts:
     held = vars_of(obj)
     children = {name: held[name] for name in ("f", "args", "kwargs")}
-    return Parts(children=children, is_node=False)
+    return Parts(children=children)
 
 
-def decode_unravel(parts: Parts) -> Any:
+def _decode_unravel(parts: Parts) -> Any:
     function, args, kwargs = expect_named(parts, "f", "args", "kwargs")
     if not is_function(function) or type(args) is not tuple or type(kwargs) is not dict:
         raise ValueError("an unravelling function holds no function")
     return _jax.unravel_type()(function, *args, **kwargs)
 
 
-def encode_jax_partial(obj: jtu.Partial) -> Parts:
+UNRAVEL = Kind(
+    "unravel",
+    lambda cls: cls is _jax.unravel_type(),
+    _encode_unravel,
+    _decode_unravel,
+    keeps="what `jax.flatten_util.ravel_pytree` gives to go back by",
+    shared=True,
+    calls=("f",),
+    binds=("args", "kwargs"),
+    attributes=("f", "args", "kwargs"),
+)
+
+
+def _encode_jax_partial(obj: jtu.Partial) -> Parts:
     func: Any = obj.func
     value = None
     if type(func) is _SHIM:
@@ -514,7 +577,7 @@ def encode_jax_partial(obj: jtu.Partial) -> Parts:
 _SHIM: type = type(jtu.Partial(functools.partial(abs)).func)
 
 
-def decode_jax_partial(parts: Parts) -> jtu.Partial:
+def _decode_jax_partial(parts: Parts) -> jtu.Partial:
     func, args, keywords, attributes = _bound_in(parts)
     if parts.value == "partial" and type(func) in (functools.partial, jtu.Partial):
         func = jtu.Partial(func).func
@@ -523,3 +586,17 @@ def decode_jax_partial(parts: Parts) -> jtu.Partial:
     if attributes:
         made.__dict__.update(attributes)
     return made
+
+
+JAX_PARTIAL = Kind(
+    "jax_partial",
+    exactly(jtu.Partial),
+    _encode_jax_partial,
+    _decode_jax_partial,
+    keeps="`jax.tree_util.Partial`",
+    shared=True,
+    calls=("func",),
+    binds=("args", "keywords"),
+    attributes=None,
+    is_node=True,
+)

@@ -12,10 +12,9 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import msgpack
-import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import dtypes, records
+from .._arrays import records
 from .._arrays.distance import difference, same_bytes
 from .._errors import (
     CorruptFileError,
@@ -27,15 +26,15 @@ from .._errors import (
 from .._evolution.packages import Difference, changes_between, script_of
 from .._files.checkpoint import is_file, opened
 from .._jax import detached
-from .._kinds import base
-from .._structure.nodes import Node, children_of, resolved, said
+from .._kinds.lookup import row_of
+from .._structure.nodes import Node, children_of, is_reference, resolved, said
 from .._structure.pairing import NameHere
 from .._structure.paths import label_of
 from .._structure.survey import walk, without_columns
 from .._tree.locate import locate, names_here
 from .._tree.restore import logical
 from .._trust.judge import Judge
-from .items import matches, notation, value_of
+from .items import matches, notation
 
 
 @dataclass(frozen=True)
@@ -240,7 +239,7 @@ class _Side:
     def meant(self, node: Node) -> Node | None:
         """The node itself, or what it shares; None if that is not there."""
         found = resolved(node, self.by_id)
-        return None if found is None or found["kind"] == "same" else found
+        return None if found is None or is_reference(found) else found
 
     def value(self, node: Node) -> bytes:
         """What a node holds of its own; what many refer to is packed once."""
@@ -374,7 +373,7 @@ class _Walk:
             if self._are_near(left, right):
                 return None, False
             return change(), not any(shares)
-        if left["kind"] in base.ARRAY_NODES:
+        if row_of(left).array is not None:
             return self._of_arrays(told, left, right), False
         if "node" not in left:
             return None, False
@@ -404,10 +403,11 @@ class _Walk:
         if target is None:
             return "nothing"
         shared = ", shared" * (target is not node)
-        if target["kind"] in base.ARRAY_NODES:
+        row = row_of(target)
+        if row.array is not None:
             weak = " weak" * (target.get("weak_type") is True)
             return f"{notation(target)[0]}{weak}{shared}"
-        value = value_of(target)
+        value = row.look.value(target)
         name = shown(target["type"], 400) if type(target.get("type")) is str else None
         text = " ".join(part for part in (name, value) if part)
         return (text or shown(target["kind"])) + shared
@@ -415,7 +415,7 @@ class _Walk:
     def _of_arrays(self, path: str, left: Node, right: Node) -> Change | None:
         x, y = self.a.array(left), self.b.array(right)
         told = self._told(left, self.a)
-        if left["kind"] == "key":
+        if row_of(left).array == "key":
             return None if same_bytes(x, y) else Change(path, "changed", told, told)
         found = difference(x, y, self.atol, self.rtol)
         if found is None:
@@ -435,17 +435,11 @@ class _Walk:
 
 
 def _number(node: Node) -> NDArray[Any] | None:
-    value = node.get("value")
+    numbers = row_of(node).look.numbers
     try:
-        if node["kind"] in ("int", "float") and type(value) in (int, float):
-            return np.asarray(value)
-        if node["kind"] == "complex" and isinstance(value, list):
-            return np.asarray(complex(*value))
-        if node["kind"] == "scalar" and isinstance(value, bytes):
-            return np.frombuffer(value, dtypes.parse(node.get("dtype")))
+        return None if numbers is None else numbers(node)
     except (ValueError, TypeError, OverflowError):
-        pass
-    return None
+        return None
 
 
 # Children by what tells them apart, however long: with label, and if static.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import math
 import re
 import time
@@ -11,21 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from .._arrays import dtypes
 from .._errors import (
-    LIMITS,
     check_numbers,
     check_text,
     shown,
 )
 from .._evolution.packages import Difference
-from .._kinds import base
-from .._kinds.columns import array_of, elements_of
-from .._structure.nodes import Node, children_of
+from .._kinds.lookup import row_named, row_of
+from .._structure.nodes import Node, children_of, is_reference
 from .._structure.paths import label_of
 from .._structure.survey import walk
 from .numbers import Picture, Statistics, picture_of, statistics_of
@@ -227,7 +223,8 @@ def _globbing(pattern: str) -> Callable[[str], bool]:
 
 def _is_of_dtype(item: Item, dtype: str) -> bool:
     name = item.type.partition("[")[0]
-    return item.kind in base.ARRAY_NODES and name in (dtype, short_dtype(dtype))
+    is_array = row_named(item.kind).array is not None
+    return is_array and name in (dtype, short_dtype(dtype))
 
 
 _SHORT = {
@@ -244,49 +241,6 @@ def short_dtype(dtype: Any) -> str:
     return _SHORT.get(dtype, shown(dtype, 40))
 
 
-def value_of(node: dict[str, Any]) -> str | None:
-    """The value of a leaf, in Python's words."""
-    kind = node["kind"]
-    if kind == "none":
-        return "None"
-    value = node.get("value")
-    if kind == "complex" and isinstance(value, list) and len(value) == 2:
-        return shown(repr(complex(*value))) if all(map(_is_real, value)) else None
-    if kind == "bytes" or not isinstance(value, bytes):
-        return None if value is None else shown(_beginning(value))
-    if kind == "scalar":
-        try:
-            dtype = dtypes.parse(node.get("dtype"))
-            return shown(repr(np.frombuffer(value, dtype)[0]))
-        except LIMITS:
-            raise
-        except Exception:  # NumPy knows more ways than can be listed
-            return None
-    return f"{len(value)} bytes"
-
-
-def _beginning(value: Any, most: int = 500) -> str:
-    """The repr of plain data; of long data its beginning, which is all that is shown.
-
-    A value that many nodes share is shown for each of them.
-    """
-    if isinstance(value, (str, bytes)):
-        return repr(value[:500])
-    if not isinstance(value, (list, dict)):
-        return repr(value)
-    within = most // 8
-    parts = [_beginning(item, within) for item in itertools.islice(value, most)]
-    if isinstance(value, dict):
-        pairs = zip(parts, value.values(), strict=False)
-        parts = [f"{key}: {_beginning(held, within)}" for key, held in pairs]
-    text = ", ".join(parts + ["…"] * (len(value) > most))
-    return f"{{{text}}}" if isinstance(value, dict) else f"[{text}]"
-
-
-def _is_real(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
 def notation(node: dict[str, Any]) -> tuple[str, int, int]:
     """An array as JAX shows its type, how many numbers it has, and how many bytes."""
     dtype, shape = node.get("dtype"), node.get("shape")
@@ -298,11 +252,12 @@ def notation(node: dict[str, Any]) -> tuple[str, int, int]:
         return "an array", 0, 0
     if nbytes >= 2**63:
         return "an array that no machine can hold", 0, 0
-    if node["kind"] == "key":
+    array = row_of(node).array
+    if array == "key":
         text = f"key<{shown(node.get('impl'))}>[{_listed(lengths[:-1])}]"
     else:
         text = f"{short_dtype(dtype)}[{_listed(lengths)}]"
-    return f"{text} numpy" if node["kind"] == "numpy" else text, numbers, nbytes
+    return f"{text} numpy" if array == "numpy" else text, numbers, nbytes
 
 
 def _listed(lengths: Sequence[Any]) -> str:
@@ -395,12 +350,13 @@ def _item(
     kind, value, record, digest = str(node["kind"]), None, None, None
     statistics, picture = None, None
     arrays = numbers = nbytes = 0
-    if kind in base.ARRAY_NODES:
+    row = row_of(node)
+    if row.array is not None:
         arrays = 1
         words, numbers, nbytes = notation(node)
         record = node["record"] if type(node.get("record")) is int else None
         digest = _digest_of(record, records)
-    elif kind == "same":
+    elif is_reference(node):
         number = node.get("value")
         seen = by_id.get(number) if type(number) is int else None
         plain = None if seen is None else _inline(seen[1])
@@ -409,15 +365,13 @@ def _item(
             value = plain
         else:
             words, value = "the same as", "" if seen is None else shown(seen[0], 512)
-    elif kind == "column":
-        words, value, statistics, picture = _of_column(node)
-        digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
     else:
-        words = shown(node["type"], 400) if type(node.get("type")) is str else kind
-        if kind == "closure":
-            words = _of_local_function(node, words)
-        value = _inline(node) if "node" in node else value_of(node)
-        if value is not None and value.endswith("…"):
+        words = row.look.type(node)
+        value = _inline(node) if "node" in node else row.look.value(node)
+        if row.expand is not None and row.look.numbers is not None:
+            held = row.look.numbers(node)
+            statistics, picture = (None, None) if held is None else numbers_of(held)
+        if row.expand is not None or (value is not None and value.endswith("…")):
             digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
     for item in items:
         arrays += item.arrays
@@ -441,54 +395,20 @@ def _item(
     )
 
 
-def _of_local_function(node: Node, maker: str) -> str:
-    """Module and place of a local function, whose node names what made it."""
-    value = node.get("value")
-    place = value.get("place") if isinstance(value, dict) else None
-    module = maker.partition(":")[0]
-    return f"{module}:{shown(place)}" if type(place) is str else maker
-
-
-def _of_column(
-    node: Node,
-) -> tuple[str, str | None, Statistics | str | None, Picture | None]:
-    """A long list as one item: its type, its ends, and the curve of its numbers."""
-    try:
-        elements = elements_of(node.get("value"))
-        array = array_of(node["value"])
-    except ValueError:
-        return "column", None, None, None
-    ends = [shown(repr(x), 40) for x in (*elements[:2], *elements[-1:])]
-    brackets = _BRACKETS[node["value"]["container"]]
-    text = f"{brackets[0]}{ends[0]}, {ends[1]}, …, {ends[2]}{brackets[1]}"
-    words = f"{node['value']['container']} of {len(elements)} {node['value']['of']}"
-    if array is None:
-        return words, text, None, None
-    statistics, picture = numbers_of(array)
-    return words, text, statistics, picture
-
-
-_BRACKETS = {"tuple": "()", "list": "[]"}
-
-
 def _inline(node: Node) -> str | None:
     """A short tuple or list of plain values, as Python writes it."""
-    children = node.get("node")
-    brackets = _BRACKETS.get(str(node["kind"]))
-    if brackets is None or not isinstance(children, list) or len(children) > 8:
+    children, items = node.get("node"), row_of(node).look.items
+    if items is None or not isinstance(children, list) or len(children) > 8:
         return None
     parts: list[str] = []
     for child in children:
-        text = value_of(child) if child["kind"] in _INLINE_KINDS else None
+        look = row_of(child).look
+        text = look.value(child) if look.inline else None
         if text is None:
             return None
         parts.append(text)
-    comma = "," * (len(parts) == 1 and node["kind"] == "tuple")
-    text = f"{brackets[0]}{', '.join(parts)}{comma}{brackets[1]}"
+    text = items(parts)
     return text if len(text) <= 40 else None
-
-
-_INLINE_KINDS = ("none", "bool", "int", "float", "complex", "str")
 
 
 def numbers_of(array: NDArray[Any] | str) -> tuple[Statistics | str, Picture | None]:

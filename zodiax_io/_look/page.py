@@ -14,7 +14,7 @@ from typing import Any
 from .._errors import shown
 from .items import Contents, Item, date_of, size_of
 from .numbers import Picture, Statistics
-from .text import PLAIN, lines_of, text_of
+from .text import is_literal, lines_of, text_of
 
 _DRAWN = 4000  # arrays that are drawn: the largest
 
@@ -98,7 +98,7 @@ def _row_of(item: Item, types: dict[str, int], *, drawn: bool) -> dict[str, Any]
         "l": item.label,
         "t": types.setdefault(item.type, len(types)),
         "v": item.value,
-        "k": int(item.value is not None and item.kind in PLAIN),
+        "k": int(is_literal(item)),
         "s": int(item.static),
         "a": item.arrays,
         "n": item.numbers,
@@ -136,7 +136,7 @@ def _notes_of(metadata: Item | None) -> list[tuple[int, str, str]]:
     while waiting and len(notes) < 400:
         level, item = waiting.pop()
         told = item.value if item.value is not None else item.type
-        plain = item.value is not None and item.kind in PLAIN
+        plain = is_literal(item)
         notes.append((min(level, 12), item.label, f"{' = ' if plain else ': '}{told}"))
         waiting.extend((level + 1, child) for child in reversed(item.items))
     return notes

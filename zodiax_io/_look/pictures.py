@@ -14,7 +14,7 @@ from .._errors import (
     ZodiaxIOError,
 )
 from .._files.document import Document
-from .._kinds import base
+from .._kinds.lookup import row_named, row_of
 from .._structure.survey import walk
 from .._tree.restore import logical
 from .items import Item, numbers_of
@@ -33,7 +33,7 @@ def from_file(document: Document, reader: Any) -> Fetch:
     nodes = {
         node["record"]: node
         for _, node in walk(document.tree)
-        if type(node.get("record")) is int and node["kind"] in base.ARRAY_NODES
+        if type(node.get("record")) is int and row_of(node).array is not None
     }
 
     @functools.cache
@@ -65,7 +65,7 @@ def _in_groups(items: Iterable[Item]) -> Iterator[list[Item]]:
     group: list[Item] = []
     size = 0
     for item in items:
-        if item.record is None or item.kind == "key":
+        if item.record is None or row_named(item.kind).array == "key":
             continue
         if group and size + item.nbytes > _TOGETHER:
             yield group

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from .._errors import shown
 from .._evolution.packages import Difference
+from .._kinds.lookup import row_named
 from .items import Contents, Item, counted, date_of, size_of
 from .numbers import Statistics
 
@@ -197,7 +198,7 @@ def _sort_of(item: Item, deep: int = 4) -> tuple[object, ...]:
 def words_of(item: Item) -> Line:
     """What an item is, behind its name."""
     line: Line = [(": ", "faint")]
-    if item.value is not None and item.kind in PLAIN:
+    if item.value is not None and is_literal(item):
         line = [(" = ", "faint"), (item.value, "value")]
     else:
         name = item.type.rpartition(":")[2] if ":" in item.type else item.type
@@ -224,8 +225,9 @@ def told_of(item: Item) -> str:
     return f"{'' if item.numbers == 1 else 'all '}{found.least:.4g}"
 
 
-# Kinds whose values say all; of tuples and lists, those that have one.
-PLAIN = "none bool int float complex str bytes tuple list".split()
+def is_literal(item: Item) -> bool:
+    """Whether an item has a value that says all, so that its type is not shown."""
+    return item.value is not None and row_named(item.kind).look.literal
 
 
 def _right(item: Item) -> Line:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .items import Contents, Item, size_of
 from .numbers import Picture
-from .text import PLAIN, folded, head_of, text_of, told_of, totals_of
+from .text import folded, head_of, is_literal, text_of, told_of, totals_of
 from .thumbnails import drawn, listed_of, picture_for, thumbnail_of
 
 # treescope calls a dozen functions for each level of what it draws.
@@ -74,7 +74,7 @@ def _node(parts: Any, item: Item, pictures: Mapping[int, Picture], level: int) -
                 else None
             ),
         )
-    if item.value is not None and item.kind in PLAIN:
+    if is_literal(item):
         line = [before, parts.text(item.value)]
     else:
         words = "" if item.value is None else f" {item.value}"

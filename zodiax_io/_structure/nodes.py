@@ -26,6 +26,15 @@ def said(node: Node) -> dict[Any, Any]:
     return {name: node[name] for name in sorted(node.keys() - _PLACE, key=str)}
 
 
+# The kind of a node that refers to another one by its number. It is in no table.
+REFERENCE = "same"
+
+
+def is_reference(node: Node) -> bool:
+    """Whether a node refers to another one, for an object that the tree shares."""
+    return node.get("kind") == REFERENCE
+
+
 def children_of(node: Node) -> list[tuple[str | int, Any]]:
     """The children of a node, by name or by index."""
     children = node.get("node")
@@ -76,8 +85,8 @@ def child_at(node: Node, name: str) -> Any:
 
 def resolved(node: Any, by_id: Mapping[int, Node]) -> Any:
     """A node, or the one that it refers to; None if that is not there."""
-    same = isinstance(node, dict) and node.get("kind") == "same"
-    value = node.get("value") if same else None
+    refers = isinstance(node, dict) and node.get("kind") == REFERENCE
+    value = node.get("value") if refers else None
     return by_id.get(value) if type(value) is int else node
 
 
@@ -97,13 +106,28 @@ def reachable(node: Node, by_id: Mapping[int, Node], seen: set[int]) -> Iterator
 FRAMES = 12 * MAX_DEPTH
 
 
+# The kinds of two leaves of a tree that is only looked at: a `Probe`, and an object
+# that no file can hold. Neither is in a table or in a file.
+PROBE, UNKEPT = "probe", "unknown"
+
+
+def is_probe(node: Node) -> bool:
+    """Whether a node marks where a leaf of a tree is."""
+    return node["kind"] == PROBE
+
+
+def is_unkept(node: Node) -> bool:
+    """Whether a node is that of an object that no file can hold."""
+    return node["kind"] == UNKEPT
+
+
 class Located(NamedTuple):
     """The structure of a tree that is only looked at.
 
     Attributes
     ----------
     structure : dict
-        Each `Probe` is a leaf of its own kind; what no file can hold is "unknown".
+        Nodes as in a file, with those of probes, and of objects that no file can hold.
     by_id : dict
         Its nodes that are referred to.
     sources : dict

@@ -11,6 +11,7 @@ import msgpack
 from .._errors import (
     ArgumentError,
 )
+from .._kinds.lookup import row_of
 from .nodes import Located, Node, Repeats, children_of, resolved, said
 from .paths import Path, label_of
 
@@ -119,8 +120,9 @@ def plain(node: Node, name_here: NameHere | None) -> bytes:
     """What a node says of itself, without its children and its place in the file."""
     told = said(node)
     told.pop("version", None)  # of the package that once saved it
-    if node["kind"] == "placeholder" and type(node.get("value")) is dict:
-        told["value"] = node["value"].get("name")  # its text is that of a whole line
+    identity = row_of(node).identity
+    if identity is not None and "value" in told:
+        told["value"] = identity(node.get("value"))
     name = told.get("type")
     if name_here is not None and type(name) is str:
         told["type"] = name_here(name)

@@ -8,6 +8,7 @@ from .._errors import (
     MAX_NAME,
     shown,
 )
+from .._kinds.lookup import row_of
 from .nodes import Node
 
 # A path is built only when somebody asks: the path and the node of the parent with the
@@ -29,25 +30,23 @@ def short_path(path: Path | str) -> str:
     return shown(path_text(path), 512)
 
 
-_MAPPINGS = frozenset({"dict", "ordereddict", "mappingproxy"})
-
-
 def label_of(node: Node, key: str | int) -> str:
     """What a child adds to the path of its parent."""
+    row = row_of(node)
     if isinstance(key, str):
-        if key == "items" and node["kind"] == "defaultdict":
-            return ""  # a step of ours, not of the user's
-        return f"[{cut(key)!r}]" if node["kind"] in _MAPPINGS else f".{cut(key)}"
+        if key in row.unseen:
+            return ""
+        return f"[{cut(key)!r}]" if row.steps == "key" else f".{cut(key)}"
     keys = node.get("keys")
     if isinstance(keys, list) and key < len(keys):
         return _key_label(keys[key], key)
-    if "." in node["kind"] and _is_wrapped(node):
+    if row.wraps and _is_wrapped(node):
         return ""
     return f"[{key}]"
 
 
 def _is_wrapped(node: Node) -> bool:
-    """Whether all that somebody's own kind holds is in one container, made by us."""
+    """Whether all that a node holds is in one container."""
     children = node.get("node")
     if not isinstance(children, list) or len(children) != 1:
         return False
@@ -62,16 +61,15 @@ def cut(key: str) -> str:
 def _key_label(key: Any, index: int) -> str:
     if not isinstance(key, dict):
         return f"[key {index}]"
-    parts = key.get("node")
-    if key.get("kind") == "tuple" and isinstance(parts, list) and len(parts) < 8:
+    parts, look = key.get("node"), row_of(key).look
+    if look.items is not None and isinstance(parts, list) and len(parts) < 8:
         flat = [p for p in parts if isinstance(p, dict) and "node" not in p]
         labels = [_key_label(part, -1) for part in flat]
-        text = ", ".join(label[1:-1] for label in labels)
-        text = f"({text}{',' * (len(parts) == 1)})"
+        text = look.items([label[1:-1] for label in labels])
         known = len(labels) == len(parts) and "[key -1]" not in labels
         if known and len(text) <= 60 and not set("[]*?") & set(text):
             return f"[{text}]"  # as `only=` can read it
-    if key.get("kind") in ("str", "int", "float", "bool"):
+    if look.inline:
         value = key.get("value")
         if type(value) is str:
             return f"[{cut(value)!r}]"
@@ -83,11 +81,11 @@ def _key_label(key: Any, index: int) -> str:
 def step_of(node: Node, key: str | int) -> tuple[str, str]:
     """A step of a path in full, however long: what it is, and its text."""
     if isinstance(key, str) and label_of(node, key):
-        return ("key" if node["kind"] in _MAPPINGS else "name"), key
+        return ("key" if row_of(node).steps == "key" else "name"), key
     keys = node.get("keys")
     if isinstance(key, int) and isinstance(keys, list) and key < len(keys):
         inner = keys[key] if isinstance(keys[key], dict) else {}
-        if inner.get("kind") == "str" and type(inner.get("value")) is str:
+        if row_of(inner).look.inline and type(inner.get("value")) is str:
             return "key", inner["value"]
     return "item", label_of(node, key)[1:-1]
 

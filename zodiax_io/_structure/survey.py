@@ -7,17 +7,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._arrays.dtypes import is_of_jax
 from .._errors import (
     CorruptFileError,
     UnknownFormatError,
     shown,
 )
-from .._kinds.base import ARRAY_NODES, Kind
-from .._kinds.columns import elements_of
-from .._kinds.table import kind_named
+from .._kinds.base import Data, Kind
+from .._kinds.lookup import kind_named, row_of
 from .._trust.roles import CODE, Holder, Holders, Use, calls_with_inputs
-from .nodes import MAX_DEPTH, Node, child_at, children_of, name_of_type, resolved
+from .nodes import (
+    MAX_DEPTH,
+    REFERENCE,
+    Node,
+    child_at,
+    children_of,
+    is_reference,
+    name_of_type,
+    resolved,
+)
 from .paths import Path, path_text
 
 
@@ -77,27 +84,21 @@ def without_columns(structure: Any, root: str = "model") -> None:
     CorruptFileError
         If something in the structure is not a node, or a column holds something else.
     """
-    columns = [
-        (path, node) for path, node in walk(structure, root) if node["kind"] == "column"
-    ]
-    for path, node in columns:
-        value: Any = node.get("value")
+    columns: list[tuple[Path | str, Node, Kind]] = []
+    for path, node in walk(structure, root):
+        kind = row_of(node)
+        if kind.expand is not None:
+            columns.append((path, node, kind))
+    for path, node, kind in columns:
+        assert kind.expand is not None
         try:
-            elements = elements_of(value)
+            expanded = kind.expand(node)
         except ValueError as error:
             raise CorruptFileError(
-                f"`{shown(path_text(path))}` cannot be built as `column`: {error}."
+                f"`{shown(path_text(path))}` cannot be built as `{kind.name}`: {error}."
             ) from error
-        container, of = value["container"], value["of"]
-        del node["value"]
-        node |= {
-            "node_type": "container",
-            "kind": container,
-            "node": [
-                {"node_type": "leaf", "kind": of, "value": element}
-                for element in elements
-            ],
-        }
+        node.clear()
+        node.update(expanded)
 
 
 @dataclass(eq=False, repr=False)
@@ -145,7 +146,7 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
                     f"`{shown(path_text(path))}` is numbered like another node."
                 )
             found.by_id[node["id"]] = node
-        if name == "same":
+        if name == REFERENCE:
             continue
         kind = kind_named(name)
         if kind is None:
@@ -171,7 +172,7 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
             naming.append((path, node, kind))
         if kind.binds:
             binding.append((node, kind))
-        if kind.name in ARRAY_NODES:
+        if kind.array is not None:
             found.arrays.append((path, node))
     bound = _called(binding, found.by_id)
     # It is asked for several times, or not at all.
@@ -222,7 +223,8 @@ def _made_with_data(
     made = [node for _, node, kind in naming if kind.refers_to is CODE]
     if not any(children_of(node) for node in made):
         return set()
-    return {id(node) for node in made if data().get(id(node), _TEXT) >= _TEXT}
+    text = Data.TEXT
+    return {id(node) for node in made if data().get(id(node), text) >= text}
 
 
 def _mark_called(waiting: list[Any], by_id: Mapping[int, Node], seen: set[int]) -> None:
@@ -232,9 +234,9 @@ def _mark_called(waiting: list[Any], by_id: Mapping[int, Node], seen: set[int]) 
         if not isinstance(node, dict) or id(node) in seen:
             continue
         seen.add(id(node))
-        kind = kind_named(node.get("kind"))
-        if kind is not None and kind.calls:
-            waiting += [child_at(node, name) for name in kind.calls]
+        calls = row_of(node).calls
+        if calls:
+            waiting += [child_at(node, name) for name in calls]
         else:
             waiting += [child for _, child in children_of(node)]
 
@@ -266,7 +268,8 @@ def _holders(
                 for name, node, kind in named
                 if name in binding
                 and not kind.calls
-                and data().get(id(node), 0) >= (_ANY if holders[name].free else _TEXT)
+                and data().get(id(node), 0)
+                >= (Data.NUMBERS if holders[name].free else Data.TEXT)
             ]
             own = {n for n, name in by_node.items() if holders[name].own}
             _mark_held(starts, own, by_id, found)
@@ -296,24 +299,12 @@ def _mark_held(
         if not isinstance(node, dict) or id(node) in seen:
             continue
         seen.add(id(node))
-        kind = kind_named(node.get("kind"))
-        if node.get("kind") in _FUNCTIONS or (kind is not None and kind.calls):
+        kind = row_of(node)
+        if kind.is_function or kind.calls:
             wrapped.append(node)
         if id(node) not in own:
             waiting += [child for _, child in children_of(node)]
     _mark_called(wrapped, by_id, called)
-
-
-_FUNCTIONS = frozenset({"function", "closure", "default", "method", "singleton"})
-_NONE, _ANY, _TEXT = range(3)
-# Leaves that a function is called with in any model, and such as say nothing.
-_NUMBERS = frozenset(
-    """
-    bool class complex constant dtype enum float fraction int jax key missing range
-    scalar scalar_type shape_dtype slice token
-    """.split()
-)
-_NO_DATA = _FUNCTIONS | {"none", "bool", "object", "missing", "token"}
 
 
 def _data(structure: Node, by_id: Mapping[int, Node]) -> dict[int, int]:
@@ -328,32 +319,28 @@ def _data(structure: Node, by_id: Mapping[int, Node]) -> dict[int, int]:
             found[id(node)] = _data_of(node, found, by_id)
         if before == (len(found), sum(found.values())):
             return found
-    return dict.fromkeys(found, _TEXT)
+    return dict.fromkeys(found, Data.TEXT)
 
 
 _MAX_ROUNDS = 8
 
 
 def _data_of(node: Node, found: Mapping[int, int], by_id: Mapping[int, Node]) -> int:
-    kind = node["kind"]
-    if kind == "same":
-        return found.get(id(resolved(node, by_id)), _NONE)
+    if is_reference(node):
+        return found.get(id(resolved(node, by_id)), Data.NONE)
     if "node" in node:
         # Settings of layers, such as a padding, are no arguments.
-        most = _TEXT
+        most = Data.TEXT
         if "type" in node and calls_with_inputs(name_of_type(node)):
-            most = _ANY
+            most = Data.NUMBERS
         return max(
             (
-                found.get(id(child), _NONE)
+                found.get(id(child), Data.NONE)
                 if "node" in child
-                else min(found.get(id(child), _NONE), most)
+                else min(found.get(id(child), Data.NONE), most)
                 for _, child in children_of(node)
             ),
-            default=_NONE,
+            default=Data.NONE,
         )
-    if kind in _NO_DATA:
-        return _NONE
-    if kind == "numpy":
-        return _ANY if is_of_jax(node.get("dtype")) else _TEXT
-    return _ANY if kind in _NUMBERS else _TEXT
+    data = row_of(node).data
+    return data if isinstance(data, Data) else data(node)

@@ -16,14 +16,19 @@ from .._errors import (
 )
 from .._evolution.fields import Evolution
 from .._evolution.opaque import UNKNOWN, Opaque, missing_function, opaque_of
-from .._jax import call_deeply, detached, enumeration_item_type
-from .._kinds import base
-from .._kinds.arrays import Damaged, outline
+from .._jax import call_deeply, detached
+from .._kinds.arrays import Damaged
 from .._kinds.base import CannotKeep, Parts
 from .._kinds.digests import SourceChanged
-from .._kinds.table import WITH_FIELDS, kind_named
-from .._kinds.values import MemberGone, MembersChanged
-from .._structure.nodes import FRAMES, MAX_REPEATED, Node, name_of_type
+from .._kinds.enums import MemberGone, MembersChanged
+from .._kinds.lookup import kind_named, row_of
+from .._structure.nodes import (
+    FRAMES,
+    MAX_REPEATED,
+    REFERENCE,
+    Node,
+    name_of_type,
+)
 from .._structure.paths import Path, path_text, short_path
 from .._structure.survey import Survey, survey
 from .._trust.finding import Unresolved
@@ -60,10 +65,10 @@ class _Decoder:
         self.places: list[str] = []
 
     def object_of(self, node: Node, path: Path | str) -> Any:
-        if node["kind"] == "same":
+        if node["kind"] == REFERENCE:
             value = node.get("value")
             target = self.by_id.get(value) if type(value) is int else None
-            if target is None or target["kind"] == "same":
+            if target is None or target["kind"] == REFERENCE:
                 raise self._corrupt(path, "refers to a node that is not there")
             node = target
         number = node.get("id")
@@ -84,7 +89,7 @@ class _Decoder:
         before, counts = self.size, self._inside()
         self.size += 1
         obj = self._build(node, path)
-        if node["kind"] == "column" and type(obj) in (list, tuple):
+        if row_of(node).expand is not None and type(obj) in (list, tuple):
             self.size += len(obj)  # each of them a leaf to JAX
         if number is not None:
             inside = tuple(
@@ -112,7 +117,7 @@ class _Decoder:
             parts.array = self.arrays.get(record) if type(record) is int else None
             if type(parts.array) is Damaged:
                 return self._mark(parts.array)
-            if parts.array is None and kind.name in base.ARRAY_NODES:
+            if parts.array is None and kind.array is not None:
                 self.left_out += 1
         hurt, left_out, stood_in = self.hurt, self.left_out, self.stood_in
         keys = node.get("keys")
@@ -131,26 +136,22 @@ class _Decoder:
                 self.object_of(child, (path, node, i))
                 for i, child in enumerate(children)
             ]
-        missing = reason is not None and kind.name == "function"
-        if self.fill and (missing or kind.name == "placeholder"):
+        missing = reason is not None and kind.placeholder == "missing"
+        if self.fill and (missing or kind.placeholder == "always"):
             where = path_text(path)
             if where in self.fill:
                 self.filled.add(where)
                 return self.fill[where]
             self.places.append(where)
         # By its type: what looks at `__class__` runs code of the class.
-        if self.stood_in > stood_in and any(
+        around_opaque = kind.around_opaque if self.stood_in > stood_in else None
+        if around_opaque is not None and any(
             issubclass(type(child), Opaque) for child in _values(parts)
         ):
-            if kind.name == "method":
-                reason = "belongs to an object whose class is not here"
-            elif parts.refers is enumeration_item_type():
-                reason = "is a member of an enumeration that is not here"
-        if kind.name == "enum" and reason is None:
-            parts.value = self.judge.member_now(node["type"], parts.value)
-            if "members" in node:
-                now = self.judge.member_now(node["type"], node["members"])
-                parts.extra = node | {"members": now}
+            reason = around_opaque(parts) or reason
+        if kind.renamed is not None and reason is None:
+            parts.extra = kind.renamed(node, self.judge.member_now)
+            parts.value = parts.extra.get("value")
         if reason is not None:
             self.stood_in += 1
             versions = self.evolution.versions
@@ -162,9 +163,10 @@ class _Decoder:
                 node, parts, versions, reason, self.firsts, self.judge.script
             )
         try:
-            if parts.array is None and kind.name == "numpy" and self.arrays is not None:
-                return outline(node)
-            if kind.name not in WITH_FIELDS:
+            left = parts.array is None and self.arrays is not None
+            if left and kind.outline is not None:
+                return kind.outline(node)
+            if not kind.has_fields:
                 return kind.decode(parts)
             return self.evolution.build(kind, parts, path)
         except (CannotKeep, Exception) as error:
@@ -191,7 +193,7 @@ class _Decoder:
                 self.stood_in += 1
                 reason = f"cannot be built with what is here: {shown(error)}"
                 versions = self.evolution.versions
-                if kind.name == "function":
+                if kind.placeholder == "missing":
                     return missing_function(
                         node, short_path(path), versions, reason, self.judge.script
                     )

@@ -23,10 +23,10 @@ from .._jax import call_deeply, detached
 from .._kinds.advice import advice_for
 from .._kinds.base import CannotKeep, CannotRebuild, Kind, Parts
 from .._kinds.columns import is_column
+from .._kinds.lookup import kinds_of
 from .._kinds.objects import LEAVES
 from .._kinds.placeholders import Placeholder, is_unnamed_function, placeholder_for
-from .._kinds.table import kinds_of
-from .._structure.nodes import FRAMES, MAX_DEPTH, MAX_REPEATED, Node
+from .._structure.nodes import FRAMES, MAX_DEPTH, MAX_REPEATED, REFERENCE, Node
 from .._structure.paths import Path, path_text
 from .._trust import reflection
 from .._trust.judge import objection
@@ -114,7 +114,7 @@ class Encoder:
         for kind in () if id(obj) in self.failures else kinds_of(type(obj)):
             if kind.gives_way:
                 break
-            if kind.name == "column" and not self.with_columns:
+            if kind.expand is not None and not self.with_columns:
                 continue
             try:
                 parts = kind.encode(obj)
@@ -199,7 +199,9 @@ class Encoder:
                     for i, key in enumerate(parts.keys)
                 ]
             extras = len(self.extras)
-            inside = dynamic and parts.is_node and not parts.by_leaves
+            is_node = kind.is_node if parts.is_node is None else parts.is_node
+            by_leaves = parts.by_leaves or kind.by_leaves
+            inside = bool(dynamic and is_node and not by_leaves)
             starts: list[int] = []
             nodes: dict[Any, Node] = {}
             named = isinstance(children, dict)
@@ -210,15 +212,15 @@ class Encoder:
                 nodes[name] = self.node_of(child, (path, node, name), depth + 1, leafy)
             if inside and parts.order is not None:
                 self._reorder(starts, parts.order)
-            if dynamic and parts.by_leaves:
+            if dynamic and by_leaves:
                 self._match_leaves(obj, extras, path, node)
             told = parts.static
-            if parts.by_leaves and named and kind is not UNKNOWN:
+            if by_leaves and named and kind is not UNKNOWN:
                 told = _describe_leaves(obj, children, node)
             if told:
                 node["static"] = list(told)
             node["node"] = nodes if named else list(nodes.values())
-        if kind.name == "column":
+        if kind.expand is not None:
             self.size += len(obj)
         if met is not None:
             met.node, met.size = node, self.size - before
@@ -315,7 +317,7 @@ class Encoder:
         if "id" not in met.node:
             met.node["id"] = self.shared
             self.shared += 1
-        node = {"node_type": "leaf", "kind": "same", "value": met.node["id"]}
+        node = {"node_type": "leaf", "kind": REFERENCE, "value": met.node["id"]}
         if dynamic:
             # Plain Equinox knows nothing of sharing: it reads each appearance anew.
             for leaf in _recorded_leaves(met.obj):

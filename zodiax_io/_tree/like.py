@@ -23,13 +23,14 @@ from .._errors import (
     shown,
     warn,
 )
-from .._kinds import base
-from .._kinds.arrays import Damaged, outline
+from .._kinds.arrays import Damaged
 from .._kinds.base import Parts
-from .._kinds.fingerprints import are_alike
-from .._kinds.table import kind_named
+from .._kinds.lookup import kind_named, row_of
 from .._structure.nodes import (
+    PROBE,
     Node,
+    is_probe,
+    is_unkept,
     resolved,
     said,
 )
@@ -39,6 +40,7 @@ from .._structure.survey import Survey
 from .._trust.judge import Judge
 from .locate import names_here, with_probes
 from .placement import HOST, Target, place
+from .restore import outline_of
 
 _NUMBERS = (bool, int, float, complex)
 _MAX_LINES = 20
@@ -140,7 +142,7 @@ class Likeness:
             size = self._size(ours, self._by_id)
             self._note(self._unread, path, f"`like` has nothing there{size}")
             return False
-        if theirs["kind"] == "probe":
+        if is_probe(theirs):
             reason = "the file has nothing there"
             if ours is not None:
                 reason = self._take(path, ours, theirs["value"])
@@ -151,22 +153,18 @@ class Likeness:
             size = self._size(theirs, self._theirs.by_id)
             self._note(self._kept, path, f"the file has nothing there{size}")
             return False
-        if ours["kind"] in base.ARRAY_NODES and theirs["kind"] not in base.ARRAY_NODES:
+        here, kind = row_of(theirs), row_of(ours)
+        if kind.array is not None and here.array is None:
             told = _told(theirs)
             self._note(self._unread, path, f"an array; `like` has {told} there")
             return False
-        if ours["kind"] in base.ARRAY_NODES and _described(ours) == _described(theirs):
+        if kind.array is not None and _described(ours) == _described(theirs):
             self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
         else:
-            if ours["kind"] == "enum":
-                now = {
-                    key: self._member_now(ours["type"], ours[key])
-                    for key in ("value", "members")
-                    if key in ours
-                }
-                ours = ours | now
-            if ours["kind"] == theirs["kind"] == "function":
-                ours = _comparable(ours, theirs)
+            if kind.renamed is not None:
+                ours = kind.renamed(ours, self._member_now)
+            if kind.comparable is not None and here is kind:
+                ours = kind.comparable(ours, theirs)
             if plain(ours, self._name_here) != plain(theirs, None):
                 self._note(self._differ, path, _unlike(ours, theirs))
         return True
@@ -184,10 +182,12 @@ class Likeness:
         leaf = self._leaves[index]
         is_array = hasattr(leaf, "shape")
         own = "an array" if is_array else f"a `{type(leaf).__name__}`"
-        if ours["kind"] in base.ARRAY_NODES:
+        kind = row_of(ours)
+        if kind.array is not None:
             if not is_array:
                 return f"the file has an array there, `like` has {own}"
-            shape, dtype = _outline(ours)
+            outline = outline_of(ours)
+            shape, dtype = outline.shape, outline.dtype
             if leaf.dtype != dtype:
                 return f"the dtype is {dtype} in the file, not {leaf.dtype}"
             if tuple(leaf.shape) != shape:
@@ -199,8 +199,8 @@ class Likeness:
             self.matches.append(Match(path, ours, index))
             return ""
         different = f"the file has {_told(ours)} there, `like` has {own}"
-        kind = kind_named(ours["kind"])
-        if kind is None or kind.refers_to is not None or "node" in ours:
+        known = kind_named(ours["kind"]) is not None
+        if not known or kind.refers_to is not None or "node" in ours:
             return different
         value = kind.decode(Parts(value=ours.get("value"), extra=ours))
         if type(value) is not type(leaf):
@@ -216,7 +216,8 @@ class Likeness:
         if type(asked) is dict:
             asked = asked.get(match.node["record"])
         if asked is not None:
-            return None if asked is HOST and match.node["kind"] == "key" else asked
+            is_key = row_of(match.node).array == "key"
+            return None if asked is HOST and is_key else asked
         if isinstance(leaf, jax.Array):
             return leaf.sharding if leaf.committed else None
         return leaf.sharding
@@ -257,7 +258,7 @@ class Likeness:
         """Compare static arrays with those of the file."""
         for path, node, source in self.statics:
             array = arrays[node["record"]]
-            own = jr.key_data(source) if node["kind"] == "key" else source
+            own = jr.key_data(source) if row_of(node).array == "key" else source
             if type(array) is not Damaged and _bits(own) != _bits(array):
                 self._note(self._differ, path, "an array of other values")
 
@@ -298,7 +299,7 @@ def _size(node: Node, by_id: Mapping[int, Node]) -> str:
     waiting: list[Any] = [node]
     while waiting:
         below = resolved(waiting.pop(), by_id) or {}
-        count += below.get("kind") in (*base.ARRAY_NODES, "probe")
+        count += row_of(below).array is not None or below.get("kind") == PROBE
         children = below.get("node", ())
         if isinstance(children, dict):
             children = children.values()
@@ -318,20 +319,9 @@ def _is_host(leaf: Any) -> bool:
     return isinstance(leaf, (np.ndarray, np.generic))
 
 
-def _outline(node: Node) -> tuple[tuple[int, ...], Any]:
-    if node["kind"] == "numpy":
-        struct = outline(node)
-    else:
-        kind = kind_named(node["kind"])
-        assert kind is not None
-        struct = kind.decode(Parts(extra=node))
-    return struct.shape, struct.dtype
-
-
 def _decoded(node: Node, array: Any) -> Any:
-    kind = kind_named(node["kind"])
-    assert kind is not None
-    if node["kind"] == "numpy" and isinstance(array, jax.Array):
+    kind = row_of(node)
+    if kind.array == "numpy" and isinstance(array, jax.Array):
         return array
     return kind.decode(Parts(array=array, extra=node))
 
@@ -342,31 +332,6 @@ def _bits(array: Any) -> bytes:
 
 def _described(node: Node) -> Any:
     return node.get("shape"), node.get("dtype"), node.get("impl")
-
-
-def _comparable(ours: Node, theirs: Node) -> Node:
-    """A function of the file, with the fingerprint of the other one if it is as good.
-
-    Two releases of Python have two fingerprints of one function, and an older file has
-    none.
-    """
-    told, here = ours.get("value"), theirs.get("value")
-    if told is None or here is None:
-        return {name: x for name, x in ours.items() if name != "value"} | {
-            name: x for name, x in theirs.items() if name == "value"
-        }
-    if type(told) is dict and type(here) is dict and are_alike(told, here):
-        return ours | {"value": here}
-    return ours
-
-
-_IN_WORDS = {
-    "none": "None",
-    "unknown": "what no file can hold",
-    "placeholder": "a function without a name",
-    "function": "the function",
-    "class": "the class",
-}
 
 
 def _unlike(ours: Node, theirs: Node) -> str:
@@ -381,12 +346,14 @@ def _unlike(ours: Node, theirs: Node) -> str:
 
 def _told(node: Node) -> str:
     """A node in a few words."""
-    kind = node["kind"]
-    if kind in base.ARRAY_NODES:
+    if is_unkept(node):
+        return "what no file can hold"
+    kind = row_of(node)
+    if kind.array is not None:
         return "an array"
     if "type" in node:
-        return f"{_IN_WORDS.get(kind, 'a')} `{shown(node['type'])}`"
+        return f"{kind.look.words or 'a'} `{shown(node['type'])}`"
     value = node.get("value")
     if type(value) in (bool, int, float, str):
         return f"`{shown(repr(value))}`"
-    return _IN_WORDS.get(kind, f"a `{kind}`")
+    return kind.look.words or f"a `{node['kind']}`"

@@ -18,11 +18,15 @@ from .._evolution import packages
 from .._jax import call_deeply
 from .._kinds import flattening
 from .._kinds.base import Kind
+from .._kinds.lookup import row_of
 from .._kinds.placeholders import Placeholder
 from .._structure.nodes import (
     FRAMES,
+    PROBE,
+    UNKEPT,
     Located,
     Node,
+    is_unkept,
 )
 from .._structure.pairing import NameHere
 from .._structure.paths import Path
@@ -108,14 +112,15 @@ class _Locator(Encoder):
     def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
         index = obj.index if type(obj) is Probe else self.wanted.get(id(obj))
         if index is not None:
-            return {"node_type": "leaf", "kind": "probe", "value": index}
+            return {"node_type": "leaf", "kind": PROBE, "value": index}
         before = self._mark()
         try:
             node = super().node_of(obj, path, depth, dynamic)
         except SerialisationError:
             self._rewind(before)
-            node = {"node_type": "leaf", "kind": "unknown"}
-        if node["kind"] in ("unknown", "placeholder") and type(obj) is not Placeholder:
+            node = {"node_type": "leaf", "kind": UNKEPT}
+        lacks = is_unkept(node) or row_of(node).placeholder == "always"
+        if lacks and type(obj) is not Placeholder:
             self.odd.append((node, obj))
         return node
 

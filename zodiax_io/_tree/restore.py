@@ -19,8 +19,7 @@ from .._errors import (
 )
 from .._evolution import packages
 from .._kinds.arrays import Damaged
-from .._kinds.base import Parts
-from .._kinds.table import kind_named
+from .._kinds.lookup import row_of
 from .._structure.nodes import Node
 from .._structure.paths import Path, path_text, short_path
 from .._structure.survey import Survey
@@ -100,7 +99,8 @@ def checked(
             if index not in raw:
                 raise ValueError("its record is not there")
             result[index] = logical(raw[index], node)
-            if node["kind"] != "numpy" and not dtypes.is_of_jax(node["dtype"]):
+            of_jax = row_of(node).array != "numpy"
+            if of_jax and not dtypes.is_of_jax(node["dtype"]):
                 raise ValueError("JAX has no arrays of its dtype")
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFileError(
@@ -124,10 +124,11 @@ def restore(
     paths: list[Path | str] = []
     for path, node in found.arrays:
         index = node["record"]
-        if node["kind"] == "numpy" or index in faults:
+        array = row_of(node).array
+        if array == "numpy" or index in faults:
             continue
         where = target.get(index) if type(target) is dict else target
-        if node["kind"] == "key" and where is not None:
+        if array == "key" and where is not None:
             where = key_target(where, node, path, file)
         placed.append(index)
         goals.append(where)
@@ -148,7 +149,7 @@ def key_target(target: Target, node: Node, path: Path | str, file: str) -> Targe
     if target is HOST:  # no array of NumPy's is a key
         return None
     if isinstance(target, Sharding):
-        struct = _key_outline(node)
+        struct = outline_of(node)
         try:
             if isinstance(target, NamedSharding):
                 target.check_compatible_aval(struct.shape)
@@ -163,7 +164,8 @@ def key_target(target: Target, node: Node, path: Path | str, file: str) -> Targe
     return target
 
 
-def _key_outline(node: Node) -> Any:
-    kind = kind_named("key")
-    assert kind is not None
-    return kind.decode(Parts(extra=node))
+def outline_of(node: Node) -> Any:
+    """The shape and dtype of the array that a node describes."""
+    outline = row_of(node).outline
+    assert outline is not None
+    return outline(node)

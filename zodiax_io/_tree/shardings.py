@@ -9,8 +9,10 @@ from .._errors import (
     ArgumentError,
     shown,
 )
+from .._kinds.lookup import row_of
 from .._structure.nodes import (
     Node,
+    is_probe,
     reachable,
 )
 from .._structure.pairing import alongside
@@ -45,7 +47,7 @@ def targets(
     result: dict[int, Target] = {}
 
     def visit(path: Path | str, ours: Node | None, node: Node | None) -> bool:
-        if node is None or node["kind"] != "probe":
+        if node is None or not is_probe(node):
             return node is not None
         target = leaves[node["value"]]
         records = [] if ours is None else _records_below(ours, found.by_id)
@@ -68,5 +70,5 @@ def targets(
 
 def _records_below(node: Node, by_id: Mapping[int, Node]) -> list[int]:
     below = reachable(node, by_id, set())
-    found = [n for n in below if n["kind"] in ("jax", "key")]
+    found = [n for n in below if row_of(n).array in ("jax", "key")]
     return [n["record"] for n in found if type(n.get("record")) is int]

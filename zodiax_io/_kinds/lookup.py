@@ -1,0 +1,60 @@
+"""The row of a class, of a name in a file, or of a node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .base import Kind, guarded, refusal
+from .table import TABLE
+
+# All rows, with those that other packages have registered before the table.
+KINDS: list[Kind] = list(TABLE)
+# Rows that only refuse keep nothing, so no file may name them.
+by_name: dict[str, Kind] = {kind.name: kind for kind in KINDS if kind.keeps}
+# By identity, with the class: a metaclass may say that two classes are equal.
+_by_class: dict[int, tuple[type, tuple[Kind, ...]]] = {}
+_MAX_CLASSES = 10_000
+
+
+def kinds_of(cls: type) -> tuple[Kind, ...]:
+    """The kinds whose row matches a class, in the order of the table."""
+    found = _by_class.get(id(cls))
+    if found is None:
+        found = cls, tuple(guarded(kind, cls) for kind in KINDS if kind.matches(cls))
+        if len(_by_class) >= _MAX_CLASSES:  # classes made in a loop
+            _by_class.clear()
+        _by_class[id(cls)] = found
+    return found[1]
+
+
+def kind_named(name: object) -> Kind | None:
+    """The kind that wrote a node, or None when this release does not know it."""
+    return by_name.get(name) if type(name) is str else None
+
+
+def row_named(name: object) -> Kind:
+    """The row of a kind, or one without any facts if this release does not know it."""
+    found = by_name.get(name) if type(name) is str else None
+    if found is not None:
+        return found
+    return _UNREGISTERED if type(name) is str and "." in name else _UNKNOWN
+
+
+def row_of(node: dict[str, Any]) -> Kind:
+    """The row of a node; a reference to another node has one without any facts."""
+    return row_named(node.get("kind"))
+
+
+def _none(cls: type) -> bool:
+    return False
+
+
+_UNKNOWN = refusal("unknown", _none, lambda obj: None)
+_UNREGISTERED = replace(_UNKNOWN, wraps=True)
+
+
+def add_kind(kind: Kind) -> None:
+    """Put a row before all others."""
+    KINDS.insert(0, kind)
+    _by_class.clear()
