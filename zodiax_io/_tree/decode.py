@@ -21,7 +21,7 @@ from .._kinds.arrays import Damaged
 from .._kinds.base import CannotKeep, Parts
 from .._kinds.digests import SourceChanged
 from .._kinds.enums import MemberGone, MembersChanged
-from .._kinds.lookup import kind_named, row_of
+from .._kinds.lookup import kind_named
 from .._structure.nodes import (
     FRAMES,
     MAX_REPEATED,
@@ -89,8 +89,6 @@ class _Decoder:
         before, counts = self.size, self._inside()
         self.size += 1
         obj = self._build(node, path)
-        if row_of(node).expand is not None and type(obj) in (list, tuple):
-            self.size += len(obj)  # each of them a leaf to JAX
         if number is not None:
             inside = tuple(
                 now - then for now, then in zip(self._inside(), counts, strict=True)
@@ -166,6 +164,10 @@ class _Decoder:
             left = parts.array is None and self.arrays is not None
             if left and kind.outline is not None:
                 return kind.outline(node)
+            if kind.expand is not None:
+                obj = kind.decode(parts)
+                self.size += len(obj)  # each item is a leaf to JAX
+                return obj
             if not kind.has_fields:
                 return kind.decode(parts)
             return self.evolution.build(kind, parts, path)
