@@ -1,7 +1,4 @@
-"""A reader of format 1 that follows docs/format.md, without zodiax_io or JAX.
-
-python reader.py model.eqx
-"""
+"""Reads format 1 by docs/format.md, without zodiax_io or JAX: reader.py model.eqx"""
 
 import hashlib
 import io
@@ -14,6 +11,7 @@ import numpy as np
 import xxhash
 
 MAGIC, TRAILER = b"\x89ZDX\r\n\x1a\n", b"ZDXTRAIL"
+KEYS = {"versions", "settings", "backend", "records", "metadata", "tree"}
 
 
 def read_structure(frame: bytes) -> dict:
@@ -22,7 +20,10 @@ def read_structure(frame: bytes) -> dict:
     body = frame[52:]
     assert magic == MAGIC and version == 1 and len(body) == length
     assert hashlib.sha256(frame[8:20] + body).digest() == digest
-    return msgpack.unpackb(body)
+    document = msgpack.unpackb(body)
+    assert KEYS <= set(document) <= {*KEYS, "extras"}  # others are of a newer format
+    assert not any(name.startswith("!") for name in document.get("extras", {}))
+    return document
 
 
 def read_record(data: bytes) -> np.ndarray:
@@ -69,8 +70,7 @@ def plain(node: dict, arrays: list[np.ndarray], met: dict | None = None) -> obje
         result = arrays[node["record"]]
     else:
         result = node.get("value", node.get("type"))
-    if "id" in node:
-        met[node["id"]] = result
+    met[node.get("id")] = result
     return result
 
 

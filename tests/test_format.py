@@ -25,6 +25,7 @@ from hypothesis import given, settings, strategies as st
 
 from zodiax_io import (
     CorruptFileError,
+    NewerFormatError,
     UnknownFormatError,
     ZodiaxIOError,
     deserialise,
@@ -194,7 +195,7 @@ def test_key_twice_in_a_whole_document():
 PARTS = ["versions", "settings", "backend", "records", "metadata", "tree"]
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [*PARTS, "extras"])
 @pytest.mark.parametrize("value", [0, True, "x", b"x", 1.5, [], [0], {}, {"a": 0}])
 def test_part_of_a_wrong_type(part, value):
     """A part of the document that is something else never does more than fail."""
@@ -218,10 +219,10 @@ def test_part_that_is_missing(part):
 
 
 def test_part_too_many():
-    """A document with a part that nobody knows is damaged."""
+    """A document with a part that this release does not know is of a newer format."""
     checkpoint = Checkpoint.of(SMALL)
     checkpoint.document["surplus"] = 1
-    with pytest.raises(CorruptFileError):
+    with pytest.raises(NewerFormatError):
         checkpoint.load()
 
 

@@ -1,6 +1,7 @@
 """Files written by earlier releases: they load for ever, as what they were."""
 
 import importlib.util
+import io
 import re
 import shutil
 import subprocess
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from documents import Checkpoint
+from equality import differences
 
 import zodiax_io
 from zodiax_io import deserialise, read_metadata
+from zodiax_io._api.load import read_extra
+from zodiax_io._api.save import save_with_extras
 from zodiax_io._files import document
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -81,11 +85,22 @@ def test_golden_companion_alone(path):
     assert structure(load(path.with_suffix(".eqx"))) == structure(load(path))
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [(path, name) for path in FILES for name in write.EXTRAS.get(path.stem, ())],
+    ids=str,
+)
+def test_golden_extras(path, name):
+    """Each extra of an old file reads as it was."""
+    expected = write.EXTRAS[path.stem][name]
+    assert differences(expected, read_extra(path, name)) == []
+
+
 OURS = [
     path
     for path in FILES
     if path.parent.name == f"format-{document.VERSION}"
-    and path.stem in ("dtypes", "containers", "values", "deep")
+    and path.stem in ("dtypes", "containers", "values", "deep", "extras")
 ]
 
 
@@ -93,8 +108,16 @@ OURS = [
 def test_current_format_is_still_written(path):
     """What belongs to no package is written today as when its golden file was."""
     golden = Checkpoint.apart(path.with_suffix(".eqx").read_bytes())
-    today = Checkpoint.of(write.TREES[path.stem]())
-    for part in ("tree", "records", "backend"):
+    file = io.BytesIO()
+    save_with_extras(
+        file,
+        write.TREES[path.stem](),
+        write.EXTRAS.get(path.stem, {}),
+        metadata=write.METADATA.get(path.stem),
+    )
+    today = Checkpoint.apart(file.getvalue())
+    assert today.document.keys() == golden.document.keys()
+    for part in {*golden.document} - {"versions", "settings"}:
         assert repr(today.document[part]) == repr(golden.document[part])
     assert today.records == golden.records
 

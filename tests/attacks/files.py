@@ -1748,3 +1748,60 @@ def _() -> Iterator[Any]:
             array.update(kind=kind, dtype=dtype, impl="threefry2x32")
             checkpoint.document["records"][0][3] = dtype
             yield checkpoint
+
+
+def _with_extras(extras: Any) -> Checkpoint:
+    checkpoint = fresh(_array)
+    checkpoint.document["extras"] = extras
+    return checkpoint
+
+
+def _hostile_extras() -> Iterator[Any]:
+    danger = named("os:system")
+    planted = named("planted:run")
+    array = leaf("numpy", shape=[2**40], dtype="uint8")
+    nodes = [danger, planted, leaf("nothing"), container("list", 3), {}, {"kind": []}]
+    nodes += [{**array, "record": number} for number in (0, 1, -1, 2**63)]
+    nodes += [{"deeper": value} for value in (b"", b"\xc1", 3, msgpack.packb([1]))]
+    nodes += [container("list", [leaf("same", value=0)] * 2, id=0)]
+    wide = container("tuple", [NONE] * 2, id=0)
+    for level in range(1, 40):
+        wide = container("tuple", [wide, leaf("same", value=level - 1)], id=level)
+    nodes.append(wide)
+    often: Node = NONE
+    for _ in range(40):
+        often = {"deeper": msgpack.packb(often)}
+    nodes.append(often)
+    for levels in (400, 900, 3000):
+        node: Node = danger
+        for level in range(levels):
+            node = plain_list(node)
+            if level % 100 == 99:
+                node = {"deeper": msgpack.packb(node)}
+        nodes.append(node)
+    for node in nodes:
+        yield _with_extras({"mylab.series": node})
+
+
+PASSED = "a load of the tree passes over extras"
+DATA = "what is neither a name nor damaged is plain data"
+
+
+@attack(83, "Extras: reading one judges its names, and no more is built of it", PASSED)
+def _() -> Iterator[Any]:
+    yield from _hostile_extras()
+    for name in ("!", "!mylab.capsule", "", "a.b\n", "\x1b[31m.a", "a" * 10**6, "é.a"):
+        yield _with_extras({name: NONE})
+    yield _with_extras({f"mylab.x{i}": NONE for i in range(100_000)})
+    for value in (0, None, [], "x", {}, {"a.b": 0}, {"a.b": []}, {"a.b": {}}):
+        yield _with_extras(value)
+
+
+@attack(84, "The same where the extras are asked for", DATA, call="extras")
+def _() -> Iterator[Any]:
+    yield from _hostile_extras()
+
+
+@attack(85, "The same where every record is given its path", DATA, call="verify")
+def _() -> Iterator[Any]:
+    yield from _hostile_extras()

@@ -22,6 +22,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 import zodiax_io
+from zodiax_io._api.save import save_with_extras
 
 from . import lab
 
@@ -114,6 +115,25 @@ TREES: dict[str, Any] = {
     ],
 }
 
+TREES["extras"] = lambda: {"weight": jnp.ones(3), "epoch": 3}
+
+
+def _deep() -> Any:
+    tree: Any = [jnp.tanh, np.arange(3.0)]
+    for _ in range(120):
+        tree = [tree]
+    return tree
+
+
+# Further trees, by the sample that has them.
+EXTRAS: dict[str, Any] = {
+    "extras": lambda: {
+        "mylab.series": {"steps": [0, 10], "losses": np.arange(4.0)},
+        "mylab.deep": _deep(),
+        "mylab.lens": lab.Lens(2.0),
+    }
+}
+
 # Attacks need no package of the field; where they are, they are attacked, too.
 with contextlib.suppress(ModuleNotFoundError):
     from . import field
@@ -124,10 +144,10 @@ with contextlib.suppress(ModuleNotFoundError):
 TRUST = {"flow": ["flowjax"]}
 
 
-def save(tree: Any, **options: Any) -> bytes:
+def save(tree: Any, extras: Any = None, **options: Any) -> bytes:
     """The companion of a tree: a checkpoint by itself."""
     file = io.BytesIO()
-    zodiax_io.serialise(file, tree, functions="warn", **options)
+    save_with_extras(file, tree, extras or {}, functions="warn", **options)
     return file.getvalue()
 
 
@@ -142,7 +162,9 @@ def samples() -> dict[str, bytes]:
                 continue
         else:
             try:
-                files[name] = save(make(), metadata={"note": name, "epoch": 3})
+                extras = EXTRAS.get(name, dict)()
+                notes = {"note": name, "epoch": 3}
+                files[name] = save(make(), extras, metadata=notes)
             except zodiax_io.ZodiaxIOError:
                 # One refused value must not cost the others.
                 kept = []

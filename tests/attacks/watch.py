@@ -336,7 +336,7 @@ class _Server:
             call, options = "deserialise", {**options, "damaged": "skip"}
         elif call == "verify":
             options = {}
-        load = getattr(zodiax_io, call)
+        load = _every_extra if call == "extras" else getattr(zodiax_io, call)
         self._seen, ran = [], self._lab.RAN
         ran.clear()
         loaded: Any = None
@@ -388,6 +388,18 @@ class _Server:
                 text[:1000],
             )
         )
+
+
+def _every_extra(source: Any, trusted: Any) -> list[Any]:
+    """All extras of a file, each read by itself."""
+    import zodiax_io
+    from zodiax_io._api.load import read_extra
+
+    found: list[Any] = []
+    data = source.read()
+    for name in zodiax_io.summarise(io.BytesIO(data)).extras:
+        found.append(read_extra(io.BytesIO(data), name, trusted=trusted))
+    return found
 
 
 def _condensed(seen: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Writes the golden files of the current format; refuses to touch those that exist.
 
 python tests/golden/write.py
+python tests/golden/write.py extras    (one that a format has got since)
 
 A golden file is never written again: it is what a release wrote, and every later
 release reads it. A new format gets a new folder.
@@ -28,7 +29,7 @@ import jax.random as jr
 import ml_dtypes
 import numpy as np
 
-import zodiax_io
+from zodiax_io._api.save import save_with_extras
 from zodiax_io._files import document
 
 FOLDER = pathlib.Path(__file__).parent / f"format-{document.VERSION}"
@@ -161,21 +162,43 @@ def deep():
     return tree
 
 
+def extras():
+    """A tree beside which the file has others."""
+    return {"weights": jnp.arange(3.0), "step": 3}
+
+
 TREES = {
     tree.__name__: tree
-    for tree in (training, layers, dtypes, containers, values, functions, deep)
+    for tree in (training, layers, dtypes, containers, values, functions, deep, extras)
 }
-METADATA = {"training": {"epoch": 3, "loss": [0.5, 0.25], "scores": np.arange(3.0)}}
+EXTRAS = {
+    "extras": {
+        "mylab.series": {"steps": [0, 10], "losses": np.arange(4.0)},
+        "mylab.deep": deep(),
+        "mylab.nothing": None,
+    }
+}
+METADATA = {
+    "training": {"epoch": 3, "loss": [0.5, 0.25], "scores": np.arange(3.0)},
+    "extras": {"epoch": 3},
+}
 
 
-def main() -> None:
-    """Write what is not there yet."""
-    if FOLDER.exists():
-        sys.exit(f"{FOLDER} exists, and golden files are never written again.")
-    FOLDER.mkdir()
-    for name, make in TREES.items():
-        zodiax_io.serialise(FOLDER / name, make(), metadata=METADATA.get(name))
+def main(names: list[str]) -> None:
+    """Write a new folder, or files that an existing one lacks."""
+    there = [FOLDER] if not names else [FOLDER / f"{name}.zdx" for name in names]
+    for path in there:
+        if path.exists():
+            sys.exit(f"{path} exists, and golden files are never written again.")
+    FOLDER.mkdir(exist_ok=bool(names))
+    for name in names or TREES:
+        save_with_extras(
+            FOLDER / name,
+            TREES[name](),
+            EXTRAS.get(name, {}),
+            metadata=METADATA.get(name),
+        )
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._arrays.backend import Sink
+from .._arrays.backend import Sink, read_whole
 from .._arrays.backends import backend_for_suffix, options_of
 from .._arrays.records import record_of
-from .._errors import CorruptFileError, ReadError, resources_for
+from .._errors import CorruptFileError, resources_for
 from .._files.checkpoint import PathOrFile, loaded_file, opened, paths_of
 from .._files.document import pack
+from .._files.extras import paths_in
 from .._files.path_argument import is_path
 from .._files.saving import check_writable, put
 from .._structure.nodes import MAX_DEPTH
@@ -75,12 +77,11 @@ def convert(
             uses = survey(document.tree).uses
             judge.audit(uses, name, needed=reader.needs)
         entries = reader.entries(document.records)
-        arrays, faults = reader.read(entries, range(len(entries)), verify=True)
-    for number, fault in sorted(faults.items()):
-        if isinstance(fault, ReadError):
-            raise fault
-        raise CorruptFileError(f"{name} is damaged: record {number} {fault}.")
+        arrays = read_whole(reader, entries, range(len(entries)), name)
     paths = paths_of(document)
+    for extra in document.extras:
+        with contextlib.suppress(CorruptFileError):  # it is passed on as it is
+            paths |= paths_in(document, extra, name)
     records = [
         record_of(arrays[number])._replace(path=paths.get(number, f"[{number}]"))
         for number in range(len(entries))

@@ -42,6 +42,7 @@ from .._files.checkpoint import (
     sources,
 )
 from .._files.document import has_magic, unpack
+from .._files.extras import paths_in
 from .._files.path_argument import is_path
 from .._files.saving import check_pair
 from .._files.sources import FileSource
@@ -304,6 +305,8 @@ def _look(found: Sources) -> _State:
     try:
         state.entries = reader.entries(document.records)
         paths = paths_of(document)
+        for name in document.extras:
+            paths |= paths_in(document, name, source.name)
     except CorruptFileError as error:
         state.files.append(_damage(source.name, error))
         return state

@@ -28,6 +28,7 @@ from .._evolution.fields import Evolution
 from .._evolution.packages import Difference
 from .._files.checkpoint import PathOrFile, opened
 from .._files.document import Document
+from .._files.extras import extra_of, path_of
 from .._files.path_argument import is_path
 from .._jax import detached, release, without_collection
 from .._kinds.arrays import Damaged
@@ -290,6 +291,43 @@ def read_metadata(
         return _load(document, reader, judge, name, "metadata")[0]
 
 
+@resources_for("read the extra")
+@detached()
+def read_extra(
+    path_or_file: PathOrFile,
+    extra: str,
+    *,
+    trusted: Sequence[Any] | str = (),
+    renames: Mapping[str, Any] | None = None,
+    unknown: Literal["error", "opaque"] = "error",
+) -> Any:
+    """One of the extras given to `save_with_extras`, without any other array.
+
+    Parameters
+    ----------
+    path_or_file, trusted, renames, unknown
+        As for `read_metadata`.
+    extra : str
+        The name of the extra.
+
+    Raises
+    ------
+    ArgumentError
+        If the file has no extra of that name.
+    ZodiaxIOError
+        As `deserialise` does.
+    """
+    check_not_ending(ReadError, "load")
+    judge = Judge(trusted, renames, unknown)
+    with opened(path_or_file) as (document, reader, name):
+        if extra not in document.extras:
+            names = ", ".join(f"`{name}`" for name in document.extras) or "none"
+            raise ArgumentError(
+                f"{name} has no extra `{shown(extra)}`. It has: {shown(names, 400)}."
+            )
+        return _load(document, reader, judge, name, extra)[0]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Reading:
     """How arrays are read, and which.
@@ -346,15 +384,19 @@ def _load(
     reader: ArrayReader,
     judge: Judge,
     name: str,
-    root: Literal["model", "metadata"],
+    tree: str,
     reading: Reading = Reading(),
     *,
     fill: Mapping[str, Any] | None = None,
     evolution: Evolution | None = None,
 ) -> tuple[Any, list[Damaged]]:
+    """The object of one tree of a file ("model", "metadata", or the name of an extra).
+
+    With it come the marks of damage in it.
+    """
     judge.script = packages.script_of(document.settings)
     document = reader.completed(document, judge)
-    node: Node = document.tree if root == "model" else document.metadata or {}
+    root, node = _tree_of(document, tree, name)
     path: Path | str = root
     if reading.only is not None:
         without_columns(node, root)
@@ -383,6 +425,15 @@ def _load(
         file=name,
         root=path,
     )
+
+
+def _tree_of(document: Document, tree: str, file: str) -> tuple[str, Node]:
+    """The root of the paths of one of the trees of a file, and its structure."""
+    if tree == "model":
+        return tree, document.tree
+    if tree == "metadata":
+        return tree, document.metadata or {}
+    return path_of(tree), extra_of(document, tree, file)
 
 
 def _load_into(

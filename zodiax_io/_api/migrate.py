@@ -25,6 +25,7 @@ from .._errors import (
 from .._evolution.packages import script_of
 from .._evolution.proposals import literal, proposal
 from .._files.checkpoint import PathOrFile, opened
+from .._files.extras import kept_extras
 from .._files.folders import files_below
 from .._jax import detached
 from .._kinds.fields import FieldsChanged, fields_of, has_default
@@ -42,7 +43,7 @@ from .._trust.names import find, name_of
 from .._trust.renames import is_name
 from .._trust.roles import Role, Use
 from .load import deserialise, read_metadata
-from .save import serialise
+from .save import save_with_extras
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,9 @@ def _rewrite(file: str, trusted: Sequence[str], *, dry_run: bool) -> bool:
     changed = legacy or [*map(_said, before)] != [*map(_said, now)]
     changed = changed or bool(diff(file, tree))
     if changed and not dry_run:
-        serialise(file, tree, metadata=metadata)
+        with opened(file) as (document, reader, name):
+            kept = kept_extras(document, reader, name)
+        save_with_extras(file, tree, {}, kept=kept, metadata=metadata)
     return changed
 
 

@@ -19,6 +19,7 @@ from .._errors import (
     warn,
 )
 from .._files.checkpoint import PathOrFile, pair_of
+from .._files.extras import KeptExtras
 from .._files.path_argument import is_path
 from .._files.saving import check_writable, put
 from .._jax import detached, without_collection
@@ -27,9 +28,6 @@ from .._tree.snapshot import Snapshot, snapshot
 from .arguments import check_not_ending
 
 
-@resources_for("save the tree")
-@detached()
-@without_collection
 def serialise(
     path_or_file: PathOrFile,
     tree: Any,
@@ -95,12 +93,60 @@ def serialise(
     >>> zodiax_io.deserialise("model.zdx").activation is model.activation
     True
     """
+    save_with_extras(
+        path_or_file,
+        tree,
+        {},
+        backend=backend,
+        metadata=metadata,
+        durable=durable,
+        functions=functions,
+        progress=progress,
+    )
+
+
+@resources_for("save the tree")
+@detached()
+@without_collection
+def save_with_extras(
+    path_or_file: PathOrFile,
+    tree: Any,
+    extras: Mapping[str, Any],
+    *,
+    kept: KeptExtras | None = None,
+    backend: str | Mapping[str, Any] = "eqx",
+    metadata: Any = None,
+    durable: bool = True,
+    functions: Literal["error", "warn"] = "error",
+    progress: Progress | None = False,
+) -> None:
+    """Save a tree as `serialise` does, with further trees by their names.
+
+    Each comes back by `read_extra`. A release that does not know the name loads the
+    file without it, unless the name begins with ``!``: it refuses the file then.
+
+    Parameters
+    ----------
+    path_or_file, tree, backend, metadata, durable, functions, progress
+        As for `serialise`.
+    extras : dict of str to pytree
+        By name, such as ``"zodiax_io.series"``.
+    kept : KeptExtras, optional
+        Extras of another file, which are written as they are there.
+    """
     check_not_ending(SaveError, "save")
     backend_for(backend)
     _check_destination(path_or_file, tree)
     check_flags(durable=durable)
     check_progress(progress)
-    taken = snapshot(tree, metadata=metadata, functions=functions, copy=False)
+    taken = snapshot(
+        tree,
+        metadata=metadata,
+        extras=extras,
+        kept=kept,
+        functions=functions,
+        copy=False,
+    )
     write(taken, path_or_file, backend=backend, durable=durable, progress=progress)
     _warn_of_placeholders(taken.placeholders)
 

@@ -143,6 +143,24 @@ class ArrayReader(abc.ABC):
         raise NotImplementedError
 
 
+def read_whole(
+    reader: ArrayReader, entries: Sequence[Any], wanted: Iterable[int], file: str
+) -> dict[int, NDArray[Any]]:
+    """The arrays of records of which each must be whole.
+
+    Raises
+    ------
+    CorruptFileError, ReadError
+        If one is not, or cannot be read.
+    """
+    arrays, faults = reader.read(entries, wanted, verify=True)
+    for number, fault in sorted(faults.items()):
+        if isinstance(fault, ReadError):
+            raise fault
+        raise CorruptFileError(f"{file} is damaged: record {number} {fault}.")
+    return arrays
+
+
 class ArrayBackend(abc.ABC):
     """A way to keep arrays: a frozen dataclass, whose fields are its options.
 

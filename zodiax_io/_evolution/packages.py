@@ -154,6 +154,12 @@ def script_of(settings: dict[str, Any]) -> str | None:
     return name if _is_module_name(name) else None
 
 
+def script_setting(settings: dict[str, Any]) -> dict[str, str]:
+    """The setting alone that names the script of a file, if it has one."""
+    name = script_of(settings)
+    return {} if name is None else {"script": name}
+
+
 # Installed packages -------------------------------------------------------------------
 
 # Each file may ask for names that no other file has.

@@ -32,6 +32,7 @@ from .._errors import (
     warn,
 )
 from .._kinds import flattening
+from .._structure.nodes import records_of
 from .._structure.paths import Path as TreePath
 from .._structure.survey import walk
 from .document import FRAME_SIZE, MAX_SIZE, Document, has_magic
@@ -566,13 +567,9 @@ def _open_companion(structure: Path, companion: Path) -> FileSource:
 
 
 def paths_of(document: Document) -> dict[int, TreePath | str]:
-    """Where in the trees each record belongs."""
+    """Where in the tree and the metadata each record of theirs belongs."""
     paths: dict[int, TreePath | str] = {}
     for root, tree in (("model", document.tree), ("metadata", document.metadata)):
         for path, node in () if tree is None else walk(tree, root):
-            repeats = node.get("repeats")
-            numbers = repeats if type(repeats) is list else []
-            for number in (node.get("record"), *numbers):
-                if type(number) is int:
-                    paths[number] = path
+            paths |= dict.fromkeys(records_of(node), path)
     return paths

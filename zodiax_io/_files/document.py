@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
@@ -39,6 +41,7 @@ _REQUIRED = {
     "records": list,
     "tree": dict,
 }
+_OPTIONAL = {"extras": dict}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +62,9 @@ class Document:
         The structure of the user's metadata.
     tree : dict
         The structure of the tree.
+    extras : dict of str to dict
+        Further structures by their names, packed as in the file: `unfolded` gives one
+        to look into. Those that are only passed on stay the same to the byte.
     """
 
     versions: dict[str, str]
@@ -67,15 +73,17 @@ class Document:
     records: list[Any]
     metadata: dict[str, Any] | None
     tree: dict[str, Any]
+    extras: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def pack(document: Document, depth: int) -> bytes:
     """The bytes of a structure file whose trees are `depth` levels deep."""
     plain = dict(vars(document))
-    if depth >= _LEVELS:
-        for name in ("metadata", "tree"):
-            if plain[name] is not None:
-                plain[name] = call_deeply(8 * depth, _fold, plain[name], 0)
+    if not plain["extras"]:
+        del plain["extras"]
+    for name in ("metadata", "tree"):
+        if plain[name] is not None:
+            plain[name] = folded(plain[name], depth)
     body = _pack(plain)
     digest = _digest(VERSION, body)
     return _FRAME.pack(MAGIC, VERSION, len(body), digest) + body
@@ -94,6 +102,23 @@ def _digest(version: int, body: bytes | memoryview) -> bytes:
     check = hashlib.sha256(struct.pack("<IQ", version, len(body)))
     check.update(body)
     return check.digest()
+
+
+def folded(node: dict[str, Any], depth: int) -> dict[str, Any]:
+    """A node as a document holds it, whose tree is `depth` levels deep at most."""
+    return node if depth < _LEVELS else call_deeply(8 * depth, _fold, node, 0)
+
+
+def unfolded(node: Any, file: str) -> Any:
+    """The opposite of `folded`, as a copy.
+
+    Raises
+    ------
+    CorruptFileError
+        If a part of it is not packed as `folded` packs it.
+    """
+    with _reported(file):
+        return _unfold(_unpack(_pack(node)))
 
 
 def _fold(node: dict[str, Any], level: int) -> dict[str, Any]:
@@ -167,8 +192,14 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]{0,98}[A-Za-z0-9])?", re.ASCII)
 _MAX_PACKAGES = 1000
 
 
-def _check_versions(versions: dict[Any, Any]) -> None:
-    """Refuse what names no package: each is looked for among those installed."""
+def check_versions(versions: dict[Any, Any]) -> None:
+    """Refuse what names no package: each is looked for among those installed.
+
+    Raises
+    ------
+    ValueError
+        If they are not names of packages with a version for each, or too many.
+    """
     if len(versions) > _MAX_PACKAGES:
         raise ValueError(f"it names more than {_MAX_PACKAGES} packages")
     for package, version in versions.items():
@@ -176,6 +207,75 @@ def _check_versions(versions: dict[Any, Any]) -> None:
             raise ValueError("the name of a package is not one")
         if type(version) is not str:
             raise ValueError("a version is not text")
+
+
+_NAME = re.compile(r"!?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+_MAX_NAME = 128
+_MAX_EXTRAS = 1000
+# Names that begin with `!`, of extras that this release understands.
+UNDERSTOOD: frozenset[str] = frozenset()
+
+
+def is_extra_name(name: object) -> bool:
+    """Whether an extra may have this name: `package.name`, perhaps with `!` before."""
+    return (
+        type(name) is str
+        and len(name) <= _MAX_NAME
+        and _NAME.fullmatch(name) is not None
+    )
+
+
+def _check_extras(extras: dict[Any, Any]) -> None:
+    """Refuse what cannot be extras; what is in them is checked when one is read."""
+    if not 0 < len(extras) <= _MAX_EXTRAS:
+        raise ValueError(f"it has {len(extras)} extras, not 1 to {_MAX_EXTRAS}")
+    for name, node in extras.items():
+        if not is_extra_name(name):
+            raise ValueError(f"an extra has the name {shown(repr(name))}")
+        if type(node) is not dict:
+            raise ValueError(f"the extra `{name}` is not a node")
+
+
+def _check_keys(plain: Any) -> None:
+    if type(plain) is not dict or not all(type(key) is str for key in plain):
+        raise ValueError("the document is not a map with text for keys")
+    missing = [key for key in Document.__dataclass_fields__ if key not in plain]
+    missing = [key for key in missing if key not in _OPTIONAL]
+    if missing:
+        raise ValueError(f"the document lacks {_quoted(missing)}")
+
+
+def _check_is_known(plain: dict[str, Any], body: memoryview, file: str) -> None:
+    """Refuse a document with keys, or extras, that only a later release knows.
+
+    Raises
+    ------
+    NewerFormatError
+        If there are some: without them, the file might be misunderstood.
+    """
+    unknown = [key for key in plain if key not in Document.__dataclass_fields__]
+    what = f"{_quoted(unknown)}, which" if unknown else ""
+    extras = [
+        name
+        for name in plain.get("extras", ())
+        if name.startswith("!") and name not in UNDERSTOOD
+    ]
+    if extras and not unknown:
+        what = f"{_quoted(extras)}, which a reader must understand and"
+    if what:
+        raise NewerFormatError(
+            f"{file} holds {what} this release of zodiax_io does not know. Upgrade "
+            f"zodiax_io to read it: {_release_for(body)}."
+        )
+
+
+def _quoted(names: list[str]) -> str:
+    quoted = [f"`{shown(name)}`" for name in names[:_MOST_NAMED]]
+    more = len(names) - len(quoted)
+    return ", ".join(quoted) + (f" and {more} more" if more else "")
+
+
+_MOST_NAMED = 5
 
 
 def _release_for(body: memoryview) -> str:
@@ -227,23 +327,32 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
             f"{file} is of format {version}; this release of zodiax_io reads format "
             f"{VERSION}. Upgrade zodiax_io to read it: {_release_for(body)}."
         )
-    try:
+    with _reported(file):
         plain = _unpack(body)
-        fields = Document.__dataclass_fields__
-        if type(plain) is not dict or set(plain) != set(fields):
-            raise ValueError("the document has not the parts that it should")
-        for name, expected in _REQUIRED.items():
-            if type(plain[name]) is not expected:
+        _check_keys(plain)
+        for name, expected in (_REQUIRED | _OPTIONAL).items():
+            if name in plain and type(plain[name]) is not expected:
                 raise ValueError(f"`{name}` is not a {expected.__name__}")
         if type(plain["metadata"]) not in (dict, type(None)):
             raise ValueError("`metadata` is not a dict")
-        _check_versions(plain["versions"])
+        check_versions(plain["versions"])
+        if "extras" in plain:
+            _check_extras(plain["extras"])
+    _check_is_known(plain, body, file)
+    with _reported(file):
         if _MARK in bytes(body):
             plain["tree"] = _unfold(plain["tree"])
             plain["metadata"] = _unfold(plain["metadata"])
+    return Document(**plain)
+
+
+@contextmanager
+def _reported(file: str) -> Generator[None, None, None]:
+    """Turn errors about a document into one about its file."""
+    try:
+        yield
+    # msgpack's own exceptions are ValueErrors, but for a few.
     except (ValueError, TypeError, OverflowError) as error:
-        # msgpack's own exceptions are ValueErrors, but for a few.
         raise CorruptFileError(f"{file} is damaged: {error}.") from error
     except msgpack.exceptions.UnpackException as error:
         raise CorruptFileError(f"{file} is damaged: {error}.") from error
-    return Document(**plain)

@@ -129,6 +129,7 @@ class Contents:
         default=None, repr=False, compare=False
     )
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    extras: tuple[str, ...] = ()
 
     def pictures(self, items: Sequence[Item]) -> dict[int, Picture]:
         """Pictures of the arrays among some items, by the number of their record."""
@@ -147,6 +148,7 @@ class Contents:
             "settings": self.settings,
             "differences": [vars(difference) for difference in self.differences],
             "metadata": None if self.metadata is None else self.metadata.as_dict(),
+            "extras": list(self.extras),
             "tree": self.root.as_dict(),
         }
 

@@ -71,6 +71,8 @@ def _data_of(summary: Contents) -> dict[str, Any]:
         facts.append(f"saved {date_of(summary.saved)}")
     if summary.size is not None:
         facts.append(f"{size_of(summary.size)} on disk")
+    if summary.extras:
+        facts.append(f"extras {shown(', '.join(summary.extras), 400)}")
     here = {d.package: shown(d.here or "not") for d in summary.differences}
     return {
         "facts": facts,

@@ -67,6 +67,8 @@ class Summary(Contents):
         When, in seconds since 1970.
     settings : dict
         The settings of JAX under which it was written.
+    extras : tuple of str
+        Names of what else is in the file, beside the tree and the notes.
     """
 
     def __repr__(self) -> str:
@@ -173,6 +175,7 @@ def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
         saved,
         _later(path_or_file) if reader is not None and is_path(path_or_file) else None,
         settings=settings_of(document.settings),
+        extras=tuple(document.extras),
     )
 
 

@@ -103,6 +103,8 @@ def head_of(summary: Contents, width: int) -> Iterator[Line]:
         if d.kind == "setting"
     ]
     yield from ([(line, "faint")] for line in _wrapped("set", set_otherwise, width))
+    extras = _wrapped("extras", [shown(name) for name in summary.extras], width)
+    yield from ([(line, "faint")] for line in extras)
     if summary.metadata is not None:
         yield from _tree(summary.metadata, width, 2, everything=False)
     if summary.file:

@@ -43,6 +43,13 @@ def children_of(node: Node) -> list[tuple[str | int, Any]]:
     return list(enumerate(children)) if isinstance(children, list) else []
 
 
+def records_of(node: Node) -> list[int]:
+    """The numbers of the records that a node itself refers to."""
+    repeats = node.get("repeats")
+    numbers = [node.get("record"), *(repeats if type(repeats) is list else [])]
+    return [number for number in numbers if type(number) is int]
+
+
 class Repeats:
     """Counts how often a walk comes to nodes again: a file may make it never end."""
 

@@ -10,8 +10,9 @@ from typing import Any
 from .._arrays.records import Record
 from .._errors import resources_for
 from .._evolution import packages
-from .._evolution.packages import MAIN
-from .._files.document import Document, pack
+from .._evolution.packages import MAIN, script_setting
+from .._files.document import Document, folded, pack
+from .._files.extras import KeptExtras, check_names, path_of
 from .._kinds.placeholders import Placeholder
 from .._structure.nodes import Node
 from .encode import Kept, encode_all
@@ -30,8 +31,10 @@ class Snapshot:
         The structure of the tree.
     metadata : dict or None
         The structure of the user's metadata.
+    extras : mapping of str to dict
+        Further structures by their names, packed as `Document` has them.
     records : tuple of Record
-        The arrays of both, in the order of the companion.
+        The arrays of all, in the order of the companion.
     versions, settings : mapping
         The packages whose objects are in it, and the settings of this process.
     placeholders : tuple of Placeholder
@@ -42,6 +45,7 @@ class Snapshot:
 
     tree: Node
     metadata: Node | None
+    extras: Mapping[str, Node]
     records: tuple[Record, ...]
     versions: Mapping[str, str]
     settings: Mapping[str, Any]
@@ -62,12 +66,19 @@ class Snapshot:
             records=index,
             metadata=self.metadata,
             tree=self.tree,
+            extras=dict(self.extras),
         )
         return pack(document, self.depth)
 
 
 def snapshot(
-    tree: Any, *, metadata: Any = None, functions: str = "error", copy: bool = True
+    tree: Any,
+    *,
+    metadata: Any = None,
+    extras: Mapping[str, Any] | None = None,
+    kept: KeptExtras | None = None,
+    functions: str = "error",
+    copy: bool = True,
 ) -> Snapshot:
     """Take a tree apart, with all that a file says of it, at this moment.
 
@@ -77,6 +88,10 @@ def snapshot(
         What to save.
     metadata : pytree, optional
         The user's notes.
+    extras : dict of str to pytree, optional
+        Further trees, by names such as ``"zodiax_io.series"``.
+    kept : KeptExtras, optional
+        Extras of another file, which are written as they are there.
     functions : {"error", "warn"}, default "error"
         What to do about a function without a name.
     copy : bool, default True
@@ -89,20 +104,35 @@ def snapshot(
     ------
     SerialisationError
         If something in the tree cannot be kept; the message names its path.
+    ArgumentError
+        If an extra has a name that none may have.
     """
+    extras = extras or {}
+    check_names(extras)
     trees = {"model": tree}
     if metadata is not None:
         trees["metadata"] = metadata
+    trees |= {path_of(name): extra for name, extra in extras.items()}
     with resources_for("take the tree apart"):
         encoded = encode_all(trees, functions=functions)
     names = {name for part in encoded.values() for name in part.names}
-    kept = [one for part in encoded.values() for one in part.kept]
-    versions = packages.versions_of(names, {p: v for _, p, v in reversed(kept)})
-    for node, package, (distribution, version) in kept:
+    opaque = [one for part in encoded.values() for one in part.kept]
+    versions = packages.versions_of(names, {p: v for _, p, v in reversed(opaque)})
+    for node, package, (distribution, version) in opaque:
         if package != MAIN and versions.get(distribution) != version:
             node["version"] = version  # one file, two releases
-    settings = packages.settings() | _script(names, kept)
+    settings = packages.settings() | _script(names, opaque)
     records = [record for part in encoded.values() for record in part.records]
+    nodes = {
+        name: folded(part.structure, part.depth)
+        for name, part in ((name, encoded[path_of(name)]) for name in extras)
+    }
+    if kept is not None and kept.nodes:
+        others, further = kept.placed(len(records))
+        nodes |= others
+        records += further
+        versions = {**kept.versions, **versions}
+        settings = {**script_setting(kept.settings), **settings}
     if copy:
         with resources_for("copy the arrays of the tree"):
             # All are on the way before the first is waited for.
@@ -111,6 +141,7 @@ def snapshot(
     return Snapshot(
         tree=encoded["model"].structure,
         metadata=encoded["metadata"].structure if "metadata" in encoded else None,
+        extras=MappingProxyType(nodes),
         records=tuple(records),
         versions=MappingProxyType(versions),
         settings=MappingProxyType(settings),

@@ -1,0 +1,145 @@
+"""Extras: further trees of a file, by name, of which a reader may know nothing.
+
+What a reader does not know stays as it is packed, whatever it holds: no name in it is
+judged, and it is written again to the byte. The features that keep something in a file
+beside the tree and its metadata use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .._arrays.backend import read_whole
+from .._arrays.records import Record, record_of
+from .._errors import ArgumentError, CorruptFileError, shown
+from .._structure.nodes import MAX_DEPTH, Node, records_of
+from .._structure.paths import Path
+from .._structure.survey import walk
+from .document import Document, folded, is_extra_name, unfolded
+
+
+def path_of(name: str) -> str:
+    """The path of an extra in messages."""
+    return f"extras[{name!r}]"
+
+
+def check_names(names: Iterable[Any]) -> None:
+    """Refuse names that no extra may have.
+
+    Raises
+    ------
+    ArgumentError
+        If there is one.
+    """
+    for name in names:
+        if not is_extra_name(name):
+            raise ArgumentError(
+                "The name of an extra is `package.name` in letters, digits, `_` and "
+                f"`-`, 128 characters at most, not {shown(repr(name))}."
+            )
+
+
+def extra_of(document: Document, name: str, file: str) -> Node:
+    """The node of an extra, to look into.
+
+    Raises
+    ------
+    CorruptFileError
+        If it is nested too deeply, or not packed as it should be.
+    """
+    return unfolded(document.extras[name], f"{file}: `{path_of(name)}`")
+
+
+def paths_in(document: Document, name: str, file: str) -> dict[int, Path | str]:
+    """Where in an extra each record of it belongs.
+
+    Raises
+    ------
+    CorruptFileError
+        If the extra is not a structure.
+    """
+    paths: dict[int, Path | str] = {}
+    for path, node in walk(extra_of(document, name, file), path_of(name)):
+        paths |= dict.fromkeys(records_of(node), path)
+    return paths
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KeptExtras:
+    """The extras of a file, to be written into another file as they are.
+
+    Attributes
+    ----------
+    nodes : dict of str to dict
+        The extras, as `Document` has them.
+    paths : dict of str to dict of int to Path
+        The records that each of them refers to, by their numbers in the old file.
+    arrays : dict of int to array
+        Those records.
+    versions, settings : dict
+        The packages and settings of the old file.
+    """
+
+    nodes: dict[str, Any]
+    paths: dict[str, dict[int, Path | str]]
+    arrays: dict[int, NDArray[Any]]
+    versions: dict[str, str]
+    settings: dict[str, Any]
+
+    def placed(self, first: int) -> tuple[dict[str, Any], list[Record]]:
+        """The extras, with their records numbered from `first` on; and the records."""
+        order = [number for name in self.nodes for number in self.paths[name]]
+        now = {number: first + i for i, number in enumerate(order)}
+        moved = any(old != new for old, new in now.items())
+        nodes = {
+            name: _renumbered(node, now, name)
+            if moved and self.paths[name]
+            else node  # it stays the same to the byte
+            for name, node in self.nodes.items()
+        }
+        return nodes, [
+            record_of(self.arrays[number])._replace(path=path)
+            for name in self.nodes
+            for number, path in self.paths[name].items()
+        ]
+
+
+def _renumbered(node: Any, now: dict[int, int], name: str) -> Node:
+    node = unfolded(node, path_of(name))
+    for _, one in walk(node, path_of(name)):
+        if type(one.get("record")) is int:
+            one["record"] = now[one["record"]]
+        if type(one.get("repeats")) is list:
+            one["repeats"] = [now[n] if type(n) is int else n for n in one["repeats"]]
+    return folded(node, MAX_DEPTH)
+
+
+def kept_extras(document: Document, reader: Any, file: str) -> KeptExtras:
+    """The extras of an open file, with the arrays of their records.
+
+    Raises
+    ------
+    CorruptFileError
+        If an extra, or a record of one, is damaged.
+    """
+    paths = {name: paths_in(document, name, file) for name in document.extras}
+    wanted = [number for found in paths.values() for number in found]
+    entries = reader.entries(document.records)
+    if len(set(wanted)) < len(wanted) or not all(
+        0 <= number < len(entries) for number in wanted
+    ):
+        raise CorruptFileError(
+            f"{file} is damaged: an extra refers to a record that is another's, or "
+            "that is not there."
+        )
+    return KeptExtras(
+        document.extras,
+        paths,
+        read_whole(reader, entries, wanted, file),
+        document.versions,
+        document.settings,
+    )
