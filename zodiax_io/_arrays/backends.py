@@ -68,6 +68,8 @@ def backend_of(stored: Mapping[str, Any], file: str) -> ArrayBackend:
 
 def _with_options(row: type[ArrayBackend], options: dict[Any, Any]) -> ArrayBackend:
     known = {field.name for field in dataclasses.fields(cast(Any, row))}
+    if not options:
+        return row()
     unknown = [shown(repr(name)) for name in options if name not in known]
     if unknown:
         raise ValueError(f"has no option {unknown[0]}")
@@ -84,7 +86,11 @@ def options_of(backend: ArrayBackend) -> dict[str, Any]:
 
 def recognised(start: bytes, end: bytes) -> ArrayBackend | None:
     """The backend of a whole companion, by its first and last bytes."""
-    return next((row() for row in BACKENDS if row().recognises(start, end)), None)
+    for row in BACKENDS:
+        backend = row()
+        if backend.recognises(start, end):
+            return backend
+    return None
 
 
 def suffixes() -> list[str]:
