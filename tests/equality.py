@@ -123,7 +123,10 @@ def _name(cls: type) -> str:
 
 def _is_nan(x: Any) -> bool:
     numbers = (float, complex, decimal.Decimal, np.number, np.datetime64)
-    return isinstance(x, numbers) and re.search("(?i)nan|nat", repr(x)) is not None
+    # Of a static array, JAX compares one element as a number.
+    arrays = isinstance(x, (np.ndarray, jax.Array)) and x.size == 1
+    is_number = arrays or isinstance(x, numbers)
+    return is_number and re.search("(?i)nan|nat", repr(x)) is not None
 
 
 def _is_unsortable(x: Any) -> bool:

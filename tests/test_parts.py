@@ -21,8 +21,8 @@ import pytest
 from clients import optax
 from documents import Checkpoint, checkpoint_of, container, leaf
 from equality import differences
-from hypothesis import assume, given
-from strategies import flattenable_trees, trees
+from hypothesis import assume, example, given
+from strategies import box, flattenable_trees, trees
 
 import zodiax_io
 from zodiax_io import ArgumentError, PartialLoadWarning, deserialise, serialise
@@ -106,6 +106,7 @@ def test_a_path_gives_what_is_there(path, only):
 
 
 @given(trees)
+@example([box(None, jnp.full((), np.nan))] * 2)
 def test_every_path_of_a_tree_gives_that_part(tmp_path_factory, tree):
     """What is at a path comes alone as it comes within the whole."""
     path = tmp_path_factory.mktemp("part") / "tree.zdx"
