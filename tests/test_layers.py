@@ -122,6 +122,117 @@ def test_imports_are_found(tmp_path, monkeypatch):
     assert sorted(imports_of(file)) == sorted(expected)
 
 
+def names_of_kinds():
+    """The names of the kinds that files have, and of nodes that are of no kind."""
+    from zodiax_io._kinds.lookup import KINDS
+
+    return {kind.name for kind in KINDS} | {"same", "probe", "unknown"}
+
+
+def gives_a_kind(node):
+    """Whether an expression is the name of a kind: `kind.name`, or `node["kind"]`."""
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.slice, ast.Constant) and node.slice.value == "kind"
+    if isinstance(node, ast.Call):
+        got = isinstance(node.func, ast.Attribute) and node.func.attr == "get"
+        first = node.args[0] if node.args else None
+        if got and isinstance(first, ast.Constant) and first.value == "kind":
+            return True
+        of_text = isinstance(node.func, ast.Name) and node.func.id == "str"
+        return of_text and any(map(gives_a_kind, node.args))
+    if isinstance(node, ast.Attribute):
+        owner = ast.unparse(node.value).rpartition(".")[2]
+        return (node.attr, owner) in {
+            *(("name", "kind"), ("name", "row")),
+            *(("kind", "item"), ("kind", "origin"), ("kind", "_origin")),
+        }
+    return False
+
+
+def kept_in_variables(tree):
+    """The variables that hold the name of a kind, perhaps one of several in a line."""
+    held = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            values = getattr(node.value, "elts", [node.value])
+            for target in node.targets:
+                targets = getattr(target, "elts", [target])
+                pairs = zip(targets, values, strict=False)
+                held |= {
+                    name.id
+                    for name, value in pairs
+                    if isinstance(name, ast.Name) and gives_a_kind(value)
+                }
+    return held
+
+
+def texts_in(nodes):
+    return {
+        part.value
+        for node in nodes
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and type(part.value) is str
+    }
+
+
+def lines_with_kinds(tree):
+    """The lines where a kind is known by its name."""
+    names, held = names_of_kinds(), kept_in_variables(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            asked = [
+                side
+                for side in sides
+                if gives_a_kind(side)
+                or (isinstance(side, ast.Name) and side.id in held)
+            ]
+            others = [side for side in sides if side not in asked]
+            if asked and texts_in(others) - {"."}:
+                yield node.lineno
+        elif isinstance(node, (ast.Tuple, ast.List, ast.Set, ast.Dict)):
+            parts = node.keys if isinstance(node, ast.Dict) else node.elts
+            texts = [part.value for part in parts if isinstance(part, ast.Constant)]
+            if len(texts) == len(parts) >= 2 and set(texts) <= names:
+                yield node.lineno
+        elif isinstance(node, ast.Attribute) and node.attr == "split":
+            words = " ".join(texts_in([node.value])).split()
+            if len(words) >= 2 and set(words) <= names:
+                yield node.lineno
+
+
+# The reader of old files writes nodes, and gives them their kinds.
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if not {"_kinds", "legacy"} & {*path.parts}],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_a_kind_is_known_by_its_row_alone(path):
+    """No other room compares the name of a kind with a text, or lists some kinds."""
+    assert list(lines_with_kinds(ast.parse(path.read_text(encoding="utf8")))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'node["kind"] == "jax"',
+        'node.get("kind") != "same"',
+        'str(node["kind"]) in ("jax", "else")',
+        'node["kind"] in {"jax": 1}',
+        'kind.name == "module"',
+        'item.kind == "key"',
+        'kind = node["kind"]\nif kind == "none": pass',
+        'kind, value = str(node["kind"]), None\nif kind == "none": pass',
+        'PLAIN = "none bool int".split()',
+        'SETS = frozenset({"set", "frozenset"})',
+        'WORDS = {"none": "None", "class": "the class"}',
+    ],
+)
+def test_a_test_of_a_kind_is_found(text):
+    """The test above sees each way in which a module could know a kind by its name."""
+    assert list(lines_with_kinds(ast.parse(text)))
+
+
 FORBIDDEN = {
     "pickle",
     "_pickle",

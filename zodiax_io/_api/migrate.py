@@ -28,7 +28,8 @@ from .._files.checkpoint import PathOrFile, opened
 from .._files.extras import kept_extras
 from .._files.folders import files_below
 from .._jax import detached
-from .._kinds.fields import FieldsChanged, fields_of, has_default
+from .._kinds.declared import fields_of, has_default
+from .._kinds.fields import FieldsChanged
 from .._kinds.lookup import row_of
 from .._look.diff import diff
 from .._structure.nodes import Node, children_of, name_of_type
@@ -268,7 +269,7 @@ class _Gathered:
                 self.known[use.name] = known
             path_of = use.path()
             known.files.setdefault(file, path_of)
-            if row_of(node).has_fields and isinstance(node.get("node"), dict):
+            if row_of(node).fields is not None and isinstance(node.get("node"), dict):
                 names = tuple(node["node"])
                 variant = known.variants.setdefault(names, (node, path_of, set()))
                 variant[2].add(file)

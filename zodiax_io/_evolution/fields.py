@@ -20,13 +20,8 @@ from .._errors import (
     warn,
 )
 from .._kinds.base import Kind, Parts
-from .._kinds.fields import (
-    FieldsChanged,
-    default_of,
-    fields_of,
-    moved_fields,
-    runs_code,
-)
+from .._kinds.declared import default_of, fields_of, runs_code
+from .._kinds.fields import FieldsChanged, moved_fields
 from .._structure.paths import Path, short_path
 from .._trust.names import top
 from .._trust.reflection import mro, namespace

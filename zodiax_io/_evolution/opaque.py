@@ -538,7 +538,7 @@ UNKNOWN = Kind(
     keeps='what `unknown="opaque"` has loaded, as the kind that it was in its file',
     shared=True,
 )
-add_kind(UNKNOWN)
+add_kind(UNKNOWN, in_files=False)
 
 
 @resources_for("build the object")
@@ -559,7 +559,7 @@ def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
     parts = Parts(dict(obj.fields), refers=cls, extra=extra, value=extra.get("value"))
     evolution = Evolution(dict(origin.versions.values()))
     try:
-        if not kind.has_fields:
+        if kind.fields is None:
             return kind.decode(parts)
         if upgrade is not None:
             parts, made = evolution.apply(upgrade, parts, "model")

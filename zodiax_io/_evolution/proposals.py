@@ -8,10 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from .._errors import (
     shown,
 )
-from .._kinds.fields import (
-    FieldsChanged,
-    has_default,
-)
+from .._kinds.declared import has_default
+from .._kinds.fields import FieldsChanged
 from .._trust.names import top
 from .._trust.reflection import own_name
 

@@ -11,9 +11,7 @@ from .._errors import (
     list_of_text,
     shown,
 )
-from .._kinds.fields import (
-    fields_of,
-)
+from .._kinds.declared import fields_of
 from .._trust.names import top
 from .._trust.reflection import own_name
 from .packages import check_version, has_version, is_before

@@ -2,8 +2,8 @@
 
 Read `base` first (what a kind is), then `table` (all kinds, in the order in which they
 are asked). `look` is the part of a row that says how its objects are shown, `lookup`
-finds rows, and `registering` adds those of users. The kinds themselves, each row below
-the functions that it holds:
+finds rows, `declared` finds the fields of a class by its row, and `registering` adds
+rows of users. The kinds themselves, each row below the functions that it holds:
 
 - `arrays`, `columns`: arrays, and long lists of numbers
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations

@@ -85,6 +85,29 @@ class Data(enum.IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """How the classes of a kind declare their fields.
+
+    Attributes
+    ----------
+    names : callable
+        From a class to the names of its fields, in order; raises `TypeError` if it
+        declares none.
+    has_default : callable
+        From a class and a field to whether the field has a default.
+    runs_code : callable
+        From a class and a field to whether code of the class makes the default.
+    default : callable
+        From a class and a field to the default, as ``__init__`` would have it.
+    """
+
+    names: Callable[[type], tuple[str, ...]]
+    has_default: Callable[[type, str], bool]
+    runs_code: Callable[[type, str], bool]
+    default: Callable[[type, str], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One row of the table of kinds: all that the library knows about a kind.
 
@@ -145,8 +168,10 @@ class Kind:
     data : Data or callable
         What a leaf of this kind is as the argument of a function; or the function that
         tells it from the node.
-    has_fields : bool
-        Whether a class declares its fields, and may declare others later.
+    fields : Declaration or None
+        How a class declares the fields of its instances, which it may declare otherwise
+        later. Where they differ from those of the file, `decode` raises
+        `FieldsChanged`, and is called again with the fields of today.
     is_module : bool
         Whether its class is an `equinox.Module` with fields that may be static.
     may_become : bool
@@ -191,7 +216,7 @@ class Kind:
     calls: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     data: Data | Callable[[_Node], Data] = Data.TEXT
-    has_fields: bool = False
+    fields: Declaration | None = None
     is_module: bool = False
     may_become: bool = False
     renamed: Callable[[_Node, Callable[[str, Any], Any]], _Node] | None = None

@@ -20,7 +20,7 @@ from .._trust.roles import (
     is_function,
 )
 from .._trust.table import FRAMEWORKS
-from .base import Parts
+from .base import Declaration, Parts
 
 
 def children_by_name(parts: Parts) -> dict[str, Any]:
@@ -208,59 +208,49 @@ def method(cls: type, name: str) -> Any:
     return found.__func__ if type(found) is classmethod else found
 
 
-def fields_of(cls: object) -> tuple[str, ...]:
-    """The fields that a class declares.
-
-    Raises
-    ------
-    TypeError
-        If it is not a class that declares fields.
-    """
-    if not reflection.is_class(cls):
-        raise TypeError("it is no class")
-    if is_namedtuple_class(cls):
-        return class_attribute(cls, "_fields")
-    if not is_dataclass(cls):
-        raise TypeError("it declares no fields")
+def _names(cls: type) -> tuple[str, ...]:
     return tuple(declared_fields(cls))
 
 
-def has_default(cls: type, name: str) -> bool:
-    """Whether a class declares a default for one of its fields."""
-    if is_namedtuple_class(cls):
-        return name in class_attribute(cls, "_field_defaults")
+def _has_default(cls: type, name: str) -> bool:
     declared = declared_fields(cls)[name]
     return not (declared.default is declared.default_factory is dataclasses.MISSING)
 
 
-def runs_code(cls: type, name: str) -> bool:
-    """Whether the default of a field is made by code of the class."""
-    if is_namedtuple_class(cls):
-        return False
+def _runs_code(cls: type, name: str) -> bool:
     declared = declared_fields(cls)[name]
     plain = (dataclasses.MISSING, list, dict, set, tuple)
     made = not any(declared.default_factory is factory for factory in plain)
     return made or "converter" in declared.metadata
 
 
-def default_of(cls: type, name: str) -> Any:
-    """What a field is of which nothing is said, as the class's own `__init__` has it.
-
-    Raises
-    ------
-    LookupError
-        If the class declares no default for it.
-    """
-    if is_namedtuple_class(cls):
-        return class_attribute(cls, "_field_defaults")[name]
-    if not has_default(cls, name):
-        raise LookupError(f"{cls.__qualname__} declares no default for {name!r}")
+def _default(cls: type, name: str) -> Any:
     declared = declared_fields(cls)[name]
     value = declared.default
     if declared.default_factory is not dataclasses.MISSING:
         value = declared.default_factory()
     converter = declared.metadata.get("converter")  # Equinox's
     return value if converter is None else converter(value)
+
+
+OF_DATACLASSES = Declaration(_names, _has_default, _runs_code, _default)
+
+OF_NAMEDTUPLES = Declaration(
+    lambda cls: class_attribute(cls, "_fields"),
+    lambda cls, name: name in class_attribute(cls, "_field_defaults"),
+    lambda cls, name: False,
+    lambda cls, name: class_attribute(cls, "_field_defaults")[name],
+)
+
+
+def _no_names(cls: type) -> tuple[str, ...]:
+    raise TypeError("it declares no fields")
+
+
+# Of classes whose instances have attributes that no class declares.
+UNDECLARED = Declaration(
+    _no_names, lambda cls, name: False, lambda cls, name: False, lambda cls, name: None
+)
 
 
 def moved_fields(parts: Parts) -> list[str]:

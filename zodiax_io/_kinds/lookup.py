@@ -8,7 +8,7 @@ from typing import Any
 from .base import Kind, guarded, refusal
 from .table import TABLE
 
-# All rows, with those that other packages have registered before the table.
+# All rows, those that were added before those of the table.
 KINDS: list[Kind] = list(TABLE)
 # Rows that only refuse keep nothing, so no file may name them.
 by_name: dict[str, Kind] = {kind.name: kind for kind in KINDS if kind.keeps}
@@ -54,7 +54,12 @@ _UNKNOWN = refusal("unknown", _none, lambda obj: None)
 _UNREGISTERED = replace(_UNKNOWN, wraps=True)
 
 
-def add_kind(kind: Kind) -> None:
-    """Put a row before all others."""
+def add_kind(kind: Kind, *, in_files: bool = True) -> None:
+    """Put a row before all others, in the place of one of the same name."""
+    old = by_name.pop(kind.name, None)
+    if old is not None:
+        KINDS.remove(old)
     KINDS.insert(0, kind)
+    if in_files:
+        by_name[kind.name] = kind
     _by_class.clear()

@@ -24,6 +24,8 @@ from .._trust.roles import (
 from . import flattening
 from .base import CannotKeep, Kind, Parts, exactly, subclass
 from .fields import (
+    OF_DATACLASSES,
+    OF_NAMEDTUPLES,
     FieldsChanged,
     attributes_of,
     children_by_name,
@@ -206,7 +208,7 @@ EQUINOX_PARTIAL = Kind(
     binds=("args", "keywords"),
     attributes=None,
     is_node=True,
-    has_fields=True,
+    fields=OF_DATACLASSES,
 )
 
 
@@ -226,7 +228,7 @@ MODULE = Kind(
     attributes=None,
     is_node=True,
     in_order=True,
-    has_fields=True,
+    fields=OF_DATACLASSES,
     is_module=True,
     may_become=True,
     around_opaque=_of_enumeration,
@@ -315,7 +317,7 @@ DATACLASS = Kind(
     shared=True,
     attributes=None,
     is_node="registered",
-    has_fields=True,
+    fields=OF_DATACLASSES,
     may_become=True,
 )
 
@@ -352,7 +354,7 @@ NAMEDTUPLE = Kind(
     shared=True,
     attributes=None,
     is_node=True,
-    has_fields=True,
+    fields=OF_NAMEDTUPLES,
     may_become=True,
 )
 

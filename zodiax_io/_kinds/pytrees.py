@@ -25,6 +25,7 @@ from . import flattening
 from .base import CannotKeep, Data, Kind, Parts, exactly, subclass
 from .containers import items_of
 from .fields import (
+    UNDECLARED,
     attributes_of,
     children_by_name,
     has_plain_fields,
@@ -80,7 +81,7 @@ REGISTERED = Kind(
     attributes=None,
     is_node=True,
     by_leaves=True,
-    has_fields=True,
+    fields=UNDECLARED,
 )
 
 

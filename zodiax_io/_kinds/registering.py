@@ -9,7 +9,7 @@ from .._errors import ArgumentError, check_callable, check_flags, shown
 from .._trust.reflection import derives, is_class
 from .._trust.roles import CLASS, Role
 from .base import Kind, Parts, exactly, subclass
-from .lookup import KINDS, add_kind, by_name
+from .lookup import add_kind
 
 
 def register_kind(
@@ -99,11 +99,8 @@ def register_kind(
         attributes=None,
         wraps=True,
     )
-    if known is not None:  # its class was defined again, as in a notebook
-        KINDS.remove(by_name[name])
     _registered[name] = cls
-    add_kind(kind)
-    by_name[name] = kind
+    add_kind(kind)  # in the place of the old one, if its class was defined again
 
 
 _registered: dict[str, type] = {}

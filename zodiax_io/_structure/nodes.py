@@ -115,7 +115,8 @@ FRAMES = 12 * MAX_DEPTH
 
 # The kinds of two leaves of a tree that is only looked at: a `Probe`, and an object
 # that no file can hold. Neither is in a table or in a file.
-PROBE, UNKEPT = "probe", "unknown"
+PROBE = "probe"
+UNKEPT = "unknown"
 
 
 def is_probe(node: Node) -> bool:

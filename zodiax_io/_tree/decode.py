@@ -168,7 +168,7 @@ class _Decoder:
                 obj = kind.decode(parts)
                 self.size += len(obj)  # each item is a leaf to JAX
                 return obj
-            if not kind.has_fields:
+            if kind.fields is None:
                 return kind.decode(parts)
             return self.evolution.build(kind, parts, path)
         except (CannotKeep, Exception) as error:

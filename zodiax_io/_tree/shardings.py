@@ -70,5 +70,5 @@ def targets(
 
 def _records_below(node: Node, by_id: Mapping[int, Node]) -> list[int]:
     below = reachable(node, by_id, set())
-    found = [n for n in below if row_of(n).array in ("jax", "key")]
+    found = [n for n in below if row_of(n).array not in (None, "numpy")]
     return [n["record"] for n in found if type(n.get("record")) is int]
