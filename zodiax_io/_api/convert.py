@@ -82,10 +82,9 @@ def convert(
     for extra in document.extras:
         with contextlib.suppress(CorruptFileError):  # it is passed on as it is
             paths |= paths_in(document, extra, name)
-    records = [
-        record_of(arrays[number])._replace(path=paths.get(number, f"[{number}]"))
-        for number in range(len(entries))
-    ]
+    records = [record_of(arrays[number]) for number in range(len(entries))]
+    for number, record in enumerate(records):
+        record.path = paths.get(number, f"[{number}]")
 
     def structure(index: list[Any]) -> bytes:
         again = dataclasses.replace(

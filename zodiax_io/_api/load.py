@@ -41,7 +41,7 @@ from .._structure.survey import Survey, survey, without_columns
 from .._tree.decode import decode
 from .._tree.like import Likeness
 from .._tree.placement import HOST, Target, is_target, target_of
-from .._tree.restore import check_settings, checked, key_target, restore
+from .._tree.restore import check_settings, checked, is_wide, key_target, restore
 from .._tree.shardings import targets
 from .._trust.judge import Judge
 from .arguments import check_not_ending
@@ -412,7 +412,8 @@ def _load(
     where = reading.targets(node, path, found, judge, name)
     # Importing a package may switch 64 bits on, so the settings are looked at after it.
     if where is not HOST:
-        check_settings([a for a in wanted.arrays if row_of(a[1]).array == "jax"], name)
+        wide = [array for array in wanted.arrays if is_wide(array[1])]
+        check_settings([a for a in wide if row_of(a[1]).array == "jax"], name)
     raw, faults = reading.arrays(document, reader, wanted, name)
     arrays = restore(wanted, raw, name, faults, where)
     return decode(

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
-from .._arrays.backend import Sink, no_tick
-from .._arrays.backends import backend_for, options_of
+from .._arrays.backend import ArrayBackend, Sink, no_tick
+from .._arrays.backends import backend_for, default_backend, options_of
 from .._errors import (
     NotAFileError,
     PlaceholderWarning,
@@ -135,7 +135,7 @@ def save_with_extras(
         Extras of another file, which are written as they are there.
     """
     check_not_ending(SaveError, "save")
-    backend_for(backend)
+    chosen = backend_for(backend)
     _check_destination(path_or_file, tree)
     check_flags(durable=durable)
     check_progress(progress)
@@ -147,15 +147,15 @@ def save_with_extras(
         functions=functions,
         copy=False,
     )
-    write(taken, path_or_file, backend=backend, durable=durable, progress=progress)
+    write(taken, path_or_file, chosen, durable=durable, progress=progress)
     _warn_of_placeholders(taken.placeholders)
 
 
 def write(
     taken: Snapshot,
     path_or_file: PathOrFile,
+    backend: ArrayBackend | None = None,
     *,
-    backend: str | Mapping[str, Any] = "eqx",
     durable: bool = True,
     progress: Progress | None = False,
 ) -> None:
@@ -166,7 +166,7 @@ def write(
     SaveError, MissingFileError, NotAFileError, ArgumentError
         As `serialise` does.
     """
-    chosen = backend_for(backend)
+    chosen = backend or default_backend()
     name, size = "", taken.nbytes
     if progress and is_path(path_or_file):
         name = pair_of(path_or_file, saving=True, suffix=chosen.suffix)[1].name

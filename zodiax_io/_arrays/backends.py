@@ -98,6 +98,12 @@ def suffixes() -> list[str]:
     return [row.suffix for row in BACKENDS]
 
 
+def default_backend() -> ArrayBackend:
+    """The backend that writes what a caller gives no backend for."""
+    return BACKENDS[0]()
+
+
 def backend_for_suffix(suffix: str) -> ArrayBackend:
     """The backend whose companions have a suffix; the default one if none has."""
-    return next((row() for row in BACKENDS if row.suffix == suffix), BACKENDS[0]())
+    row = next((row for row in BACKENDS if row.suffix == suffix), None)
+    return default_backend() if row is None else row()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -39,7 +40,8 @@ def on_host(array: Any) -> NDArray[Any]:
     return np.asarray(Fetched(array) if type(array) is array_type() else array)
 
 
-class Record(NamedTuple):
+@dataclass(slots=True, eq=False, repr=False)
+class Record:
     """One array on its way to the companion: what holds it, and how it is stored."""
 
     source: Any  # np.ndarray, jax.Array or Fetched
@@ -63,7 +65,7 @@ class Record(NamedTuple):
         """The same record, its data on the way from its devices."""
         if type(self.source) is not array_type():
             return self
-        return self._replace(source=Fetched(self.source))
+        return replace(self, source=Fetched(self.source))
 
     def detached(self) -> Record:
         """The same record with data that stays, whatever becomes of its source.
@@ -73,8 +75,8 @@ class Record(NamedTuple):
         """
         if type(self.source) is np.ndarray:
             order = "F" if self.fortran else "C"
-            return self._replace(source=self.source.copy(order), copied=True)
-        return self._replace(source=on_host(self.source), copied=True)
+            return replace(self, source=self.source.copy(order), copied=True)
+        return replace(self, source=on_host(self.source), copied=True)
 
     def buffer(self) -> Any:
         """The data in the order in which it is stored, as something with a buffer."""

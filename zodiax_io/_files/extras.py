@@ -101,11 +101,12 @@ class KeptExtras:
             else node  # it stays the same to the byte
             for name, node in self.nodes.items()
         }
-        return nodes, [
-            record_of(self.arrays[number])._replace(path=path)
-            for name in self.nodes
-            for number, path in self.paths[name].items()
-        ]
+        records: list[Record] = []
+        for name in self.nodes:
+            for number, path in self.paths[name].items():
+                records.append(record_of(self.arrays[number]))
+                records[-1].path = path
+        return nodes, records
 
 
 def _renumbered(node: Any, now: dict[int, int], name: str) -> Node:

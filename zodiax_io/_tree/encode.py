@@ -470,6 +470,7 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
         structure = call_deeply(FRAMES, encoder.node_of, tree, root, 0, dynamic=i == 0)
         records = [*encoder.leaves, *encoder.extras]
         for index, leaf in enumerate(records, start=offset):
+            leaf.record.path = leaf.path
             if leaf.repeats:
                 leaf.node.setdefault("repeats", []).append(index)
             else:
@@ -477,7 +478,7 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
         offset += len(records)
         result[root] = Encoded(
             structure,
-            [leaf.record._replace(path=leaf.path) for leaf in records],
+            [leaf.record for leaf in records],
             encoder.names,
             encoder.placeholders,
             encoder.depth,

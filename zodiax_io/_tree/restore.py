@@ -36,9 +36,7 @@ def check_settings(arrays: Iterable[tuple[Path | str, Node]], file: str) -> None
     """
     if packages.settings()["jax_enable_x64"]:
         return
-    wide = [
-        (path, node["dtype"]) for path, node in arrays if node.get("dtype") in _WIDE
-    ]
+    wide = [(path, node["dtype"]) for path, node in arrays if is_wide(node)]
     if wide:
         path, dtype = wide[0]
         more = "" if len(wide) == 1 else f" and {len(wide) - 1} more"
@@ -47,6 +45,11 @@ def check_settings(arrays: Iterable[tuple[Path | str, Node]], file: str) -> None
             f"{more}), which JAX would narrow to 32 bits as it is set here. Call "
             '`jax.config.update("jax_enable_x64", True)` before loading.'
         )
+
+
+def is_wide(node: Node) -> bool:
+    """Whether JAX would narrow an array of the dtype of a node."""
+    return node.get("dtype") in _WIDE
 
 
 _WIDE = ("float64", "int64", "uint64", "complex128")
@@ -99,8 +102,7 @@ def checked(
             if index not in raw:
                 raise ValueError("its record is not there")
             result[index] = logical(raw[index], node)
-            of_jax = row_of(node).array != "numpy"
-            if of_jax and not dtypes.is_of_jax(node["dtype"]):
+            if not dtypes.is_of_jax(node["dtype"]) and row_of(node).array != "numpy":
                 raise ValueError("JAX has no arrays of its dtype")
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFileError(
