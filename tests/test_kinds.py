@@ -50,7 +50,7 @@ from strategies import (
 
 import zodiax_io
 from zodiax_io import _jax
-from zodiax_io._kinds.lookup import KINDS, kinds_of
+from zodiax_io._kinds.lookup import KINDS, kind_named, kinds_of
 
 
 class Sentinel:
@@ -399,6 +399,23 @@ def test_an_example_comes_back_from_a_static_field(name, example):
 def test_a_kind_says_what_it_keeps(kind):
     """Each row has a line for the documentation, but those that only refuse."""
     assert bool(kind.keeps) == (kind.name not in REFUSING)
+
+
+@pytest.mark.parametrize(("name", "example"), CASES)
+def test_a_row_tells_whether_jax_sees_a_container(name, example):
+    """Where JAX sees a leaf, so does the row: plain Equinox writes nothing inside."""
+    kind = kind_named(name)
+    is_leaf = jtu.tree_structure(example) == jtu.tree_structure(0)
+    if "node" in zodiax_io.build_structure(example) and kind.is_node != "registered":
+        assert kind.is_node == (not is_leaf)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k.array], ids=lambda k: k.name)
+def test_a_row_of_arrays_tells_their_outline(kind):
+    """From a node alone come the shape and the dtype of an array that is not read."""
+    for example in EXAMPLES[kind.name]:
+        outline = kind.outline(zodiax_io.build_structure(example))
+        assert (outline.shape, outline.dtype) == (example.shape, example.dtype)
 
 
 @given(leaves)

@@ -111,8 +111,8 @@ class Declaration:
 class Kind:
     """One row of the table of kinds: all that the library knows about a kind.
 
-    The first five attributes, and `keeps`, are needed; the rest suits a kind that JAX
-    sees as a leaf, and that is neither an array nor a function.
+    The first four attributes and `keeps` are needed. The defaults of the others suit a
+    kind that JAX sees as a leaf, and that is neither an array nor a function.
 
     Attributes
     ----------
