@@ -40,7 +40,8 @@ from zodiax_io._api.save import save_with_extras, write
 from zodiax_io._cli import main
 from zodiax_io._tree.snapshot import snapshot
 
-VERSION = zodiax_io.__version__
+# With the commit, in a checkout.
+VERSION = Checkpoint.of(None).document["versions"]["zodiax_io"]
 TREE = {"a": jnp.arange(3.0), "b": [1.5, None]}
 SERIES = {"steps": [0, 10], "losses": np.arange(4.0), "mean": jnp.ones(2)}
 NAMES = st.from_regex(r"\A[A-Za-z0-9_-]{1,8}(\.[A-Za-z0-9_-]{1,8}){1,3}\Z")
