@@ -28,6 +28,7 @@ from .._tree.snapshot import Snapshot, snapshot
 from .arguments import check_not_ending
 
 
+@resources_for("save the tree")
 def serialise(
     path_or_file: PathOrFile,
     tree: Any,
