@@ -31,7 +31,7 @@ if TYPE_CHECKS:
     unchecked = {
         "zodiax_io",
         *(f"zodiax_io._api.{name}" for name in "load save convert integrity".split()),
-        "zodiax_io._api.names",
+        *(f"zodiax_io._api.{name}" for name in "names structure".split()),
         "zodiax_io._look.summary",
         "zodiax_io._look.diff",
     }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
@@ -15,9 +14,6 @@ from .._errors import (
     CorruptFileError,
     DamagedWarning,
     ReadError,
-    SettingsError,
-    VersionMismatchError,
-    VersionMismatchWarning,
     check_flags,
     resources_for,
     shown,
@@ -25,7 +21,6 @@ from .._errors import (
 )
 from .._evolution import packages
 from .._evolution.fields import Evolution
-from .._evolution.packages import Difference
 from .._files.checkpoint import PathOrFile, opened
 from .._files.document import Document
 from .._files.extras import extra_of, path_of
@@ -45,6 +40,7 @@ from .._tree.restore import check_settings, checked, is_wide, key_target, restor
 from .._tree.shardings import targets
 from .._trust.judge import Judge
 from .arguments import check_not_ending
+from .differences import check_versions_argument, differences_reported
 
 
 @resources_for("load the file")
@@ -193,10 +189,7 @@ def deserialise(
     3
     """
     check_not_ending(ReadError, "load")
-    if versions not in ("warn", "error", "ignore"):
-        raise ArgumentError(
-            f'`versions` is "warn", "error" or "ignore", not {versions!r:.80}.'
-        )
+    check_versions_argument(versions)
     if damaged not in ("error", "skip"):
         raise ArgumentError(f'`damaged` is "error" or "skip", not {damaged!r:.80}.')
     check_flags(
@@ -225,7 +218,13 @@ def deserialise(
     with opened(path_or_file, salvage=skip) as (document, reader, name):
         evolution = Evolution(document.versions, strict, check_init)
         evolution.old = reader.is_old
-        with _differences_reported(document, versions, name, reading.target is HOST):
+        with differences_reported(
+            document.versions,
+            document.settings,
+            versions,
+            name,
+            as_numpy=reading.target is HOST,
+        ):
             if like is not None:
                 return _load_into(like, document, reader, judge, name, reading)
             tree, marks = _load(
@@ -487,53 +486,3 @@ def _raise_first(faults: Faults, found: Survey, name: str) -> NoReturn:
         f"{name} is damaged: {where}{fault}{also}. `zodiax_io.verify` lists all "
         'damage, and `deserialise(path, damaged="skip")` loads what is intact.'
     )
-
-
-@contextmanager
-def _differences_reported(
-    document: Document, versions: str, name: str, as_numpy: bool
-) -> Generator[None, None, None]:
-    """Warn of packages and settings that differ from a file's, or refuse.
-
-    Where a load may be refused for one of the settings, the warning waits for it: the
-    refusal says all that the warning would.
-    """
-    differences: list[Difference] = []
-    if versions != "ignore":
-        differences = packages.compare(document.versions, document.settings)
-    if as_numpy:  # no setting of JAX narrows arrays of NumPy
-        differences = [d for d in differences if d.package != "jax_enable_x64"]
-    if not differences:
-        yield
-        return
-    text = _listed(differences, document, name)
-    if versions == "error":
-        raise VersionMismatchError(text, differences)
-    warning = VersionMismatchWarning(
-        f'{text}\nPass `versions="ignore"` if that is well.'
-    )
-    late = any(difference.package == "jax_enable_x64" for difference in differences)
-    if not late:
-        warn(warning)
-    try:
-        yield
-    except SettingsError:
-        late = False
-        raise
-    finally:
-        if late:
-            warn(warning)
-
-
-def _listed(differences: Sequence[Difference], document: Document, name: str) -> str:
-    settings = [d for d in differences if d.kind == "setting"]
-    kinds = ["packages"] * (len(settings) < len(differences))
-    kinds += ["settings of JAX"] * bool(settings)
-    what = " and ".join(kinds)
-    text = f"{name} was written with {what} that differ from those here:\n"
-    text += "\n".join(f"  {difference}" for difference in differences)
-    for setting in settings[:1]:
-        value = shown(repr(document.settings[setting.package]))
-        call = f'jax.config.update("{setting.package}", {value})'
-        text += f"\nSet a setting before JAX is used: `{call}`."
-    return text

@@ -35,7 +35,7 @@ from .._look.diff import diff
 from .._structure.nodes import Node, children_of, name_of_type
 from .._structure.paths import path_text
 from .._structure.survey import survey, walk
-from .._tree.encode import build_structure
+from .._tree.encode import encode
 from .._tree.locate import locate
 from .._trust import libraries
 from .._trust.finding import Unresolved
@@ -194,8 +194,8 @@ def _rewrite(file: str, trusted: Sequence[str], *, dry_run: bool) -> bool:
         if isinstance(warning.message, ClassChangedWarning):
             _refuse_loss(warning.message, file, legacy=legacy)
     now = [
-        build_structure(tree),
-        None if metadata is None else build_structure(metadata),
+        encode(tree).structure,
+        None if metadata is None else encode(metadata).structure,
     ]
     changed = legacy or [*map(_said, before)] != [*map(_said, now)]
     changed = changed or bool(diff(file, tree))

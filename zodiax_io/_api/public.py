@@ -40,8 +40,6 @@ from .._look.diff import Change, Diff, assert_same, diff
 from .._look.items import Item
 from .._look.numbers import Picture, Statistics
 from .._look.summary import Summary, show, summarise
-from .._tree.decode import load_structure
-from .._tree.encode import build_structure
 from .._trust.advice import Verdict
 from .._trust.names import register
 from .._trust.renames import renamed
@@ -51,6 +49,7 @@ from .load import deserialise, read_metadata
 from .migrate import Migration, migration
 from .names import names, untrusted
 from .save import serialise
+from .structure import build_structure, load_structure
 
 __all__ = [
     "ArgumentError",

@@ -28,7 +28,7 @@ from .._kinds.lookup import KINDS, add_kind, row_named, row_of
 from .._kinds.objects import LEAFLESS, LEAVES
 from .._kinds.placeholders import Placeholder
 from .._kinds.values import mirror_of
-from .._structure.nodes import Node, children_of, name_of_type
+from .._structure.nodes import RECORDED, Node, children_of, name_of_type
 from .._trust import reflection
 from .._trust.names import top
 from .._trust.reflection import is_class
@@ -37,7 +37,10 @@ from .fields import Evolution
 from .packages import MAIN, recorded
 
 # What the encoder writes by itself, for any kind.
-_GENERIC = {"node_type", "kind", "node", "keys", "static", "record", "repeats", "id"}
+_GENERIC = {
+    *("node_type", "kind", "node", "keys", "static", "record", "repeats", "id"),
+    *RECORDED,
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

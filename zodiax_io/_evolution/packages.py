@@ -121,8 +121,13 @@ def settings_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in found.items()
-        if value is None or type(value) in (bool, int, str)
+        if value is None or type(value) in (bool, str) or _is_short(value)
     }
+
+
+def _is_short(value: Any) -> bool:
+    # Of an integer of any length, Python makes no text.
+    return type(value) is int and -(2**63) <= value < 2**64
 
 
 def script() -> dict[str, str]:

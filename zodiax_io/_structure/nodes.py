@@ -17,8 +17,13 @@ MAX_REPEATED = 1_000_000
 Node = dict[str, Any]
 
 
+# Keys that `build_structure` adds to the root; a file has them in its document.
+RECORDED = ("versions", "settings")
 # What a node says of its place in the tree and in the file, and what is in it.
-_PLACE = {"id", "record", "repeats", "node", "keys", "static", "leaves", "leafless"}
+_PLACE = {
+    *("id", "record", "repeats", "node", "keys", "static", "leaves", "leafless"),
+    *RECORDED,
+}
 
 
 def said(node: Node) -> dict[Any, Any]:

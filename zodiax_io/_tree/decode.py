@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .._errors import (
     ArgumentError,
@@ -11,12 +11,11 @@ from .._errors import (
     CorruptFileError,
     ZodiaxIOError,
     not_damage,
-    resources_for,
     shown,
 )
 from .._evolution.fields import Evolution
 from .._evolution.opaque import UNKNOWN, Opaque, missing_function, opaque_of
-from .._jax import call_deeply, detached
+from .._jax import call_deeply
 from .._kinds.arrays import Damaged
 from .._kinds.base import CannotKeep, Parts
 from .._kinds.digests import SourceChanged
@@ -30,7 +29,7 @@ from .._structure.nodes import (
     name_of_type,
 )
 from .._structure.paths import Path, path_text, short_path
-from .._structure.survey import Survey, survey
+from .._structure.survey import Survey
 from .._trust.finding import Unresolved
 from .._trust.judge import Judge
 
@@ -282,58 +281,3 @@ def decode(
 
 
 _MAX_PLACES = 20
-
-
-@resources_for("build the tree")
-@detached()
-def load_structure(
-    structure: Any,
-    *,
-    trusted: Sequence[Any] | str = (),
-    renames: Mapping[str, Any] | None = None,
-    unknown: Literal["error", "opaque"] = "error",
-    fill: Mapping[str, Any] | None = None,
-) -> Any:
-    """Rebuild a pytree from its structure, with shapes where the arrays belong.
-
-    Parameters
-    ----------
-    structure : dict
-        What `build_structure` gave.
-    trusted : sequence of str, module, class or function, optional
-        Packages, or the very objects, that the structure may name beside those it may
-        name anyway.
-    renames : dict of str to str, class or function, optional
-        What is called otherwise now: new names by those of the structure.
-    unknown : {"error", "opaque"}, default "error"
-        What to do about classes and functions that are not there to be used: refuse to
-        load, or put an `Opaque` or a `Placeholder` in the place of each.
-    fill : dict of str to function, optional
-        Functions to put where placeholders are, by path.
-
-    Returns
-    -------
-    pytree
-        The tree with a `jax.ShapeDtypeStruct` for each JAX array, and for each NumPy
-        array one of zeros that takes no memory: the ``like`` with which
-        `equinox.tree_deserialise_leaves` reads the companion file.
-
-    Raises
-    ------
-    UntrustedError
-        If the structure names what it may not use.
-    CorruptFileError
-        If it is not a structure that `build_structure` can give.
-
-    Examples
-    --------
-    >>> import jax.numpy as jnp
-    >>> import zodiax_io
-    >>> structure = zodiax_io.build_structure({"weight": jnp.zeros((2, 3))})
-    >>> zodiax_io.load_structure(structure)
-    {'weight': ShapeDtypeStruct(shape=(2, 3), dtype=float32)}
-    """
-    judge = Judge(trusted, renames, unknown)
-    found = survey(structure, opaque=judge.lenient)
-    judge.audit(found.uses, "The structure")
-    return decode(structure, found, judge, arrays=None, fill=fill)[0]

@@ -15,11 +15,10 @@ from .._errors import (
     ArgumentError,
     SerialisationError,
     ZodiaxIOError,
-    resources_for,
     shown,
 )
 from .._evolution.opaque import UNKNOWN, leaves_as_saved
-from .._jax import call_deeply, detached
+from .._jax import call_deeply
 from .._kinds.advice import advice_for
 from .._kinds.base import CannotKeep, CannotRebuild, Kind, Parts
 from .._kinds.columns import is_column
@@ -485,40 +484,3 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
             encoder.kept,
         )
     return result
-
-
-@resources_for("describe the tree")
-@detached()
-def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
-    """Turn a pytree, static fields included, into a structure of plain data.
-
-    Parameters
-    ----------
-    tree : pytree
-        Any tree of the objects listed in the table of kinds.
-    functions : {"error", "warn"}, default "error"
-        What to do about a function without a name (a lambda, a local function):
-        refuse it, or keep its source text in a placeholder.
-
-    Returns
-    -------
-    dict
-        Dictionaries, lists, text, numbers and bytes only: what `msgpack` packs. The
-        arrays are not in it, only their shapes and dtypes and the number of the
-        record that holds them in the companion. The same tree gives the same
-        structure.
-
-    Raises
-    ------
-    SerialisationError
-        If the tree holds something that cannot be kept; the message names its path.
-
-    Examples
-    --------
-    >>> import jax.numpy as jnp
-    >>> import zodiax_io
-    >>> structure = zodiax_io.build_structure({"weight": jnp.zeros((2, 3))})
-    >>> structure["node"]["weight"]["shape"]
-    [2, 3]
-    """
-    return encode(tree, functions=functions).structure
