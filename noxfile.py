@@ -116,7 +116,9 @@ def docs(session: nox.Session) -> None:
 def alone(session: nox.Session) -> None:
     """Each test file passes by itself, and all tests pass in a random order."""
     session.install("-e", ".[test]", "pytest-random-order>=1.1")
-    for path in sorted((ROOT / "tests").glob("test_*.py")):
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if path.parent.name == "benchmarks":
+            continue  # timings, for `nox -s speed`
         session.run("python", "-m", "pytest", "-n=0", "-q", str(path))
     seed = session.posargs[0] if session.posargs else str(random.randrange(10**6))
     order = ("--random-order-bucket=global", f"--random-order-seed={seed}")
@@ -144,7 +146,7 @@ def crash(session: nox.Session) -> None:
     env = {"ZODIAX_IO_TYPECHECK": "0", "ZODIAX_IO_EXHAUSTIVE": "1"}
     options = session.posargs or ["--seconds", "300"]
     session.run("python", "-m", "tests.crashes.killer", *options, env=env)
-    tests = ("tests/test_crashes.py", "tests/test_damage.py")
+    tests = ("tests/files/test_crashes.py", "tests/files/test_damage.py")
     session.run("python", "-m", "pytest", *tests, env=env)
 
 

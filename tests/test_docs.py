@@ -186,7 +186,7 @@ def _tree() -> dict:
 
 
 def test_a_reader_written_from_the_format_page_reads_our_files(tmp_path):
-    """tests/reader.py, which knows NumPy, msgpack and xxhash only, reads a file."""
+    """`reader.py`, which knows NumPy, msgpack and xxhash only, reads a file."""
     tree = _tree()
     zodiax_io.serialise(tmp_path / "model.zdx", tree, metadata={"notes": np.ones(2)})
 
@@ -226,7 +226,8 @@ def test_the_reader_needs_neither_zodiax_io_nor_jax(tmp_path):
     """The reader is what its docstring says: no zodiax_io, no JAX, 80 lines at most."""
     zodiax_io.serialise(tmp_path / "model.zdx", {"weights": jnp.ones(3)})
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import reader; "
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests' / 'helpers')!r}); "
+        "import reader; "
         "reader.read(open('model.eqx', 'rb').read()); "
         "assert not {'jax', 'zodiax_io'} & set(sys.modules)"
     )

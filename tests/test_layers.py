@@ -46,6 +46,15 @@ def test_every_module_has_a_room():
     assert {module_of(path) for path in FILES} == set(RANK)
 
 
+def test_tests_lie_in_folders_called_as_the_rooms():
+    """What proves a room is found by its name; what concerns all lies above them."""
+    tests = Path(__file__).parent
+    folders = {path.parent for path in tests.rglob("test_*.py")}
+    rooms = {tests / name.removeprefix("_") for name in ROOMS}
+    assert folders - rooms == {tests, tests / "benchmarks"}
+    assert not list((tests / "helpers").glob("test_*.py"))
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_module_imports_from_below(path):
     """A module imports from the rooms below its own, and from within its own."""

@@ -5,5 +5,6 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 # So that `python -m tests.attacks.fuzz` finds what pytest finds by itself.
-if str(TESTS) not in sys.path:
-    sys.path.insert(0, str(TESTS))
+for folder in (TESTS, TESTS / "helpers"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))

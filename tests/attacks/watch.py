@@ -138,7 +138,9 @@ class Watched:
                 cwd=self.folder,
                 env=os.environ
                 | {
-                    "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}",
+                    "PYTHONPATH": os.pathsep.join(
+                        map(str, (ROOT / "tests", ROOT / "tests" / "helpers", ROOT))
+                    ),
                     "JAX_PLATFORMS": "cpu",
                     "PYTHONDONTWRITEBYTECODE": "1",
                 },

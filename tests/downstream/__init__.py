@@ -18,8 +18,9 @@ import jax.random as jr
 
 TESTS = Path(__file__).parents[1]
 # So that `python -m tests.downstream` finds what pytest finds by itself.
-if str(TESTS) not in sys.path:
-    sys.path.insert(0, str(TESTS))
+for folder in (TESTS, TESTS / "helpers"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 Objects = dict[str, Callable[[], Any]]
 KEY = jr.key(0)

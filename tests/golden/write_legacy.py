@@ -17,7 +17,7 @@ import warnings
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parent / "helpers"))
 sys.dont_write_bytecode = True
 
 import jax

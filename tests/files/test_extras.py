@@ -140,7 +140,7 @@ def test_plain_equinox_reads_the_companion():
 
 
 def test_a_reader_of_the_format_page_reads_extras():
-    """tests/reader.py, which knows nothing of zodiax_io, reads extras as trees."""
+    """`reader.py`, which knows nothing of zodiax_io, reads extras as trees."""
     extras = {"mylab.deep": nested(150, SERIES), "mylab.series": SERIES}
     document, arrays = plain_reader.read(saved(TREE, extras))
     found = plain_reader.plain(document["extras"]["mylab.series"], arrays)

@@ -637,6 +637,9 @@ for number in range(150):
 """
 
 
+TESTS = os.path.dirname(os.path.dirname(__file__))
+
+
 def test_processes_without_locks_between_them(tmp_path):
     """Three processes save one path, and all loads meanwhile give one version."""
     path = tmp_path / "model.zdx"
@@ -644,7 +647,7 @@ def test_processes_without_locks_between_them(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     savers = [
         subprocess.Popen(
-            [sys.executable, "-c", SAVER, str(who), path, os.path.dirname(__file__)],
+            [sys.executable, "-c", SAVER, str(who), path, TESTS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

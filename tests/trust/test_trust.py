@@ -1047,7 +1047,7 @@ def test_packages_are_not_completed_from_the_working_folder(tmp_path):
     (tmp_path / "jaxkd_cuda.py").write_text("print('planted')")
     script = f"""
         import sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        sys.path.insert(0, {str(Path(__file__).parents[1] / "helpers")!r})
         from documents import container, load_node
         for name in ("diffrax:Tsit5", "dLux:Telescope"):
             try:

@@ -10,7 +10,6 @@ import os
 import struct
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -22,7 +21,6 @@ from unkept import UNKEPT
 
 import zodiax_io
 
-HERE = Path(__file__).parent
 LAB = """
 import jax
 

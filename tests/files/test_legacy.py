@@ -42,7 +42,7 @@ from zodiax_io._files.sources import BytesSource
 
 # They were zodiax's models.
 models = pytest.importorskip("legacy_models")
-GOLDEN = Path(__file__).parent / "golden" / "legacy"
+GOLDEN = Path(__file__).parents[1] / "golden" / "legacy"
 FILES = sorted(GOLDEN.glob("*/*.zdx"))
 VERSIONS = ("0.3.3", "0.4.1")
 WHOLE = [path for path in FILES if path.stem not in ("lost", "ambiguous")]

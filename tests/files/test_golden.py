@@ -18,7 +18,7 @@ from zodiax_io._api.load import read_extra
 from zodiax_io._api.save import save_with_extras
 from zodiax_io._files import document
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 _spec = importlib.util.spec_from_file_location("golden_write", GOLDEN / "write.py")
 write = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(write)
