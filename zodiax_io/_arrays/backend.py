@@ -69,6 +69,8 @@ class ArrayReader(abc.ABC):
     ----------
     structure : bytes
         The structure file that belongs to it.
+    written_by : str or None
+        The backend that the ends of the file are of; None if they were not looked at.
     is_old : bool
         Whether the file is of an older format, which has no structure file.
     needs : set of str
@@ -76,6 +78,7 @@ class ArrayReader(abc.ABC):
     """
 
     structure: bytes
+    written_by: str | None = None
     is_old: bool = False
     needs: Set[str] = frozenset()
 

@@ -236,7 +236,14 @@ def _check_extras(extras: dict[Any, Any]) -> None:
             raise ValueError(f"the extra `{name}` is not a node")
 
 
+_TYPES = _REQUIRED | _OPTIONAL
+# The keys of nearly every document.
+_USUAL = Document.__dataclass_fields__.keys() - _OPTIONAL
+
+
 def _check_keys(plain: Any) -> None:
+    if type(plain) is dict and plain.keys() == _USUAL:
+        return
     if type(plain) is not dict or not all(type(key) is str for key in plain):
         raise ValueError("the document is not a map with text for keys")
     missing = [key for key in Document.__dataclass_fields__ if key not in plain]
@@ -253,6 +260,8 @@ def _check_is_known(plain: dict[str, Any], body: memoryview, file: str) -> None:
     NewerFormatError
         If there are some: without them, the file might be misunderstood.
     """
+    if plain.keys() == _USUAL:
+        return
     unknown = [key for key in plain if key not in Document.__dataclass_fields__]
     what = f"{_quoted(unknown)}, which" if unknown else ""
     extras = [
@@ -330,7 +339,7 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
     with _reported(file):
         plain = _unpack(body)
         _check_keys(plain)
-        for name, expected in (_REQUIRED | _OPTIONAL).items():
+        for name, expected in _TYPES.items():
             if name in plain and type(plain[name]) is not expected:
                 raise ValueError(f"`{name}` is not a {expected.__name__}")
         if type(plain["metadata"]) not in (dict, type(None)):

@@ -70,19 +70,20 @@ def reader_of(source: Source) -> ArrayReader:
     backend = _backend_in(source)
     if backend is None:
         raise foreign(source)
-    return backend.open(source, source.name)
+    reader = backend.open(source, source.name)
+    reader.written_by = backend.name
+    return reader
 
 
 def content_of(source: Source, reader: ArrayReader | None = None) -> Content:
     """The document that a companion ends with, and a reader of its arrays."""
     reader = reader or reader_of(source)
     document = unpack(reader.structure, source.name)
-    found = _backend_in(source)
     stored = backend_of(document.backend, source.name)
-    if found is not None and found.name != stored.name:
+    if reader.written_by not in (None, stored.name):
         raise CorruptFileError(
             f"{source.name} is damaged: it is a companion of the backend "
-            f"{found.name!r}, and says that {stored.name!r} wrote it."
+            f"{reader.written_by!r}, and says that {stored.name!r} wrote it."
         )
     return document, reader
 
