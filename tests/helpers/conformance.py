@@ -20,6 +20,7 @@ from zodiax_io._arrays.backends import backend_for, backend_of
 from zodiax_io._cli import main
 from zodiax_io._files.checkpoint import opened
 from zodiax_io._files.folders import files_below
+from zodiax_io._structure.paths import path_text
 
 TREE = {  # in the order of JAX, in which `like` gives dictionaries back
     "half": jnp.ones((3,), "bfloat16"),
@@ -87,9 +88,8 @@ class Conformance:
     def test_a_companion_holds_all(self, path, tmp_path):
         """The structure file may be lost: it is loaded without, and repaired."""
         companion = self.companion(path)
-        with contextlib.suppress(FileNotFoundError):
-            if path != companion:
-                path.unlink()
+        if path != companion:
+            path.unlink()
         assert differences(TREE, zodiax_io.deserialise(path)) == []
         zodiax_io.repair(path)
         assert path.exists()
@@ -135,7 +135,6 @@ class Conformance:
             except zodiax_io.ZodiaxIOError:
                 continue
             assert differences(tree, loaded) == [], place
-            assert zodiax_io.verify(path) == [] or place
 
     def test_a_damaged_leaf_is_named(self, path):
         """`verify` says which, and `damaged="skip"` loads the others."""
@@ -219,8 +218,6 @@ class Conformance:
 
     def test_records_know_their_paths(self, tmp_path, monkeypatch):
         """A backend may name arrays as the user does."""
-        from zodiax_io._structure.paths import path_text
-
         row, found = type(backend_for(self.backend)), []
         write = row.write
 
