@@ -15,8 +15,8 @@ import jax.tree_util as jtu
 import numpy as np
 import pytest
 from equality import survives
+from examples import CASES, EXAMPLES
 from jax.flatten_util import ravel_pytree
-from test_kinds import CASES, EXAMPLES
 
 import zodiax_io
 from zodiax_io._trust import reflection

@@ -1,21 +1,11 @@
 """Every kind of object that can be kept, and what of each is kept."""
 
 import collections
-import datetime as dt
-import decimal
-import enum
-import fractions
-import functools
 import io
 import pathlib
-import struct
 import subprocess
 import threading
 import types
-import typing
-import uuid
-import zoneinfo
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -23,26 +13,33 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
-import ml_dtypes
 import numpy as np
 import pytest
 from equality import differences, survives
+from examples import (
+    APART,
+    CASES,
+    EXAMPLES,
+    NANS,
+    PADDED,
+    REFUSING,
+    STANDING_IN,
+    Default,
+    Owner,
+    Spline,
+    double,
+    nan,
+    read_only,
+)
 from hypothesis import given
-from jax.flatten_util import ravel_pytree
-from jax.sharding import PartitionSpec
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float
 from strategies import (
     EXTENDED_DTYPES,
     JAX_DTYPES,
     NUMPY_DTYPES,
-    Access,
     Box,
     Colour,
-    Config,
-    Level,
-    Node,
     Point,
-    Registered,
     Slotted,
     box,
     leaves,
@@ -51,320 +48,6 @@ from strategies import (
 import zodiax_io
 from zodiax_io import _jax
 from zodiax_io._kinds.lookup import KINDS, kind_named, kinds_of
-
-
-class Sentinel:
-    """Holds nothing; its instances are told apart by identity alone."""
-
-
-UNSET = Sentinel()
-
-
-class Mode(enum.StrEnum):
-    TRAIN = "train"
-
-
-class Flags(enum.IntFlag):
-    A = 4
-    B = 2
-
-
-class Default(eqx.Module):
-    function: Callable[[Any], Any] = lambda x: x + 1
-
-
-class Owner(eqx.Module):
-    scale: float
-
-    def __call__(self, x: Any) -> Any:
-        return self.scale * x
-
-    @classmethod
-    def make(cls) -> Any:
-        return cls(1.0)
-
-
-@jtu.register_pytree_node_class
-class Locked:
-    """Only its flattening can be kept: nobody keeps a lock."""
-
-    def __init__(self, items: Any) -> None:
-        self.items, self._lock = items, threading.Lock()
-
-    def tree_flatten(self) -> Any:
-        return tuple(self.items.values()), tuple(self.items)
-
-    @classmethod
-    def tree_unflatten(cls, aux: Any, children: Any) -> Any:
-        return cls(dict(zip(aux, children, strict=True)))
-
-
-class Spline:
-    def __init__(self, knots: Any) -> None:
-        self.knots = knots
-
-
-T = typing.TypeVar("T")
-try:
-    from lineax._solve import _qr_token  # a constant in the states of its solvers
-except ModuleNotFoundError:
-    TOKENS = []
-else:
-    TOKENS = [_qr_token]
-
-
-def double(x: Any) -> Any:
-    return 2 * x
-
-
-def nan(bits: int) -> float:
-    return struct.unpack("<d", struct.pack("<Q", bits))[0]
-
-
-def bits(*values: int, dtype: Any, to: Any) -> Any:
-    return np.array(values, dtype).view(to)
-
-
-NANS = (0x7FF8000000000001, 0xFFF8000000000000, 0x7FF0000000000001)
-HUGE = 10**5000
-STRUCT = np.dtype(
-    [("a", "<f4"), ("b", ">i2", (2, 3)), ("p", [("x", "f8"), ("u", "U2")])]
-)
-ALIGNED = np.dtype([("a", "i1"), ("b", "f8")], align=True)
-PADDED = np.dtype(
-    {"names": ["x", "y"], "formats": ["f4", "i8"], "offsets": [4, 16], "itemsize": 32}
-)
-SUMMER = dt.timezone(dt.timedelta(hours=2, seconds=7), "CEST")
-BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
-KEYS = ("threefry2x32", "rbg", "unsafe_rbg")
-
-
-def read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    array.flags.writeable = False
-    return array
-
-
-# For each kind, objects that only this kind keeps.
-EXAMPLES: dict[str, list[Any]] = {
-    "none": [None],
-    "bool": [True, False],
-    "int": [0, -1, 2**63 - 1, 2**63, 2**64, -(2**63), -(2**63) - 1, HUGE, -HUGE],
-    "float": [-0.0, 0.1, 5e-324, float("inf"), *map(nan, NANS)],
-    "complex": [1j, complex(-0.0, -0.0), complex(nan(NANS[0]), float("-inf"))],
-    "str": ["", "日本 🦊", "a\x00b", "\ud800", "x\udfffy", "\ufeffé", "a" * 70_000],
-    "bytes": [b"", bytes(range(256)), b"a" * 70_000],
-    "bytearray": [bytearray(), bytearray(b"\x00\xff")],
-    "constant": [..., NotImplemented],
-    "slice": [slice(None), slice(1, None, -2), slice("a", (1, 2), 0.5)],
-    "range": [range(0), range(5, -5, -2), range(10**20)],
-    "enum": [
-        *Colour,
-        *Level,
-        Mode.TRAIN,
-        *Access,
-        Access.READ | Access.RUN,
-        Access(0),
-        Flags.A | Flags.B,
-        Flags(9),
-        jax.lax.Precision.HIGH,
-    ],
-    "date": [dt.date.min, dt.date(2024, 2, 29)],
-    "time": [dt.time(23, 59, 59, 999_999, fold=1), dt.time(1, tzinfo=dt.UTC)],
-    "datetime": [
-        dt.datetime(2024, 10, 27, 2, 30, 0, 5, fold=1),
-        dt.datetime(2024, 7, 1, tzinfo=SUMMER),
-        dt.datetime(2024, 7, 1, tzinfo=BERLIN),
-    ],
-    "timedelta": [dt.timedelta(-1, 5, 7), dt.timedelta.max],
-    "timezone": [dt.UTC, SUMMER, dt.timezone(-dt.timedelta(hours=3)), BERLIN],
-    "uuid": [uuid.UUID(int=2**128 - 1)],
-    "fraction": [fractions.Fraction(-3, 10**25)],
-    "decimal": [decimal.Decimal(x) for x in ("1.10", "-0E-7", "sNaN123", "-Infinity")],
-    "path": [
-        pathlib.Path("a/b.txt"),
-        pathlib.PurePosixPath("/x/../y"),
-        pathlib.PureWindowsPath("C:\\a"),
-        pathlib.PurePosixPath("\udcff"),
-    ],
-    "jax": [
-        jnp.arange(6.0).reshape(2, 3),
-        jnp.zeros((3, 0)),
-        jnp.asarray(1.5),  # weakly typed
-        jnp.asarray(2) + 1,
-        jnp.asarray(1j),
-        jnp.full(3, 2.0) * 1,
-        jax.lax.bitcast_convert_type(
-            jnp.array([0x7FC00001, 0xFFC00000, 0x7F800001, 0x80000000], jnp.uint32),
-            jnp.float32,
-        ),
-        jax.device_put(jnp.arange(3), jax.devices()[0]),
-        jnp.arange(100_000),
-    ],
-    "key": [jr.key(3, impl=impl) for impl in KEYS]
-    + [jr.split(jr.key(4, impl=impl), (2, 3))[:n] for impl in KEYS for n in (0, 2)],
-    "numpy": [
-        np.array(1.5),
-        np.asfortranarray(np.arange(6).reshape(2, 3)),
-        np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2),
-        np.arange(20)[::-3],
-        np.broadcast_to(np.float32(1.5), (3, 2)),
-        read_only(np.arange(4)),
-        np.frombuffer(bytearray(33), np.uint8)[1:].view(np.float64),
-        bits(*NANS, 1 << 63, dtype=np.uint64, to=np.float64),
-        np.arange(5, dtype=">c16"),
-        np.array([1.1, np.inf], np.longdouble) / 3,
-        np.array([1, 2], np.longlong),
-        np.array(["2020-01-01", "NaT"], "M8[25s]"),
-        np.array([3, "NaT"], "m8[25s]"),
-        np.array(["a\x00", "日本", "🦊"]),
-        np.array([b"a", b"bc\x00d"]),
-        np.zeros(3, "U0"),
-        np.array([b"abc"], "V3"),
-        np.zeros((3, 2), STRUCT),
-        np.ones(2, ALIGNED),
-        np.ones(2, PADDED),
-        np.zeros(2, [(("a title", "a"), "f4"), ("b", "i4")]),
-        np.zeros(2, [("é", "f4"), ("a b", "i4")]),
-        np.zeros(3, [("a", ml_dtypes.bfloat16), ("b", "f4")]),
-        np.zeros(3, np.dtype([])),
-        np.zeros(3, jax.dtypes.float0),
-        np.ones((1,) * 64),
-        np.zeros((0, 3), ml_dtypes.int4),
-    ],
-    "masked": [
-        np.ma.array([1.0, 2.0], mask=[0, 1], fill_value=-1.0, hard_mask=True),
-        np.ma.array(np.arange(6).reshape(2, 3)),
-        np.ma.array([(1, 2.0)], mask=[(0, 1)], dtype=[("a", "i4"), ("b", "f8")]),
-    ],
-    "scalar": [
-        *(np.dtype(name).type(1) for name in "?bhilqBHILQefdgFDG"),
-        *(np.ones(1, dtype)[0] for dtype in EXTENDED_DTYPES),
-        np.float64(-0.0),
-        np.float64(nan(NANS[0])),
-        np.datetime64("NaT", "s"),
-        np.datetime64("2024-01-01T00:00", "25m"),
-        np.timedelta64(5, "D"),
-        np.str_("é\ud800"),
-        np.bytes_(b"a\x00b"),
-        np.void(b"abc"),
-        np.ones(1, STRUCT)[0],
-    ],
-    "dtype": [
-        *NUMPY_DTYPES,
-        *EXTENDED_DTYPES,
-        *(STRUCT, ALIGNED, PADDED, np.dtype(("f4", (2, 3))), np.dtype(np.longdouble)),
-        *(jr.key(0, impl=impl).dtype for impl in KEYS),
-    ],
-    "scalar_type": [jnp.float32, jnp.bfloat16, jnp.int4, jnp.bool_],
-    "shape_dtype": [
-        jax.ShapeDtypeStruct((2, 3), jnp.bfloat16),
-        jax.ShapeDtypeStruct((), jnp.float32, weak_type=True),
-        jax.ShapeDtypeStruct((4,), jr.key(0).dtype),
-    ],
-    "partition_spec": [PartitionSpec(), PartitionSpec(("x", "y"), None, "z")],
-    "function": [jnp.sin, jax.nn.relu, np.tanh, double, len],
-    "filter_jit": [eqx.filter_jit(Owner(2.0)), eqx.filter_jit(eqx.nn.Identity())],
-    "jit": [jax.jit(double), jax.jit(jnp.sum, static_argnames="axis", inline=True)],
-    "transform": [
-        jax.vmap(jnp.sin, in_axes=(0,), axis_name="batch"),
-        jax.grad(double),
-        jax.value_and_grad(double, has_aux=True),
-        jax.jacfwd(jax.jacrev(double)),
-        jax.checkpoint(double),
-        jnp.vectorize(double, signature="(n)->()"),
-        jax.vmap(jax.jit(jax.grad(double))),
-    ],
-    "closure": [jax.nn.initializers.normal(0.1), jax.nn.initializers.he_normal()],
-    "unravel": [ravel_pytree({"a": jnp.ones(2), "b": (1.0, 2)})[1]],
-    "equinox_partial": [
-        eqx.Partial(jnp.add, jnp.ones(2)),
-        eqx.Partial(jnp.clip, min=0.0),
-    ],
-    "jax_partial": [
-        jtu.Partial(jnp.power, jnp.ones(2)),
-        jtu.Partial(functools.partial(jnp.sum, axis=1), keepdims=True),
-    ],
-    "partial": [
-        functools.partial(jnp.sum, axis=0),
-        functools.partial(jnp.add, jnp.ones(2)),
-        functools.partial(functools.partial(jnp.clip, min=0), max=1),
-    ],
-    "method": [Owner.make],
-    "placeholder": [zodiax_io.Placeholder("f", "lambda x: x", "model.f")],
-    "jaxtyping": [
-        Float[Array, "a b"],
-        Int[np.ndarray, "..."],
-        Bool[Array, ""],
-        PyTree[Float[Array, "*batch 3"]],
-        PyTree[int],
-    ],
-    "annotation": [
-        *(list[int], dict[str, list[int]], tuple[int, ...], int | None, type[int]),
-        *(typing.Optional[int], typing.Union[int, str], typing.Literal["a", 3, None]),  # noqa: UP007, UP045
-        *(typing.List[int], typing.Tuple[int, str], typing.ClassVar[int]),  # noqa: UP006
-        *(typing.Callable[[int, str], float], Callable[..., Any]),
-        typing.Annotated[int, "unit"],
-    ],
-    "class": [int, dict, Box, Colour, np.float32, np.ndarray, jax.Array, ValueError],
-    "namedtuple": [Point(jnp.ones(2), Point(1)), jnp.linalg.eigh(jnp.eye(2))],
-    "tuple": [(), (1, (2, None))],
-    "list": [[], [1, [jnp.ones(1)]]],
-    "column": [
-        [*map(nan, NANS), *[-0.0] * 300],
-        tuple(range(2**63 - 300, 2**63)),
-        [True, False] * 200,
-        ["日本", "", "a\x00"] * 100,
-    ],
-    "deque": [
-        collections.deque(),
-        collections.deque([1, 2], maxlen=5),
-        collections.deque(maxlen=0),
-    ],
-    "set": [set(), {1, "a", None, (1, 2), 2.5, Colour.RED}],
-    "frozenset": [frozenset(), frozenset([1, frozenset([2])])],
-    "dict": [
-        {},
-        dict.fromkeys("zyxab", 1),
-        {"node_type": "leaf", "kind": "same", "value": 0, "": 1, "\ud800": 2},
-        {2: 1, 1: 2},
-        {(1, "b"): 1, (1, "a"): 2},
-        {1.5: 1, float("inf"): 2, -0.0: 3},
-        {Level.HIGH: 1, Level.LOW: 2},
-    ],
-    "ordereddict": [collections.OrderedDict([("z", 1), ("a", jnp.ones(2))])],
-    "defaultdict": [
-        collections.defaultdict(list, {"b": [1], "a": [jnp.ones(1)]}),
-        collections.defaultdict(None, {1: 2}),
-        collections.defaultdict(functools.partial(collections.defaultdict, int)),
-    ],
-    "mappingproxy": [types.MappingProxyType({"b": 1, "a": 2})],
-    "namespace": [types.SimpleNamespace(b=1, a=[2])],
-    "missing": [_jax.equinox_missing()],
-    "module": [Box(1, "a"), eqx.nn.Linear(2, 3, key=jr.key(0)), Default(jnp.sin)],
-    "dataclass": [Config(1, [2]), Slotted({"a": 1}), Registered(jnp.ones(2), "n")],
-    "token": TOKENS,
-    "registered": [Node((1, jnp.ones(2)), "aux")],
-    "node": [Locked({"a": jnp.ones(2)})],
-    "treedef": [
-        jtu.tree_structure({"b": 1, "a": [2, None]}),
-        jtu.tree_structure(Box(1, "x")),
-        jtu.tree_structure(Point(1, collections.OrderedDict(b=1, a=2))),
-    ],
-    "object": [object()],
-    "singleton": [UNSET, T],
-    "marker": [Sentinel()],
-}
-# Kinds whose rows are there to refuse, with advice; and one met only within others.
-REFUSING = {"advised", "tracer", "ndarray", "damaged", "subclass", "unnamed"}
-APART = {"default"}
-# And one whose objects go by the kind of what they stand for (test_opaque.py).
-STANDING_IN = {"opaque"}
-
-CASES = [
-    pytest.param(name, example, id=f"{name}-{i}")
-    for name, examples in EXAMPLES.items()
-    for i, example in enumerate(examples)
-]
 
 
 def test_every_kind_has_an_example():
@@ -558,7 +241,7 @@ def text_of_refusal(tree: Any) -> str:
 def test_an_unknown_object_is_refused_with_its_path():
     """The error names the class, the path, and what to do."""
     assert text_of_refusal({"psf": [Spline([1.0])]}) == (
-        "Cannot serialise a `test_kinds.Spline` at `model['psf'][0]`. Make it a "
+        "Cannot serialise a `examples.Spline` at `model['psf'][0]`. Make it a "
         "pytree, or register a kind for it with `zodiax_io.register_kind`."
     )
 

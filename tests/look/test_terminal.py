@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from documents import Checkpoint, container, leaf, named
+from examples import EXAMPLES
 from jaxtyping import Array, Float
-from test_kinds import EXAMPLES
 
 import zodiax_io
 from zodiax_io import _errors

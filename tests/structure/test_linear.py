@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from conftest import TYPE_CHECKS
 from documents import Checkpoint, checkpoint_of, container, leaf, named
-from test_kinds import EXAMPLES
+from examples import EXAMPLES
 
 import zodiax_io
 from zodiax_io._cli import main
@@ -122,7 +122,7 @@ def many(kind):
 MANY = {kind: many(kind) for kind, examples in EXAMPLES.items() if examples}
 MANY["default"] = lambda number: checkpoint_of(
     listed(
-        leaf("default", type="test_kinds:Default", value="function")
+        leaf("default", type="examples:Default", value="function")
         for _ in range(number)
     )
 )
