@@ -64,17 +64,6 @@ _WORTH_THREADS = 16 << 20  # below this, starting threads takes longer than they
 _THREADS = min(4, max(2, os.cpu_count() or 1))
 
 
-def _is_one(size: int, read: Callable[[int, int], bytes]) -> bool:
-    """Whether one companion fills so many bytes, as far as its end tells."""
-    end = size - _TRAILER.size
-    if end < 0:
-        return False
-    start, magic = _TRAILER.unpack(read(end, _TRAILER.size))
-    if magic != TRAILER_MAGIC or start >= end:
-        return False
-    return _width_of(read(start, _MAX_HEADER), end - start, start) is not None
-
-
 def _start_of_last(source: Source) -> int | None:
     """Where the last of several companions in a file begins; None if that is not so."""
     place, _ = _trailer(source)
@@ -179,7 +168,7 @@ class EqxBackend(ArrayBackend):
 
     def recognises(self, start: bytes, end: bytes) -> bool:
         """Whether a file ends with the magic of a companion."""
-        return _is_trailer(end)
+        return _is_trailer(end[-TRAILER_SIZE:])
 
     def error_for(self, start: bytes, file: str) -> ZodiaxIOError | None:
         """The error for arrays without a structure behind them."""
@@ -193,7 +182,13 @@ class EqxBackend(ArrayBackend):
 
     def is_one(self, size: int, read: Callable[[int, int], bytes]) -> bool:
         """Whether one companion fills so many bytes, as far as its end tells."""
-        return _is_one(size, read)
+        end = size - _TRAILER.size
+        if end < 0:
+            return False
+        start, magic = _TRAILER.unpack(read(end, _TRAILER.size))
+        if magic != TRAILER_MAGIC or start >= end:
+            return False
+        return _width_of(read(start, _MAX_HEADER), end - start, start) is not None
 
     def end_of_first(self, data: bytes) -> int | None:
         """Where the companion with which some bytes begin ends; None if none does.
@@ -203,7 +198,7 @@ class EqxBackend(ArrayBackend):
         found = data.find(TRAILER_MAGIC)
         while found != -1:
             end = found + len(TRAILER_MAGIC)
-            if _is_one(end, lambda offset, size: data[offset : offset + size]):
+            if self.is_one(end, lambda offset, size: data[offset : offset + size]):
                 return end
             found = data.find(TRAILER_MAGIC, found + 1)
         return None
