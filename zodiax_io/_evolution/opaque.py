@@ -27,7 +27,7 @@ from .._kinds.base import Kind, Parts, subclass
 from .._kinds.lookup import KINDS, add_kind, row_named, row_of
 from .._kinds.objects import LEAFLESS, LEAVES
 from .._kinds.placeholders import Placeholder
-from .._kinds.values import mirror_of
+from .._kinds.values import scalar_record
 from .._structure.nodes import RECORDED, Node, children_of, name_of_type
 from .._trust import reflection
 from .._trust.names import top
@@ -524,7 +524,9 @@ def _encode(obj: Opaque) -> Parts:
         order=None if origin.by_leaves else (*origin.order, *rank),
         by_leaves=origin.by_leaves,
         extra={"kind": origin.kind, **origin.plain},
-        mirror=(lambda: mirror_of(number)) if type(number) in (int, bytes) else None,
+        equinox_record=(lambda: scalar_record(number))
+        if type(number) in (int, bytes)
+        else None,
         versions=origin.versions,
     )
 

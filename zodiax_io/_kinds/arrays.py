@@ -327,8 +327,8 @@ def _encode_scalar(obj: np.generic) -> Parts:
         value = records.without_padding(np.asarray(obj)).tobytes()
         dtype = _described(obj.dtype)
     extra = {"dtype": dtype}
-    mirror = functools.partial(_record_of_scalar, obj)
-    return Parts(value=value, extra=extra, mirror=mirror)
+    equinox_record = functools.partial(_record_of_scalar, obj)
+    return Parts(value=value, extra=extra, equinox_record=equinox_record)
 
 
 def _record_of_scalar(obj: np.generic) -> records.Record:

@@ -47,8 +47,8 @@ class Parts:
         Further plain data of the node, such as a shape.
     array : Record, ndarray, jax.Array or None
         Out: the record to write. In: the array that was read.
-    mirror : callable or None
-        Makes the record that repeats for plain Equinox what `value` holds exactly.
+    equinox_record : callable or None
+        Makes the record in which plain Equinox keeps the object; `value` is exact.
     versions : dict
         By package, its distribution and version, of what is kept as a file had it; of
         `__main__`, the name of the script that wrote that file.
@@ -64,7 +64,7 @@ class Parts:
     value: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     array: Any = None
-    mirror: Callable[[], Any] | None = None
+    equinox_record: Callable[[], Any] | None = None
     versions: dict[str, tuple[str, str]] | None = None
 
 

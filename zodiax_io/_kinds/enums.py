@@ -19,7 +19,8 @@ def _encode_enum(obj: enum.Enum) -> Parts:
     parts = Parts(refers=cls)
     if isinstance(obj, int):  # plain Equinox writes an IntEnum as one
         as_int = encode_int(int(obj))
-        parts.mirror, parts.extra["number"] = as_int.mirror, as_int.value
+        parts.equinox_record = as_int.equinox_record
+        parts.extra["number"] = as_int.value
     if type(name) is str and members.get(name) is obj:
         parts.value = name
         return parts

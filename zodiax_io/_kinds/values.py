@@ -42,7 +42,7 @@ def expect(value: Any, *classes: type) -> Any:
     return value
 
 
-def mirror_of(obj: Any) -> Record:
+def scalar_record(obj: Any) -> Record:
     """The record by which plain Equinox keeps a Python scalar."""
     if type(obj) is bytes:  # of an integer that no record holds
         obj = np.frombuffer(obj, np.uint8)
@@ -50,7 +50,7 @@ def mirror_of(obj: Any) -> Record:
 
 
 def _encode_bool(obj: bool) -> Parts:
-    return Parts(value=obj, mirror=lambda: mirror_of(obj))
+    return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
 
 
 def _decode_bool(parts: Parts) -> bool:
@@ -82,10 +82,10 @@ def _from_bytes(data: bytes) -> int:
 
 def encode_int(obj: int) -> Parts:
     if _MIN_INT <= obj < _MAX_INT:
-        return Parts(value=obj, mirror=lambda: mirror_of(obj))
+        return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
     value = _int_bytes(obj)
     # Equinox cannot load such an integer; the record keeps those behind it in step.
-    return Parts(value=value, mirror=lambda: mirror_of(value))
+    return Parts(value=value, equinox_record=lambda: scalar_record(value))
 
 
 def decode_int(parts: Parts) -> int:
@@ -113,7 +113,7 @@ INT = Kind(
 
 
 def _encode_float(obj: float) -> Parts:
-    return Parts(value=obj, mirror=lambda: mirror_of(obj))
+    return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
 
 
 def _decode_float(parts: Parts) -> float:
@@ -132,7 +132,7 @@ FLOAT = Kind(
 
 
 def _encode_complex(obj: complex) -> Parts:
-    return Parts(value=[obj.real, obj.imag], mirror=lambda: mirror_of(obj))
+    return Parts(value=[obj.real, obj.imag], equinox_record=lambda: scalar_record(obj))
 
 
 def _decode_complex(parts: Parts) -> complex:

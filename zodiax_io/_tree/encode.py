@@ -189,8 +189,8 @@ class Encoder:
             (self.leaves if dynamic else self.extras).append(
                 _Leaf(node, parts.array, obj, path)
             )
-        elif parts.mirror is not None and dynamic:
-            self.leaves.append(_Leaf(node, parts.mirror(), obj, path))
+        elif parts.equinox_record is not None and dynamic:
+            self.leaves.append(_Leaf(node, parts.equinox_record(), obj, path))
         if children is not None:
             if parts.keys is not None:
                 node["keys"] = [
@@ -241,7 +241,7 @@ class Encoder:
     def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
         """Write what plain Equinox needs of a leaf that is kept elsewhere."""
         parts = next(iter(self._attempts(leaf, path)))[1]
-        record = parts.array if parts.mirror is None else parts.mirror()
+        record = parts.array if parts.equinox_record is None else parts.equinox_record()
         if record is not None:
             self.leaves.append(_Leaf(node, record, leaf, path, repeats=True))
 
