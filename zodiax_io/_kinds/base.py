@@ -132,7 +132,7 @@ class Kind:
         One line for the table in the documentation.
     shared : bool
         Whether two references to one object come back as two references to one.
-    gives_way : bool
+    may_fail_inside : bool
         Whether a later row may try where this one meets something inside that cannot
         be kept.
     attributes : tuple of str or None
@@ -201,7 +201,7 @@ class Kind:
     refers_to: Role | None = None
     keeps: str = ""
     shared: bool = False
-    gives_way: bool = False
+    may_fail_inside: bool = False
     attributes: tuple[str, ...] | None = ()
     array: Literal["jax", "key", "numpy"] | None = None
     outline: Callable[[_Node], Any] | None = None

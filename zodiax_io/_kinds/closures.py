@@ -233,7 +233,7 @@ CLOSURE = Kind(
     roles.CODE,
     keeps="local functions, by their place in the source; one's own with a digest",
     shared=True,
-    gives_way=True,
+    may_fail_inside=True,
     attributes=None,
     is_function=True,
     data=Data.NONE,

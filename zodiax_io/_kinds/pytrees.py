@@ -77,7 +77,7 @@ REGISTERED = Kind(
     roles.NODE,
     keeps="classes registered as pytree nodes, by the attributes of the instance",
     shared=True,
-    gives_way=True,
+    may_fail_inside=True,
     attributes=None,
     is_node=True,
     by_leaves=True,

@@ -111,7 +111,7 @@ class Encoder:
                 )
         # The way to take it apart is one, for almost all; else it is tried again below.
         for kind in () if id(obj) in self.failures else kinds_of(type(obj)):
-            if kind.gives_way:
+            if kind.may_fail_inside:
                 break
             if kind.expand is not None and not self.with_columns:
                 continue
@@ -125,7 +125,7 @@ class Encoder:
                 return self._node(kind, parts, obj, path, depth, dynamic)
         for attempt in self._attempts(obj, path):
             kind, parts, obj = attempt
-            if not kind.gives_way:
+            if not kind.may_fail_inside:
                 return self._node(kind, parts, obj, path, depth, dynamic)
             before = self._mark()
             try:
