@@ -61,7 +61,7 @@ class Origin:
         Those that are no children to JAX.
     order : tuple of int
         The others, in the order in which JAX has them.
-    by_leaves : bool
+    match_leaves_by_identity : bool
         Whether its leaves were found otherwise than child by child.
     versions : dict
         The package of its class, with its version when the file was written; of
@@ -76,7 +76,7 @@ class Origin:
     names: tuple[str, ...] | int | None
     static: tuple[str, ...]
     order: tuple[int, ...]
-    by_leaves: bool
+    match_leaves_by_identity: bool
     versions: dict[str, tuple[str, str]]
     reason: str
 
@@ -369,7 +369,8 @@ def opaque_of(
         names=tuple(children) if named else None if children is None else len(values),
         static=static,
         order=_order(node, static, firsts),
-        by_leaves="repeats" in node or row_of(node).by_leaves,
+        match_leaves_by_identity="repeats" in node
+        or row_of(node).match_leaves_by_identity,
         versions=_own_version(name, versions, node, script),
         reason=reason,
     )
@@ -521,8 +522,8 @@ def _encode(obj: Opaque) -> Parts:
         keys=list(obj._keys) or None,
         static=origin.static,
         is_node=bool(row_named(origin.kind).is_node),
-        order=None if origin.by_leaves else (*origin.order, *rank),
-        by_leaves=origin.by_leaves,
+        order=None if origin.match_leaves_by_identity else (*origin.order, *rank),
+        match_leaves_by_identity=origin.match_leaves_by_identity,
         extra={"kind": origin.kind, **origin.plain},
         equinox_record=(lambda: scalar_record(number))
         if type(number) in (int, bytes)

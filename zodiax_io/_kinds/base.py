@@ -36,7 +36,7 @@ class Parts:
         container. None for what the row says.
     order : sequence of int or None
         The order in which JAX flattens the children, where it is not their own.
-    by_leaves : bool
+    match_leaves_by_identity : bool
         Whether JAX finds leaves in the object some other way than child by child, so
         that they must be matched one by one.
     refers : object
@@ -59,7 +59,7 @@ class Parts:
     static: tuple[str, ...] = ()
     is_node: bool | None = None
     order: Sequence[int] | None = None
-    by_leaves: bool = False
+    match_leaves_by_identity: bool = False
     refers: Any = None
     value: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -146,7 +146,7 @@ class Kind:
     is_node : bool or "registered"
         Whether JAX sees a container, whose leaves Equinox writes; or whether that
         depends on its class being registered.
-    by_leaves : bool
+    match_leaves_by_identity : bool
         Whether the leaves of an instance are found one by one, not child by child.
     in_order : bool
         Whether JAX flattens the children in the order in which the file has them.
@@ -206,7 +206,7 @@ class Kind:
     array: Literal["jax", "key", "numpy"] | None = None
     outline: Callable[[_Node], Any] | None = None
     is_node: bool | Literal["registered"] = False
-    by_leaves: bool = False
+    match_leaves_by_identity: bool = False
     in_order: bool = False
     expand: Callable[[_Node], _Node] | None = None
     steps: Literal["field", "key"] = "field"

@@ -264,7 +264,7 @@ def _encode_dataclass(obj: Any) -> Parts | None:
     )
     parts = _encode_object(obj, fields, static)
     parts.is_node = True
-    parts.order, parts.by_leaves = order, order is None
+    parts.order, parts.match_leaves_by_identity = order, order is None
     if not _may_have_leaves(obj, order):
         parts.extra[LEAFLESS] = True
     return parts

@@ -80,7 +80,7 @@ REGISTERED = Kind(
     may_fail_inside=True,
     attributes=None,
     is_node=True,
-    by_leaves=True,
+    match_leaves_by_identity=True,
     fields=UNDECLARED,
 )
 
