@@ -162,7 +162,7 @@ class Kind:
         step of a path either.
     is_function : bool
         Whether the object is a function, or may be one, that is not made of parts.
-    calls, binds : tuple of str
+    calls, binds_arguments : tuple of str
         The children that are called when the object is, and those that it passes on as
         arguments: what is called with arguments of the file's choice needs trust.
     data : Data or callable
@@ -214,7 +214,7 @@ class Kind:
     wraps: bool = False
     is_function: bool = False
     calls: tuple[str, ...] = ()
-    binds: tuple[str, ...] = ()
+    binds_arguments: tuple[str, ...] = ()
     data: Data | Callable[[_Node], Data] = Data.TEXT
     fields: Declaration | None = None
     is_module: bool = False

@@ -513,7 +513,7 @@ PARTIAL = Kind(
     keeps="`functools.partial`",
     shared=True,
     calls=("func",),
-    binds=("args", "keywords"),
+    binds_arguments=("args", "keywords"),
     attributes=None,
 )
 
@@ -555,7 +555,7 @@ UNRAVEL = Kind(
     keeps="what `jax.flatten_util.ravel_pytree` gives to go back by",
     shared=True,
     calls=("f",),
-    binds=("args", "kwargs"),
+    binds_arguments=("args", "kwargs"),
     attributes=("f", "args", "kwargs"),
 )
 
@@ -596,7 +596,7 @@ JAX_PARTIAL = Kind(
     keeps="`jax.tree_util.Partial`",
     shared=True,
     calls=("func",),
-    binds=("args", "keywords"),
+    binds_arguments=("args", "keywords"),
     attributes=None,
     is_node=True,
 )

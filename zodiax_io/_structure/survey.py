@@ -170,7 +170,7 @@ def survey(structure: Any, root: str = "model", *, opaque: bool = False) -> Surv
             )
         if kind.refers_to is not None:
             naming.append((path, node, kind))
-        if kind.binds:
+        if kind.binds_arguments:
             binding.append((node, kind))
         if kind.array is not None:
             found.arrays.append((path, node))
@@ -207,7 +207,7 @@ def _called(binding: list[tuple[Node, Kind]], by_id: Mapping[int, Node]) -> set[
             # Without arguments the file adds nothing to the function.
             if any(
                 (resolved(child_at(node, name), by_id) or {}).get("node")
-                for name in kind.binds
+                for name in kind.binds_arguments
             )
         ],
         by_id,
