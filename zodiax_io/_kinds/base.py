@@ -157,7 +157,7 @@ class Kind:
         mapping.
     unseen : tuple of str
         The children that are no step of a path: the user does not see them.
-    wraps : bool
+    hides_child : bool
         Whether its one child, if that is a container, was made by the kind, and is no
         step of a path either.
     is_function : bool
@@ -211,7 +211,7 @@ class Kind:
     expand: Callable[[_Node], _Node] | None = None
     steps: Literal["field", "key"] = "field"
     unseen: tuple[str, ...] = ()
-    wraps: bool = False
+    hides_child: bool = False
     is_function: bool = False
     calls: tuple[str, ...] = ()
     binds_arguments: tuple[str, ...] = ()

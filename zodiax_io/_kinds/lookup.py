@@ -51,7 +51,7 @@ def _none(cls: type) -> bool:
 
 
 _UNKNOWN = refusal("unknown", _none, lambda obj: None)
-_UNREGISTERED = replace(_UNKNOWN, wraps=True)
+_UNREGISTERED = replace(_UNKNOWN, hides_child=True)
 
 
 def add_kind(kind: Kind, *, in_files: bool = True) -> None:

@@ -97,7 +97,7 @@ def register_kind(
         Role(words, accepts),
         shared=True,
         attributes=None,
-        wraps=True,
+        hides_child=True,
     )
     _registered[name] = cls
     add_kind(kind)  # in the place of the old one, if its class was defined again

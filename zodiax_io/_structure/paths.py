@@ -40,7 +40,7 @@ def label_of(node: Node, key: str | int) -> str:
     keys = node.get("keys")
     if isinstance(keys, list) and key < len(keys):
         return _key_label(keys[key], key)
-    if row.wraps and _is_wrapped(node):
+    if row.hides_child and _is_wrapped(node):
         return ""
     return f"[{key}]"
 
