@@ -199,10 +199,10 @@ class Encoder:
                 ]
             extras = len(self.extras)
             is_node = kind.is_node if parts.is_node is None else parts.is_node
-            match_leaves_by_identity = (
+            by_identity = (
                 parts.match_leaves_by_identity or kind.match_leaves_by_identity
             )
-            inside = bool(dynamic and is_node and not match_leaves_by_identity)
+            inside = bool(dynamic and is_node and not by_identity)
             starts: list[int] = []
             nodes: dict[Any, Node] = {}
             named = isinstance(children, dict)
@@ -213,10 +213,10 @@ class Encoder:
                 nodes[name] = self.node_of(child, (path, node, name), depth + 1, leafy)
             if inside and parts.order is not None:
                 self._reorder(starts, parts.order)
-            if dynamic and match_leaves_by_identity:
+            if dynamic and by_identity:
                 self._match_leaves(obj, extras, path, node)
             told = parts.static
-            if match_leaves_by_identity and named and kind is not UNKNOWN:
+            if by_identity and named and kind is not UNKNOWN:
                 told = _describe_leaves(obj, children, node)
             if told:
                 node["static"] = list(told)
