@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 import types
 import warnings
 from pathlib import Path
@@ -326,8 +327,8 @@ def test_number_that_may_be_of_two_fields():
     assert type(refusal(data)) is UntrustedError
     error = refusal(data, like=models.ambiguous())
     assert str(error) == (
-        "The file is of zodiax 0.4 or before, and does not tell which fields were "
-        "static; its numbers could be those of several fields. Import "
+        "The file was written by zodiax 0.4 or before, which did not keep which fields "
+        "were static: its numbers could belong to several fields. Import "
         "`absent_models:Counter` first."
     )
 
@@ -394,7 +395,7 @@ def test_what_no_field_is_missing_for():
         loaded = load(data)
     assert loaded == [{"b": 2, "a": 1}, 3, np.ones((1, 1))]
     assert [str(warning.message) for warning in caught] == [
-        "The file is of zodiax 0.4 or before, which did not keep:\n"
+        "The file was written by zodiax 0.4 or before, which did not keep:\n"
         "  the default of a `defaultdict`\n"
         "  that a number was a `Colour`\n"
         "  that an array was a `numpy.matrix`"
@@ -476,6 +477,11 @@ HOSTILE = {
     "deep tuples": b"\x80\x04)" + b"\x85" * 5000 + b".",
     "long text": b"\x80\x04\x8d" + (2**62).to_bytes(8, "little") + b"a.",
     "long number": b"\x80\x04\x8b\xff\xff\xff\x7f\x01.",
+    "long bytes": b"\x80\x04\x8e" + (2**62).to_bytes(8, "little") + b"a.",
+    "long bytearray": b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"a.",
+    "length below zero": b"\x80\x04T\xff\xff\xff\xffa.",
+    "long line": b"\x80\x04I" + b"9" * 100_000 + b"\n.",
+    "escapes": b"\x80\x04S'\\x41'\n.",
     "bad text": b"\x80\x04\x8c\x01\xff.",
 }
 
@@ -497,10 +503,44 @@ def test_hostile_pickle(name, tmp_path, monkeypatch):
 def test_class_in_a_pickle_is_named():
     """A pickle that holds more than plain values is said to."""
     assert str(refusal(pickle.dumps(Call(os.system, "touch pwned")))) == (
-        "The file is a pickle, and zodiax_io runs none: it reads those of "
+        "The file is a pickle, and zodiax_io never unpickles: it reads the pickles of "
         "`zodiax.experimental.serialise`, which hold plain values, but this one holds "
         f"an object of `{os.system.__module__}.system` (at byte 29)."
     )
+
+
+@pytest.mark.parametrize(
+    "opcodes, reason",
+    [
+        (b"I01\n.", "this one holds other objects (opcode b'I') (at byte 3)"),
+        (b"cos\nsystem\n.", "this one holds other objects (opcode b'c') (at byte 3)"),
+        (b"].", "this one holds other objects (opcode b']') (at byte 3)"),
+        (b"}\x85.", "this one holds mappings in a tuple (at byte 4)"),
+        (b"}\x94h\x00.", "this one holds a mapping at several places (at byte 6)"),
+        (b"\xff.", "this one is damaged (at byte 3)"),
+    ],
+)
+def test_reason_why_a_pickle_is_refused(opcodes, reason):
+    """It names the opcode, or the values, that no old file holds."""
+    assert str(refusal(b"\x80\x04" + opcodes)) == (
+        "The file is a pickle, and zodiax_io never unpickles: it reads the pickles of "
+        f"`zodiax.experimental.serialise`, which hold plain values, but {reason}."
+    )
+
+
+@pytest.mark.parametrize(
+    "opcode, width", [("X", 4), ("B", 4), ("\x8d", 8), ("\x96", 8)]
+)
+def test_a_length_takes_no_memory(opcode, width):
+    """Bytes that a file does not have are never made room for."""
+    length = (2**31 - 1).to_bytes(width, "little")
+    data = b"\x80\x05" + opcode.encode("latin1") + length + b"a."
+    tracemalloc.start()
+    try:
+        assert type(refusal(data)) is CorruptFileError
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
 
 
 def test_pickle_of_python_2():
@@ -775,7 +815,7 @@ def test_a_class_that_has_lost_a_field_tells_nothing(monkeypatch):
 
     module_of(monkeypatch, Sw=Sw)
     structure = node("oldmod.Sw", {"a": leaf("float"), "b": leaf("float")})
-    with pytest.raises(CorruptFileError, match="could be those of several fields"):
+    with pytest.raises(CorruptFileError, match="could belong to several fields"):
         load(old(structure, np.float64(1.5)))
 
 

@@ -13,6 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from .._arrays.backend import Source
 from .._errors import (
     LIMITS,
     MAX_PATH,
@@ -301,8 +302,8 @@ def moves_freely(file: Any) -> bool:
     return isinstance(file, (io.BytesIO, io.FileIO))
 
 
-def read_some(source: FileSource | BytesSource, offset: int, length: int) -> bytes:
-    """Bytes from an offset on, as many as there are of those asked for."""
+def read_some(source: Source, offset: int, length: int) -> bytes:
+    """Up to `length` bytes from an offset on: fewer where the file ends before."""
     data = bytearray(max(min(length, source.size - offset), 0))
     source.read_into(memoryview(data), offset)
     return bytes(data)

@@ -1,4 +1,4 @@
-"""What classes tell about old files, if they are there: nothing of theirs runs."""
+"""Facts that imported classes add to an old file; none of their code runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..._trust import names, reflection
 from ..._trust.reflection import class_attribute
 
 
-def imported(name: str) -> Any:
-    """The class under a name, if its module is imported; runs nothing."""
+def imported_class(name: str) -> Any:
+    """The class with a name, or None if its module is not imported; runs nothing."""
     try:
         found = names.lookup(*names.split(name))
     except (LookupError, ValueError):
@@ -28,38 +28,38 @@ def is_namedtuple(cls: Any) -> bool:
     )
 
 
-def field_of(cls: Any, name: str) -> Any:
+def _field(cls: Any, name: str) -> Any:
     fields = class_attribute(cls, "__dataclass_fields__") if cls is not None else None
     found = fields.get(name) if type(fields) is dict else None
     return found if type(found) is dataclasses.Field else None
 
 
-def is_of_class(cls: Any, name: str) -> bool:
-    """Whether a name is no field, but a variable of the class: old files list both."""
-    found = field_of(cls, name)
+def is_class_variable(cls: Any, name: str) -> bool:
+    """Whether a name is a variable of the class: old files list these as fields."""
+    found = _field(cls, name)
     return found is not None and str(getattr(found, "_field_type", "")) != "_FIELD"
 
 
 def is_static(cls: Any, name: str) -> bool:
-    found = field_of(cls, name)
+    found = _field(cls, name)
     return found is not None and found.metadata.get("static", False) is True
 
 
-def told_static(
-    find: Callable[[str], Any], name: str, of: str | None, held: set[str]
+def is_static_by_class(
+    find_class: Callable[[str], Any], name: str, field: str | None, saved: set[str]
 ) -> bool | None:
-    """Whether a class says that a field is static, if there is one to ask.
+    """Whether the class says that a field is static; None if that is unknown.
 
-    One that has lost some of the fields that a file holds is not asked.
+    A class that has lost some of the `saved` fields has changed, so it is not used.
     """
-    cls = find(name)
+    cls = find_class(name)
     if cls is None:
         return None
     fields = class_attribute(cls, "__dataclass_fields__")
-    if of is not None and type(fields) is dict and not held <= fields.keys():
+    if field is not None and type(fields) is dict and not saved <= fields.keys():
         return None
-    if of is None:  # JAX sees nothing in what is neither a namedtuple nor registered
+    if field is None:  # JAX finds leaves in a namedtuple or a registered class only
         return not (is_namedtuple(cls) or is_registered_node(cls))
-    if field_of(cls, of) is None:
+    if _field(cls, field) is None:
         return None
-    return is_static(cls, of) or is_of_class(cls, of)
+    return is_static(cls, field) or is_class_variable(cls, field)

@@ -1,4 +1,4 @@
-"""The tree of an old file as nodes of ours."""
+"""The tree of an old file as nodes of today's format."""
 
 from __future__ import annotations
 
@@ -12,33 +12,47 @@ from ..._arrays import dtypes, records
 from ..._arrays.backend import Entry
 from ..._trust.names import name_of, top
 from ..._trust.reflection import class_attribute
-from .classes import is_namedtuple, is_of_class, is_static
-from .dealing import PYTHON, SCALARS
-from .tree import MAPPINGS, SEQUENCES, Old
+from .assignment import PYTHON, SCALARS
+from .classes import is_class_variable, is_namedtuple, is_static
+from .tree import MAPPINGS, SEQUENCES, LegacyNode
 
 _Node = dict[str, Any]
 
 
-class Lost(Exception):
-    """What the file does not hold."""
+class MissingValue(Exception):
+    """The file does not hold the value of a node."""
 
 
 @dataclass(eq=False, repr=False)
 class Builder:
-    """Makes our nodes of the old ones."""
+    """Makes nodes of today's format from those of an old file.
+
+    Attributes
+    ----------
+    entries : sequence of Entry
+        The records of the file.
+    read : callable
+        The array of a record, by its number.
+    find_class : callable
+        The class with a name, or None.
+    notes : dict of str to str
+        Facts that the old format did not keep, for a warning.
+    needs : list of str
+        Missing classes without which a node stays incomplete.
+    """
 
     entries: Sequence[Entry]
     read: Callable[[int], NDArray[Any]]
-    find: Callable[[str], Any]
+    find_class: Callable[[str], Any]
     notes: dict[str, str] = field(default_factory=dict[str, str])
     needs: list[str] = field(default_factory=list[str])
 
-    def node(self, old: Old) -> _Node:
-        """Our node.
+    def node(self, old: LegacyNode) -> _Node:
+        """The node of today's format.
 
         Raises
         ------
-        Lost
+        MissingValue
             If the file does not hold its value.
         """
         if old.children is None:
@@ -48,30 +62,30 @@ class Builder:
             if old.type in SEQUENCES:
                 return _container(SEQUENCES[old.type], nodes)
             return self._mapping(old, nodes)
-        cls = self.find(old.name)
+        cls = self.find_class(old.name)
         numbered = bool(old.children) and type(old.children[0][0]) is int
         if cls is None and (numbered or not old.children):
             self.needs.append(old.name)
         if numbered or is_namedtuple(cls):
             return self._namedtuple(old, cls)
         if not old.children and cls is None:
-            # A Module or a namedtuple; a role that accepts both until it is found.
+            # A Module or a namedtuple: the kind `marker` accepts both.
             return {"node_type": "leaf", "kind": "marker", "type": old.name}
         children: dict[str, _Node] = {}
         for name, child in old.children:
-            if is_of_class(cls, name):
+            if is_class_variable(cls, name):
                 continue
             try:
                 children[name] = self.node(child)
-            except Lost:
+            except MissingValue:
                 continue
         node = _container("module", children) | {"type": _name(old, cls)}
-        if cls is None:  # nobody knows
+        if cls is None:  # its static fields are unknown
             return node | {"static": None}
         static = [name for name in children if is_static(cls, name)]
         return node | {"static": static} if static else node
 
-    def _namedtuple(self, old: Old, cls: Any) -> _Node:
+    def _namedtuple(self, old: LegacyNode, cls: Any) -> _Node:
         assert old.children is not None
         nodes: Any = [self.node(child) for _, child in old.children]
         keys = [key for key, _ in old.children]
@@ -85,7 +99,7 @@ class Builder:
             nodes = dict(zip(names, nodes, strict=True))
         return _container("namedtuple", nodes) | {"type": _name(old, cls)}
 
-    def _mapping(self, old: Old, nodes: list[_Node]) -> _Node:
+    def _mapping(self, old: LegacyNode, nodes: list[_Node]) -> _Node:
         assert old.children is not None
         keys = [key for key, _ in old.children]
         kind = MAPPINGS[old.type]
@@ -102,15 +116,15 @@ class Builder:
         children = {"default_factory": factory, "items": items}
         return _container(kind, children) | {"static": ["default_factory"]}
 
-    def _leaf(self, old: Old) -> _Node:
+    def _leaf(self, old: LegacyNode) -> _Node:
         if old.value is not None:
             if old.type != "str":
-                raise ValueError("a text is of another class")
+                raise ValueError("a text has another class than `str`")
             return _plain("str", old.value)
         if old.type == "NoneType":
             return {"node_type": "leaf", "kind": "none"}
         if old.record is None:
-            raise Lost
+            raise MissingValue
         entry = self.entries[old.record]
         dtype = dtypes.describe(entry.dtype)
         node: _Node = {"node_type": "leaf", "record": old.record}
@@ -136,8 +150,8 @@ class Builder:
         )
 
 
-def _name(old: Old, cls: Any) -> str:
-    """The public name of a class that is there, as new files have it."""
+def _name(old: LegacyNode, cls: Any) -> str:
+    """The public name of an imported class, as new files have it."""
     return (None if cls is None else name_of(cls)) or old.name
 
 

@@ -25,44 +25,43 @@ from ..._structure.survey import survey
 from ..._trust import names, reflection
 from ..._trust.judge import Judge
 from ..document import Document
-from .classes import imported, told_static
-from .dealing import Dealer
-from .nodes import Builder, Lost
+from ..sources import read_some
+from .assignment import RecordAssignment
+from .classes import imported_class, is_static_by_class
+from .nodes import Builder, MissingValue
 from .pickled import is_pickle, read_plain
-from .records import array_of, data_of, find_entries, some_bytes
-from .tree import MAX_DEPTH, Old, leaves, parsed
+from .records import array_of, data_of, find_entries
+from .tree import MAX_DEPTH, Event, leaves, parse_node
 
 FRAMES = 6 * MAX_DEPTH
 
 
 def is_old(source: Source) -> bool:
-    """Whether a file begins as one of the old ones does."""
-    start = bytearray(min(2, source.size))
-    source.read_into(memoryview(start), 0)
-    return is_pickle(start)
+    """Whether a file begins as an old file does."""
+    return is_pickle(read_some(source, 0, 2))
 
 
 class LegacyReader(ArrayReader):
-    """An opened old file, with the interface of those of the array backends.
+    """An opened old file, as a reader of arrays with a document of its own.
 
     Parameters
     ----------
     source : Source
         The file.
     file : str
-        What it is called in messages.
+        Its name in messages.
 
     Raises
     ------
     UnknownFormatError, CorruptFileError
-        If it is not such a file, or not all of one.
+        If it is not an old file, or is incomplete.
 
     Attributes
     ----------
     document : Document
-        What a structure file of ours would say, as far as is known.
+        The document of a structure file, as far as it is known.
     needs : set of str
-        Classes without which it would not say all.
+        Missing classes without which the document stays incomplete.
     """
 
     structure = b""
@@ -72,32 +71,34 @@ class LegacyReader(ArrayReader):
         plain, end = read_plain(source, file)
         self._source = source
         self._file = file
-        self._found: dict[str, Any] = {}  # classes by our names, or None
+        self._found: dict[str, Any] = {}  # classes by name, None if missing
         self._settled = True
         self._notes: list[str] = []
         try:
-            self._root = call_deeply(FRAMES, parsed, plain, {})
+            self._root = call_deeply(FRAMES, parse_node, plain, {})
             if self._root.children is None:
-                raise ValueError("a leaf stands for a tree")
+                raise ValueError("the tree is a single leaf")
         except (ValueError, TypeError, RecursionError) as error:
             raise UnknownFormatError(
-                f"{file} is a pickle, and zodiax_io runs none: it reads those of "
-                f"`zodiax.experimental.serialise`, but in this one {error}."
+                f"{file} is a pickle, and zodiax_io never unpickles: it reads the "
+                "pickles of `zodiax.experimental.serialise`, but in this one "
+                f"{error}."
             ) from None
         self._entries = find_entries(source, end, file)
-        self.document = self._made()
+        self.document = self._build_document()
 
-    def _find(self, name: str) -> Any:
+    def _find_class(self, name: str) -> Any:
         if name not in self._found:
-            self._found[name] = imported(name)
+            self._found[name] = imported_class(name)
         return self._found[name]
 
-    def _made(self) -> Document:
-        builder = Builder(self._entries, self._one, self._find)
-        static = functools.partial(told_static, self._find)
+    def _build_document(self) -> Document:
+        builder = Builder(self._entries, self._read_record, self._find_class)
+        is_static = functools.partial(is_static_by_class, self._find_class)
 
         def build() -> tuple[bool, Any, bool]:
-            settled = Dealer(self._root, self._entries, static).deal()
+            assignment = RecordAssignment(self._root, self._entries, is_static)
+            settled = assignment.assign()
             tree = builder.node(self._root)
             return settled, tree, any(map(_is_wide, leaves(self._root)))
 
@@ -105,7 +106,7 @@ class LegacyReader(ArrayReader):
             self._settled, tree, wide = call_deeply(FRAMES, build)
         except (ValueError, RecursionError) as error:
             raise CorruptFileError(f"{self._file} is damaged: {error}.") from None
-        except Lost:
+        except MissingValue:
             raise CorruptFileError(
                 f"{self._file} does not hold all the numbers of its tree."
             ) from None
@@ -119,18 +120,17 @@ class LegacyReader(ArrayReader):
         return Document({}, settings, {"name": "eqx"}, records, None, tree)
 
     def completed(self, document: Any, judge: Judge) -> Document:
-        """The document, made again where classes tell more than was known.
+        """The document, built again with facts from classes that were not imported.
 
-        They tell which fields are static, and what their instances are: those that are
-        called otherwise now, and those that the judge may import. It imports nothing
-        if a name of the file is refused, which is judged by the classes that are here.
+        These are renamed classes, and those that the judge may import. It imports
+        nothing if it refuses a name of the file.
         """
-        self._learn(judge)
+        self._use_classes(judge)
         judge.prepare(survey(self.document.tree).uses)
-        self._learn(judge)
+        self._use_classes(judge)
         return self.document
 
-    def _learn(self, judge: Judge) -> None:
+    def _use_classes(self, judge: Judge) -> None:
         new: dict[str, Any] = {}
         for name in dict.fromkeys(use.name for use in survey(self.document.tree).uses):
             cls = names.find(judge.now(name))
@@ -138,7 +138,7 @@ class LegacyReader(ArrayReader):
                 new[name] = cls
         if new:
             self._found |= new
-            self.document = self._made()
+            self.document = self._build_document()
 
     def entries(self, records: Sequence[Any]) -> list[Entry]:
         """The index of the records.
@@ -146,7 +146,7 @@ class LegacyReader(ArrayReader):
         Raises
         ------
         CorruptFileError
-            If nobody can tell which of them belongs to which field.
+            If they could belong to several fields.
         """
         if not self._settled:
             missing = [shown(name) for name, cls in self._found.items() if cls is None]
@@ -156,8 +156,8 @@ class LegacyReader(ArrayReader):
                 else "Load it with the releases of its packages that wrote it"
             )
             raise CorruptFileError(
-                f"{self._file} is of zodiax 0.4 or before, and does not tell which "
-                "fields were static; its numbers could be those of several fields. "
+                f"{self._file} was written by zodiax 0.4 or before, which did not keep "
+                "which fields were static: its numbers could belong to several fields. "
                 f"{advice}."
             )
         return list(self._entries)
@@ -171,12 +171,12 @@ class LegacyReader(ArrayReader):
         tick: Tick = no_tick,
     ) -> tuple[dict[int, NDArray[Any]], Faults]:
         """The arrays of the wanted records; old files have no checksums to verify."""
-        self._tell()
+        self._warn_of_losses()
         arrays: dict[int, NDArray[Any]] = {}
         faults: Faults = {}
         for number in sorted(set(wanted)):
             try:
-                arrays[number] = self._one(number)
+                arrays[number] = self._read_record(number)
             except (CorruptFileError, ReadError) as fault:
                 if not is_damage(fault):
                     raise
@@ -184,7 +184,7 @@ class LegacyReader(ArrayReader):
             tick(entries[number].length)
         return arrays, faults
 
-    def _one(self, number: int) -> NDArray[Any]:
+    def _read_record(self, number: int) -> NDArray[Any]:
         entry = self._entries[number]
         start = data_of(entry)
         buffer: Any = np.empty(entry.offset + entry.length - start, np.uint8)
@@ -195,46 +195,46 @@ class LegacyReader(ArrayReader):
         self, entries: Sequence[Entry], wanted: Iterable[int]
     ) -> dict[int, NDArray[Any]]:
         """The arrays of the wanted records, read-only, as the file maps into memory."""
-        self._tell()
+        self._warn_of_losses()
         whole = np.frombuffer(self._source.map(), np.uint8)
         arrays = {n: array_of(entries[n], whole, data_of(entries[n])) for n in wanted}
-        # What does not lie on its own width is slow to use, and no memory to share.
+        # Unaligned arrays are slow to use, and JAX cannot share their memory.
         return {n: a if a.flags.aligned else a.copy() for n, a in arrays.items()}
 
     def check(self, entries: Sequence[Entry]) -> Faults:
-        """What cannot be read: the headers have been seen, and the rest is data."""
+        """Records that cannot be read; their headers were checked on opening."""
         faults: Faults = {}
         for number, entry in enumerate(entries):
             try:
-                for start in range(0, entry.length, _PIECE):
-                    length = min(_PIECE, entry.length - start)
-                    some_bytes(self._source, entry.offset + start, length)
+                for start in range(0, entry.length, _CHECKED_AT_ONCE):
+                    length = min(_CHECKED_AT_ONCE, entry.length - start)
+                    read_some(self._source, entry.offset + start, length)
             except (CorruptFileError, ReadError) as fault:
                 if not is_damage(fault):
                     raise
                 faults[number] = fault
         return faults
 
-    def _tell(self) -> None:
-        """Warn of what no field is missing for."""
+    def _warn_of_losses(self) -> None:
+        """Warn of facts that the old format did not keep."""
         if self._notes:
             lines = "\n".join(f"  {shown(note)}" for note in self._notes[:_MAX_NOTES])
             warn(
                 OldFileWarning(
-                    f"{self._file} is of zodiax 0.4 or before, which did not keep:\n"
-                    f"{lines}"
+                    f"{self._file} was written by zodiax 0.4 or before, which did not "
+                    f"keep:\n{lines}"
                 )
             )
 
 
-_PIECE = 1 << 20
+_CHECKED_AT_ONCE = 1 << 20
 _MAX_NOTES = 20
 
 
-def _is_wide(step: tuple[str, str, str | None, Old]) -> bool:
-    old = step[3]
+def _is_wide(event: Event) -> bool:
+    node = event.node
     return (
-        old.array is not None
-        and names.top(old.type) in ("jax", "jaxlib")
-        and old.array[1] in ("int64", "float64", "complex128")
+        node.array is not None
+        and names.top(node.type) in ("jax", "jaxlib")
+        and node.array[1] in ("int64", "float64", "complex128")
     )

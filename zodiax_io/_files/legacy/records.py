@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ..._arrays import dtypes
 from ..._arrays.backend import Entry, Source
 from ..._errors import CorruptFileError
+from ..sources import read_some
 
-# As NumPy has always written it, for numbers.
+# As every release of NumPy writes it, for numbers.
 _HEADER = re.compile(
     rb"\{'descr': '([<>|][biufc]\d{1,2})', 'fortran_order': (False|True), "
     rb"'shape': \(((?:\d{1,18}, )*(?:\d{1,18},?)?)\), \} *\n",
@@ -23,15 +24,14 @@ _MAX_RECORDS = 1_000_000
 
 
 def find_entries(source: Source, offset: int, file: str) -> list[Entry]:
-    """The records from an offset on, by their headers."""
+    """The records of a file from an offset on, from their headers."""
     entries: list[Entry] = []
     while offset < source.size:
         try:
             entry = _entry(source, offset)
         except (ValueError, TypeError, OverflowError) as error:
             raise CorruptFileError(
-                f"{file} is damaged: what is at byte {offset}, where array "
-                f"{len(entries)} belongs, {error}."
+                f"{file} is damaged: array {len(entries)}, at byte {offset}, {error}."
             ) from None
         offset += entry.length
         if offset > source.size or len(entries) == _MAX_RECORDS:
@@ -44,15 +44,15 @@ def find_entries(source: Source, offset: int, file: str) -> list[Entry]:
 
 
 def _entry(source: Source, offset: int) -> Entry:
-    start = some_bytes(source, offset, 128)  # nearly always all of it
+    start = read_some(source, offset, 128)  # nearly always the whole header
     if start[:6] != b"\x93NUMPY" or len(start) < 12:
-        raise ValueError("does not begin as one does")
+        raise ValueError("is not the beginning of an `.npy` record")
     width = 2 if start[6] == 1 else 4
     length = int.from_bytes(start[8 : 8 + width], "little")
     if length > 4096:
-        raise ValueError("has too long a header")
+        raise ValueError("has a header of more than 4096 bytes")
     head = 8 + width + length
-    text = some_bytes(source, offset, head)[8 + width :]
+    text = read_some(source, offset, head)[8 + width :]
     match = _HEADER.fullmatch(text)
     if match is None:
         raise ValueError(
@@ -68,12 +68,6 @@ def _entry(source: Source, offset: int) -> Entry:
     return Entry(offset, size, 0, dtype, shape, match[2] == b"True")
 
 
-def some_bytes(source: Source, offset: int, length: int) -> bytes:
-    data = bytearray(min(length, source.size - offset))
-    source.read_into(memoryview(data), offset)
-    return bytes(data)
-
-
 def data_of(entry: Entry) -> int:
     """Where the data of a record begins."""
     size = functools.reduce(int.__mul__, entry.shape, entry.dtype.itemsize)
@@ -85,4 +79,4 @@ def array_of(entry: Entry, buffer: Any, offset: int) -> NDArray[Any]:
     try:
         return np.ndarray(entry.shape, entry.dtype, buffer, offset=offset, order=order)
     except (ValueError, TypeError) as error:
-        raise CorruptFileError(f"it is no array: {error}") from error
+        raise CorruptFileError(f"it is not an array: {error}") from error
