@@ -173,7 +173,7 @@ def is_damage(error: BaseException) -> bool:
 LIMITS = (MemoryError, RecursionError)
 
 
-def not_damage(error: BaseException, doing: str) -> ZodiaxIOError | None:
+def process_error(error: BaseException, doing: str) -> ZodiaxIOError | None:
     """An error that is about this process, as one of ours; None for any other.
 
     Every boundary that turns foreign errors into errors about a file, or about an
@@ -207,7 +207,7 @@ def resources_for(doing: str) -> Generator[None, None, None]:
     except ZodiaxIOError:
         raise
     except (MemoryError, RuntimeError) as error:
-        ours = not_damage(error, doing)
+        ours = process_error(error, doing)
         if ours is None:
             raise
         raise ours from error

@@ -136,7 +136,7 @@ def without_collection(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @contextlib.contextmanager
-def detached() -> Generator[None, None, None]:
+def without_tracing() -> Generator[None, None, None]:
     """Evaluate what JAX is asked for at once, and count its transfers as explicit.
 
     A caller inside of `jax.jit`, `jax.lax.scan` or `jax.shard_map` would get tracers
@@ -158,7 +158,7 @@ try:
         explicit_device_get_scope as _device_get_scope,
         explicit_device_put_scope as _device_put_scope,
     )
-except ImportError:  # then `put` is left with `jax.device_put`, which is explicit
+except ImportError:  # `jax.device_put` alone then counts as explicit
     _device_get_scope = _device_put_scope = contextlib.nullcontext
 
 
@@ -244,7 +244,7 @@ def weakly_typed(array: jax.Array) -> jax.Array:
     return jax.device_put(made, array.sharding) if array.committed else made
 
 
-def release() -> None:
+def free_unused_arrays() -> None:
     """Free the memory of arrays that nobody has any more.
 
     JAX lets go of NumPy's memory, which its arrays on a CPU share, the next time that
@@ -254,7 +254,7 @@ def release() -> None:
         _collect()
 
 
-def put(arrays: Sequence[Any], target: Any = None) -> list[jax.Array]:
+def device_put(arrays: Sequence[Any], target: Any = None) -> list[jax.Array]:
     """NumPy arrays as JAX arrays, which share aligned memory on a CPU.
 
     Without a device or sharding as target they are uncommitted, on the default device.
@@ -533,7 +533,7 @@ def _transform_options(
     }
 
 
-def rule_bearer(obj: Any) -> Any:
+def function_with_rule(obj: Any) -> Any:
     """The function around which `equinox.filter_custom_jvp` was put, or None."""
     if (
         type(obj) is not eqx.filter_custom_jvp

@@ -56,7 +56,7 @@ def _tqdm() -> Any:
 
 
 @contextmanager
-def counted(
+def progress_counter(
     progress: Any, total: int, what: str
 ) -> Generator[Callable[[int], object] | None, None, None]:
     """What to call with the bytes of each step; None where nobody wants to know."""

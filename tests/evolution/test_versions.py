@@ -365,8 +365,11 @@ def test_a_package_under_another_name(library):
     (info / "METADATA").write_text("Name: lens-makers\nVersion: 1.2\n")
     (info / "RECORD").write_text("lens_of_test/__init__.py,,\nlens_tool.py,,\n")
     for name in ("lens_of_test", "lens_tool"):
-        assert packages.recorded({"Lens.Makers": "1"}, name) == ("Lens.Makers", "1")
-    assert packages.recorded({"lens-makers": "1"}, "nowhere_of_test") is None
+        assert packages.recorded_version({"Lens.Makers": "1"}, name) == (
+            "Lens.Makers",
+            "1",
+        )
+    assert packages.recorded_version({"lens-makers": "1"}, "nowhere_of_test") is None
 
 
 # Comparing ----------------------------------------------------------------------------

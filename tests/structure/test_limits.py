@@ -53,7 +53,7 @@ def careless(source):
                 body = ast.Module(handler.body, [])
                 again = [s for s in handler.body if isinstance(s, ast.Raise)]
                 raises = any(one.exc is None for one in again)
-                asks = raises or "not_damage" in names_in(body)
+                asks = raises or "process_error" in names_in(body)
                 if caught & ALL and not passed and not asks:
                     found.append(function)
                 passed = passed or (raises and bool(caught & {"LIMITS", "MemoryError"}))
@@ -83,7 +83,7 @@ def test_no_handler_takes_a_limit_for_something_else(file):
         ("except LIMITS: raise\n except Exception: pass", []),
         ("except MemoryError: raise\n except Exception: pass", []),
         ("except MemoryError: pass\n except Exception: pass", ["f"]),
-        ("except Exception as e: raise not_damage(e)", []),
+        ("except Exception as e: raise process_error(e)", []),
         ("except ValueError: pass", []),
         ("except BaseException: raise", []),
     ],

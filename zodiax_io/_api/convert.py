@@ -17,7 +17,7 @@ from .._files.checkpoint import PathOrFile, loaded_file, opened, paths_of
 from .._files.document import pack
 from .._files.extras import paths_in
 from .._files.path_argument import is_path
-from .._files.saving import check_writable, put
+from .._files.saving import check_writable, commit_checkpoint
 from .._structure.nodes import MAX_DEPTH
 from .._structure.survey import survey
 from .._trust.judge import Judge
@@ -73,7 +73,7 @@ def convert(
         file = os.stat(loaded_file(source)) if is_path(source) else None
         if reader.needs:
             judge = Judge(trusted, renames)
-            document = reader.completed(document, judge)
+            document = reader.complete_document(document, judge)
             uses = survey(document.tree).uses
             judge.audit(uses, name, needed=reader.needs)
         entries = reader.entries(document.records)
@@ -96,4 +96,6 @@ def convert(
         return backend.write(sink, records, structure)
 
     size = sum(record.nbytes for record in records)
-    put(target, write, durable=True, suffix=backend.suffix, size=size, source=file)
+    commit_checkpoint(
+        target, write, durable=True, suffix=backend.suffix, size=size, source=file
+    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._arrays.backend import ArrayReader, Sink, is_alike
+from .._arrays.backend import ArrayReader, Sink, is_damaged_copy
 from .._errors import (
     LIMITS,
     ArgumentError,
@@ -33,11 +33,11 @@ from .._files.checkpoint import (
     Source,
     Sources,
     copied_structure,
-    glance,
     pair_of,
     paths_of,
-    read_beside,
-    read_end,
+    peek,
+    read_companion,
+    read_damaged,
     read_structure,
     sources,
 )
@@ -176,7 +176,7 @@ def repair(path: str | os.PathLike[str]) -> list[Damage]:
         check_pair(structure, companion)
         _check_replaceable(structure, state.reader.structure)
         if state.end_is_whole:
-            commit.follow(structure, companion, copied_structure)
+            commit.rewrite_structure(structure, companion, copied_structure)
         else:
             _rebuild(structure, companion, found.companion, state, state.reader)
         return state.files
@@ -186,7 +186,7 @@ def _structure_of(companion: Path) -> Path | None:
     """The structure file that belongs to a companion, if there is one."""
     for suffix in ("", STRUCTURE_SUFFIX):
         structure = companion.with_suffix(suffix)
-        if glance(structure).kind == "structure" or (
+        if peek(structure).kind == "structure" or (
             suffix and os.path.lexists(structure)
         ):
             return structure
@@ -226,7 +226,7 @@ def _check_replaceable(structure: Path, copy: bytes) -> None:
             raise
         except ZodiaxIOError:
             return
-    elif any(content) and not is_alike(content, copy):
+    elif any(content) and not is_damaged_copy(content, copy):
         raise SaveError(
             errno.EEXIST,
             f"{name} is no structure file, so it was not replaced. Move it away first.",
@@ -242,12 +242,12 @@ def _rebuild(
 ) -> None:
     assert isinstance(source, FileSource)  # a path was opened
     status = source.status
-    if not reader.may_mend(state.entries):
+    if not reader.can_repair(state.entries):
         what = "the end of the companion holds something else than its structure"
         raise _irreparable([*state.damage, f"{source.name}: {what}"])
 
     def write(file: Sink) -> bytes:
-        return reader.mend(state.entries, file)
+        return reader.repair(state.entries, file)
 
     def check() -> None:
         if not os.path.samestat(os.stat(companion), status):
@@ -280,7 +280,7 @@ def _look(found: Sources) -> _State:
     source, structure = found.companion, found.structure
     state = _State([])
     try:
-        document, reader = read_end(found)
+        document, reader = read_companion(found)
         state.end_is_whole = True
         state.files += _damaged_structure(found, reader.structure)
     except NewerFormatError:
@@ -291,7 +291,7 @@ def _look(found: Sources) -> _State:
         try:
             if structure is None:
                 raise error
-            document, reader = read_beside(structure, source)
+            document, reader = read_damaged(structure, source)
         except NewerFormatError:
             raise
         except DAMAGE as other:

@@ -25,10 +25,10 @@ from .._files.checkpoint import PathOrFile, opened
 from .._files.document import Document
 from .._files.extras import extra_of, path_of
 from .._files.path_argument import is_path
-from .._jax import detached, release, without_collection
+from .._jax import free_unused_arrays, without_collection, without_tracing
 from .._kinds.arrays import Damaged
 from .._kinds.lookup import row_of
-from .._progress import Progress, check_progress, counted
+from .._progress import Progress, check_progress, progress_counter
 from .._structure.nodes import Node
 from .._structure.paths import Path, path_text
 from .._structure.selection import select
@@ -44,7 +44,7 @@ from .differences import check_versions_argument, differences_reported
 
 
 @resources_for("load the file")
-@detached()
+@without_tracing()
 @without_collection
 def deserialise(
     path_or_file: PathOrFile,
@@ -248,7 +248,7 @@ def _warn_of_damage(places: Sequence[tuple[str, str]], name: str) -> None:
 
 
 @resources_for("read the metadata")
-@detached()
+@without_tracing()
 def read_metadata(
     path_or_file: PathOrFile,
     *,
@@ -291,7 +291,7 @@ def read_metadata(
 
 
 @resources_for("read the extra")
-@detached()
+@without_tracing()
 def read_extra(
     path_or_file: PathOrFile,
     extra: str,
@@ -359,9 +359,9 @@ class Reading:
         known = [n for n in wanted if type(n) is int and 0 <= n < len(entries)]
         if self.lazy:
             return reader.map(entries, known), {}
-        release()
+        free_unused_arrays()
         total = sum(entries[number].length for number in set(known))
-        with counted(self.progress, total, f"Loading {name}") as tick:
+        with progress_counter(self.progress, total, f"Loading {name}") as tick:
             raw, faults = reader.read(
                 entries, known, verify=self.verify, tick=tick or no_tick
             )
@@ -394,7 +394,7 @@ def _load(
     With it come the marks of damage in it.
     """
     judge.script = packages.script_of(document.settings)
-    document = reader.completed(document, judge)
+    document = reader.complete_document(document, judge)
     root, node = _tree_of(document, tree, name)
     path: Path | str = root
     if reading.only is not None:

@@ -27,7 +27,7 @@ from .._evolution.proposals import literal, proposal
 from .._files.checkpoint import PathOrFile, opened
 from .._files.extras import kept_extras
 from .._files.folders import files_below
-from .._jax import detached
+from .._jax import without_tracing
 from .._kinds.declared import fields_of, has_default
 from .._kinds.fields import FieldsChanged
 from .._kinds.lookup import row_of
@@ -76,7 +76,7 @@ class Migration:
 
 
 @resources_for("look at the files")
-@detached()
+@without_tracing()
 def migration(
     paths: PathOrFile | Sequence[PathOrFile],
     *,

@@ -21,9 +21,9 @@ from .._errors import (
 from .._files.checkpoint import PathOrFile, pair_of
 from .._files.extras import KeptExtras
 from .._files.path_argument import is_path
-from .._files.saving import check_writable, put
-from .._jax import detached, without_collection
-from .._progress import Progress, check_progress, counted
+from .._files.saving import check_writable, commit_checkpoint
+from .._jax import without_collection, without_tracing
+from .._progress import Progress, check_progress, progress_counter
 from .._tree.snapshot import Snapshot, snapshot
 from .arguments import check_not_ending
 
@@ -107,7 +107,7 @@ def serialise(
 
 
 @resources_for("save the tree")
-@detached()
+@without_tracing()
 @without_collection
 def save_with_extras(
     path_or_file: PathOrFile,
@@ -174,11 +174,11 @@ def write(
     structure = functools.partial(taken.document, options_of(chosen))
 
     def write_arrays(file: Sink) -> bytes:
-        with counted(progress, size, f"Saving {name}".rstrip()) as tick:
+        with progress_counter(progress, size, f"Saving {name}".rstrip()) as tick:
             return chosen.write(file, taken.records, structure, tick=tick or no_tick)
 
     with resources_for(f"save {name or 'to the file object'}"):
-        put(
+        commit_checkpoint(
             path_or_file, write_arrays, durable=durable, suffix=chosen.suffix, size=size
         )
 

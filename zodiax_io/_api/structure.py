@@ -9,7 +9,7 @@ from .._errors import CorruptFileError, resources_for
 from .._evolution import packages
 from .._evolution.fields import Evolution
 from .._files.document import check_versions
-from .._jax import detached
+from .._jax import without_tracing
 from .._structure.nodes import RECORDED
 from .._structure.survey import survey
 from .._tree.decode import decode
@@ -19,7 +19,7 @@ from .differences import check_versions_argument, differences_reported
 
 
 @resources_for("describe the tree")
-@detached()
+@without_tracing()
 def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
     """Turn a pytree, static fields included, into a structure of plain data.
 
@@ -66,7 +66,7 @@ def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
 
 
 @resources_for("build the tree")
-@detached()
+@without_tracing()
 def load_structure(
     structure: Any,
     *,

@@ -82,7 +82,7 @@ class ArrayReader(abc.ABC):
     is_old: bool = False
     needs: Set[str] = frozenset()
 
-    def completed(self, document: Any, judge: Any) -> Any:
+    def complete_document(self, document: Any, judge: Any) -> Any:
         """The document, with what the classes of this process add to an old file's."""
         return document
 
@@ -131,11 +131,11 @@ class ArrayReader(abc.ABC):
             faults |= self.read(entries, [number], verify=True)[1]
         return faults
 
-    def may_mend(self, entries: Sequence[Any]) -> bool:
+    def can_repair(self, entries: Sequence[Any]) -> bool:
         """Whether nothing but its structure would be lost by writing it again."""
         return False
 
-    def mend(self, entries: Sequence[Any], file: Sink) -> bytes:
+    def repair(self, entries: Sequence[Any], file: Sink) -> bytes:
         """Write the companion again: its records, all intact, and its structure.
 
         Raises
@@ -210,7 +210,7 @@ class ArrayBackend(abc.ABC):
             If nothing can be read of it without its own.
         """
 
-    def is_one(self, size: int, read: Callable[[int, int], bytes]) -> bool:
+    def is_whole(self, size: int, read: Callable[[int, int], bytes]) -> bool:
         """Whether one companion fills `size` bytes; `read` takes offset and length."""
         ends = min(ENDS, size)
         return self.recognises(read(0, ends), read(size - ends, ends))
@@ -233,7 +233,7 @@ ENDS = 16  # bytes at either end of a file by which a companion is recognised
 _ALIKE = 0.75  # of the bytes: more is left where a few bits or a block are damaged
 
 
-def is_alike(damaged: bytes, expected: bytes) -> bool:
+def is_damaged_copy(damaged: bytes, expected: bytes) -> bool:
     """Whether bytes may be what is left of others."""
     if len(damaged) > len(expected):
         return False

@@ -84,7 +84,7 @@ def options_of(backend: ArrayBackend) -> dict[str, Any]:
     return {"name": backend.name, **vars(backend)}
 
 
-def recognised(start: bytes, end: bytes) -> ArrayBackend | None:
+def recognise_backend(start: bytes, end: bytes) -> ArrayBackend | None:
     """The backend of a whole companion, by its first and last bytes."""
     for row in BACKENDS:
         backend = row()

@@ -38,7 +38,7 @@ from .backend import (
     Sink,
     Source,
     Tick,
-    is_alike,
+    is_damaged_copy,
     no_tick,
 )
 from .npy import ALIGNMENT
@@ -180,7 +180,7 @@ class EqxBackend(ArrayBackend):
             "`equinox.tree_deserialise_leaves` loads."
         )
 
-    def is_one(self, size: int, read: Callable[[int, int], bytes]) -> bool:
+    def is_whole(self, size: int, read: Callable[[int, int], bytes]) -> bool:
         """Whether one companion fills so many bytes, as far as its end tells."""
         end = size - _TRAILER.size
         if end < 0:
@@ -198,7 +198,7 @@ class EqxBackend(ArrayBackend):
         found = data.find(TRAILER_MAGIC)
         while found != -1:
             end = found + len(TRAILER_MAGIC)
-            if self.is_one(end, lambda offset, size: data[offset : offset + size]):
+            if self.is_whole(end, lambda offset, size: data[offset : offset + size]):
                 return end
             found = data.find(TRAILER_MAGIC, found + 1)
         return None
@@ -296,7 +296,7 @@ def _write_large(
     out.write(header)
     data = memoryview(record.buffer() if record.nbytes else b"").cast("B")
     check = xxhash.xxh3_64(header)
-    if record.is_fixed and len(data) >= _WORTH_HASHING:
+    if record.is_immutable and len(data) >= _WORTH_HASHING:
         for start in range(0, len(data), _STEP):
             piece = data[start : start + _STEP]
             # Side by side, so that the memory is fetched once for both.
@@ -307,7 +307,7 @@ def _write_large(
         return check.intdigest()
     for start in range(0, len(data), _PIECE):
         piece = data[start : start + _PIECE]
-        if not record.is_fixed:
+        if not record.is_immutable:
             # A thread of the user's may change it, and the checksum must be that of
             # what is written.
             piece = bytes(piece)
@@ -560,7 +560,7 @@ class EqxReader(ArrayReader):
                 faults[number] = fault
         return faults
 
-    def may_mend(self, entries: Sequence[Entry]) -> bool:
+    def can_repair(self, entries: Sequence[Entry]) -> bool:
         """Whether what follows the records is what is left of their structure.
 
         It is not if there is more of it, or something else: arrays of another save.
@@ -571,9 +571,9 @@ class EqxReader(ArrayReader):
         if not 0 <= length <= len(expected):
             return False
         left = b"".join(piece for _, piece in self._pieces(offset, length))
-        return not any(left) or is_alike(left, expected)
+        return not any(left) or is_damaged_copy(left, expected)
 
-    def mend(self, entries: Sequence[Entry], file: Sink) -> bytes:
+    def repair(self, entries: Sequence[Entry], file: Sink) -> bytes:
         """Write a companion again: its records as they are, and its structure.
 
         Raises

@@ -57,7 +57,7 @@ class Record:
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
-    def is_fixed(self) -> bool:
+    def is_immutable(self) -> bool:
         """Whether nobody can change the data while it is written."""
         return self.copied or type(self.source) is not np.ndarray
 
@@ -67,7 +67,7 @@ class Record:
             return self
         return replace(self, source=Fetched(self.source))
 
-    def detached(self) -> Record:
+    def with_copy(self) -> Record:
         """The same record with data that stays, whatever becomes of its source.
 
         On a CPU a JAX array is shared: a computation that it is donated to copies it
@@ -80,7 +80,7 @@ class Record:
 
     def buffer(self) -> Any:
         """The data in the order in which it is stored, as something with a buffer."""
-        if self.is_fixed and self.dtype.char in STORED:
+        if self.is_immutable and self.dtype.char in STORED:
             try:
                 view = memoryview(self.source)
             except (BufferError, ValueError, TypeError, RuntimeError):

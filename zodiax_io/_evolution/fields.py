@@ -26,7 +26,7 @@ from .._structure.paths import Path, short_path
 from .._trust.names import top
 from .._trust.reflection import mro, namespace
 from . import upgrades
-from .packages import recorded
+from .packages import recorded_version
 from .proposals import MAX_LISTED, names_listed, unlike, untrusted
 from .upgrades import Upgrade
 
@@ -143,7 +143,7 @@ class Evolution:
         name = parts.extra["type"]
         version = parts.extra.get("version")
         if type(version) is not str:
-            known = recorded(self.versions, top(name.partition(":")[0]))
+            known = recorded_version(self.versions, top(name.partition(":")[0]))
             version = None if known is None else known[1]
         waiting = list(upgrades.rules.get(id(parts.refers), ()))
         while isinstance(parts.children, dict):

@@ -34,7 +34,7 @@ from .._trust.names import top
 from .._trust.reflection import is_class
 from .._trust.roles import CLASS
 from .fields import Evolution
-from .packages import MAIN, recorded
+from .packages import MAIN, recorded_version
 
 # What the encoder writes by itself, for any kind.
 _GENERIC = {
@@ -333,7 +333,7 @@ def _own_version(
         return {MAIN: ("script", script or "")}
     if not package.isidentifier():
         return {}
-    found = recorded(versions, package)
+    found = recorded_version(versions, package)
     if found is not None and type(node.get("version")) is str:
         found = (found[0], node["version"])
     return {} if found is None else {package: found}

@@ -411,7 +411,9 @@ def has_version(package: str) -> bool:
     return distribution is not None and _version(distribution) is not None
 
 
-def recorded(versions: Mapping[str, str], package: str) -> tuple[str, str] | None:
+def recorded_version(
+    versions: Mapping[str, str], package: str
+) -> tuple[str, str] | None:
     """The distribution and version of a package that wrote a file, if it says so."""
     known = _by_name(tuple(versions.items()))
     found = known.get(canonicalize_name(package))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from .._arrays.backend import ENDS, ArrayReader
-from .._arrays.backends import BACKENDS, recognised, suffixes
+from .._arrays.backends import BACKENDS, recognise_backend, suffixes
 from .._errors import (
     LIMITS,
     MAX_PATH,
@@ -27,7 +27,7 @@ from .._errors import (
     UnknownFormatError,
     ZodiaxIOError,
     is_damage,
-    not_damage,
+    process_error,
     shown,
     warn,
 )
@@ -40,10 +40,10 @@ from .layouts import (
     Source,
     content_of,
     content_of_damaged,
-    foreign,
     is_companion,
     layout_of,
     reader_of,
+    unknown_file,
 )
 from .legacy.pickled import is_pickle
 from .legacy.reader import is_old
@@ -111,8 +111,8 @@ def pair_of(
 def loaded_file(path: str | os.PathLike[str]) -> Path:
     """The file with the content that a path loads: mostly the companion."""
     structure, companion = pair_of(path)
-    kind = "" if structure is None else glance(structure).kind
-    if kind == "companion" or (kind == "old" and glance(companion).kind != "companion"):
+    kind = "" if structure is None else peek(structure).kind
+    if kind == "companion" or (kind == "old" and peek(companion).kind != "companion"):
         assert structure is not None
         return structure
     return companion
@@ -154,7 +154,7 @@ def _with_suffix(path: Path, saving: bool) -> Path:
         return named
     if not any(os.path.lexists(one) for one in by_rule(named) if one is not None):
         return path
-    return path if glance(path).kind in ("structure", "companion") else named
+    return path if peek(path).kind in ("structure", "companion") else named
 
 
 def _hops(path: Path) -> list[Path]:
@@ -208,7 +208,7 @@ def is_copy(copy: bytes, size: int, start: bytes) -> bool:
     return size == len(copy) and start == copy[: len(start)]
 
 
-class Glance(NamedTuple):
+class Peek(NamedTuple):
     """What the first and the last bytes of a file tell.
 
     Attributes
@@ -226,21 +226,21 @@ class Glance(NamedTuple):
     status: os.stat_result | None = None
 
 
-def glance(path: Path) -> Glance:
+def peek(path: Path) -> Peek:
     """Look at the first and the last bytes of a file, without an error."""
     read = ends_of(path, FRAME_SIZE, ENDS)
     if read is None:
-        return Glance("")
+        return Peek("")
     start, end, status = read
     # The text of a structure may end as a companion does: its magic first.
     if has_magic(start):
-        return Glance("structure", start, status)
-    if recognised(start, end) is not None:
-        return Glance("companion", start, status)
+        return Peek("structure", start, status)
+    if recognise_backend(start, end) is not None:
+        return Peek("companion", start, status)
     if is_pickle(start):
-        return Glance("old", start, status)
+        return Peek("old", start, status)
     # A power loss may leave zeros, where nothing was flushed.
-    return Glance("other" if any(start) else "zeros", start, status)
+    return Peek("other" if any(start) else "zeros", start, status)
 
 
 Opened = tuple[Document, ArrayReader, str]
@@ -299,7 +299,7 @@ def sources(path_or_file: Any) -> Generator[Sources, None, None]:
     try:
         yield found
     except (MemoryError, RecursionError) as error:
-        raise not_damage(error, f"load {source.name}") or error from error
+        raise process_error(error, f"load {source.name}") or error from error
     finally:
         source.close()
 
@@ -315,7 +315,7 @@ def _read_one(file: Any) -> bytes:
     start = position_of(file)
     if start is None:
         data = read_from(file)
-        end = len(data) if _is_one(data) else _end_of_first(data) or len(data)
+        end = len(data) if _is_whole(data) else _end_of_first(data) or len(data)
         if end < len(data):
             _check_behind(data[end : end + ENDS])
             raise ReadError(
@@ -337,7 +337,7 @@ def _read_one(file: Any) -> bytes:
     if end is None:
         move(file, start)
         data = read_from(file)
-        end = len(data) if _is_one(data) else _end_of_first(data)
+        end = len(data) if _is_whole(data) else _end_of_first(data)
     if end is not None:
         move(file, start + end)
         _check_behind(read_from(file, ENDS))
@@ -345,13 +345,13 @@ def _read_one(file: Any) -> bytes:
     return data[:end]  # all of it, if it is of an older form, damaged, or none
 
 
-def _is_one(data: bytes) -> bool:
+def _is_whole(data: bytes) -> bool:
     return _fills(len(data), lambda offset, size: data[offset : offset + size])
 
 
 def _fills(size: int, read: Callable[[int, int], bytes]) -> bool:
     """Whether one companion of some backend fills so many bytes."""
-    return any(row().is_one(size, read) for row in BACKENDS)
+    return any(row().is_whole(size, read) for row in BACKENDS)
 
 
 def _end_of_first(data: bytes) -> int | None:
@@ -405,7 +405,7 @@ def opened(
     with sources(path_or_file) as found:
         source, mixed = found.companion, found.mixed
         try:
-            document, reader = read_end(found)
+            document, reader = read_companion(found)
         except NewerFormatError:
             raise
         except DAMAGE as error:
@@ -433,17 +433,17 @@ def _with_advice(error: ZodiaxIOError, structure: Path) -> ZodiaxIOError:
 DAMAGE = (CorruptFileError, UnknownFormatError, ReadError)
 
 
-def read_end(found: Sources) -> tuple[Document, ArrayReader]:
+def read_companion(found: Sources) -> tuple[Document, ArrayReader]:
     """The document that a file ends with, and a reader of its arrays."""
     if found.reader is not None:
         return content_of(found.companion, found.reader)
     layout = layout_of(found.companion)
     if layout is None:
-        raise foreign(found.companion)
+        raise unknown_file(found.companion)
     return layout.open(found.companion)
 
 
-def read_beside(structure: Path, companion: Source) -> tuple[Document, ArrayReader]:
+def read_damaged(structure: Path, companion: Source) -> tuple[Document, ArrayReader]:
     """The same, by a structure file that stands in for the end of the companion."""
     content = read_structure(structure)
     return content_of_damaged(companion, content, shown(structure.name))
@@ -452,7 +452,7 @@ def read_beside(structure: Path, companion: Source) -> tuple[Document, ArrayRead
 def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[Document, Any]:
     assert found.structure is not None
     try:
-        result = read_beside(found.structure, found.companion)
+        result = read_damaged(found.structure, found.companion)
     except LIMITS:
         raise
     except ZodiaxIOError:
@@ -501,11 +501,11 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
                 if is_companion(beside):  # a companion under a name of its own
                     stack.pop_all()
                     return Sources(beside)
-                if is_old(beside) and glance(companion).kind != "companion":
+                if is_old(beside) and peek(companion).kind != "companion":
                     stack.pop_all()
                     return Sources(beside)
                 if not os.path.exists(companion):
-                    raise foreign(beside)
+                    raise unknown_file(beside)
         except ReadError as error:
             return _without_structure(structure, companion, error)
     source = _open_companion(structure, companion)
@@ -548,9 +548,9 @@ def check_companion(structure: Path, companion: Path) -> None:
         )
 
 
-def holds_checkpoint(path: Path) -> bool:
+def belongs_to_checkpoint(path: Path) -> bool:
     """Whether a file is one of the two of a checkpoint, whatever it is called."""
-    return glance(path).kind in ("structure", "companion")
+    return peek(path).kind in ("structure", "companion")
 
 
 def _open_companion(structure: Path, companion: Path) -> FileSource:

@@ -173,7 +173,7 @@ class _Saving:
                 source.close()
 
 
-def follow(
+def rewrite_structure(
     structure: Path, companion: Path, copy: Callable[[FileSource], bytes]
 ) -> None:
     """Write a structure file again, as a whole companion has it.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .._arrays.backend import ENDS, ArrayBackend, ArrayReader
-from .._arrays.backends import BACKENDS, backend_of, recognised
+from .._arrays.backends import BACKENDS, backend_of, recognise_backend
 from .._errors import (
     CorruptFileError,
     ReadError,
@@ -44,7 +44,7 @@ def is_companion(source: Source) -> bool:
 
 def _backend_in(source: Source) -> ArrayBackend | None:
     size = min(ENDS, source.size)
-    return recognised(
+    return recognise_backend(
         _readable(source, 0, size), _readable(source, source.size - size, size)
     )
 
@@ -69,7 +69,7 @@ def reader_of(source: Source) -> ArrayReader:
     """
     backend = _backend_in(source)
     if backend is None:
-        raise foreign(source)
+        raise unknown_file(source)
     reader = backend.open(source, source.name)
     reader.written_by = backend.name
     return reader
@@ -111,7 +111,7 @@ def layout_of(source: Source) -> Layout | None:
     return next((layout for layout in LAYOUTS if layout.recognises(source)), None)
 
 
-def foreign(source: Source) -> ZodiaxIOError:
+def unknown_file(source: Source) -> ZodiaxIOError:
     """The error for a file of none of these forms."""
     start = read_some(source, 0, ENDS)
     for row in BACKENDS:

@@ -20,18 +20,18 @@ from .._errors import LIMITS, MAX_PATH, ArgumentError, SaveError, ZodiaxIOError,
 from . import commit, sources
 from .checkpoint import (
     STRUCTURE_SUFFIX,
-    Glance,
+    Peek,
     check_companion,
     companions_of,
     copied_structure,
-    glance,
     is_copy,
     pair_of,
+    peek,
 )
 from .path_argument import is_path
 
 
-def put(
+def commit_checkpoint(
     path_or_file: Any,
     write: Callable[[Any], bytes],
     *,
@@ -114,7 +114,7 @@ def _check_name(given: Path, structure: Path) -> None:
     """Refuse a name without a suffix that another file has, and would be loaded."""
     if given.suffix != "":
         return
-    kind = glance(given).kind
+    kind = peek(given).kind
     if kind in ("structure", "companion") or (
         kind == "old" and not os.path.lexists(structure)
     ):
@@ -139,7 +139,7 @@ def check_pair(structure: Path, companion: Path) -> None:
     other = companion.with_suffix(
         "" if structure.suffix == STRUCTURE_SUFFIX else STRUCTURE_SUFFIX
     )
-    if glance(other).kind == "structure":
+    if peek(other).kind == "structure":
         _refuse(
             structure,
             f"{shown(other.name)} is there already, and both would keep their arrays "
@@ -181,12 +181,12 @@ def _check_companion_is_free(
 
     What a crash has left of a pair is no obstacle.
     """
-    there = glance(companion)
+    there = peek(companion)
     if there.kind in ("", "zeros"):
         return
     if source is not None and _is_same(companion, source):
         return
-    ours, name = glance(structure), shown(companion.name)
+    ours, name = peek(structure), shown(companion.name)
     if there.kind == "companion":
         # Nearly always: the pair of an earlier save. A mixed pair counts, too, and one
         # with a damaged structure file; another program's file is no part of a pair.
@@ -218,7 +218,7 @@ def _check_companion_is_free(
         )
 
 
-def _is_of_pair(structure: Path, companion: Path, ours: Glance) -> bool:
+def _is_of_pair(structure: Path, companion: Path, ours: Peek) -> bool:
     """Whether a companion that seems to stand alone is that of a pair.
 
     It is if a save was stopped, or still is, between the two renamings: then the
@@ -232,7 +232,7 @@ def _is_of_pair(structure: Path, companion: Path, ours: Glance) -> bool:
     except ZodiaxIOError:
         return False
     files = [Path(temporary) for temporary in commit.temporaries_of(structure)]
-    for found in [ours, *map(glance, files), glance(structure)]:
+    for found in [ours, *map(peek, files), peek(structure)]:
         size = -1 if found.status is None else found.status.st_size
         if is_copy(copy, size, found.start):
             return True
@@ -291,7 +291,7 @@ def _check_alone(companion: Path) -> None:
         structure = companion.with_suffix(suffix)
         if suffix == "" and structure.suffix == STRUCTURE_SUFFIX:
             continue  # the arrays of `fit.zdx` are in `fit.eqx`, not in `fit.zdx.eqx`
-        kind, name = glance(structure).kind, shown(structure.name)
+        kind, name = peek(structure).kind, shown(structure.name)
         if kind == "structure" or (
             kind == "zeros" and suffix and os.path.lexists(companion)
         ):

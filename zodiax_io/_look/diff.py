@@ -25,7 +25,7 @@ from .._errors import (
 )
 from .._evolution.packages import Difference, changes_between, script_of
 from .._files.checkpoint import is_file, opened
-from .._jax import detached
+from .._jax import without_tracing
 from .._kinds.lookup import row_of
 from .._structure.nodes import Node, children_of, is_reference, resolved, said
 from .._structure.pairing import NameHere
@@ -126,7 +126,7 @@ def _finite(told: dict[str, Any]) -> dict[str, Any]:
 
 
 @resources_for("compare the two")
-@detached()
+@without_tracing()
 def diff(
     a: Any, b: Any, *, ignore: Sequence[str] = (), atol: float = 0.0, rtol: float = 0.0
 ) -> Diff:

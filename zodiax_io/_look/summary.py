@@ -26,7 +26,7 @@ from .._evolution.opaque import seen_by
 from .._evolution.packages import compare, settings_of
 from .._files import commit
 from .._files.checkpoint import (
-    holds_checkpoint,
+    belongs_to_checkpoint,
     is_file,
     opened,
     pair_of,
@@ -34,7 +34,7 @@ from .._files.checkpoint import (
 )
 from .._files.document import Document, unpack
 from .._files.path_argument import is_path
-from .._jax import detached, without_collection
+from .._jax import without_collection, without_tracing
 from .._structure.survey import walk, without_columns
 from .._tree.locate import locate
 from .items import Contents, Item, dotted, item_of
@@ -95,7 +95,7 @@ class Summary(Contents):
 
 
 @resources_for("summarise the tree or file")
-@detached()
+@without_tracing()
 @without_collection
 def summarise(
     path_or_tree: Any, at: str | None = None, *, values: bool = False
@@ -257,7 +257,7 @@ def show(
         raise ArgumentError(
             f"A page is written to a file that ends in `.html`, not to {shown(html)}."
         )
-    if html is not None and holds_checkpoint(Path(html)):
+    if html is not None and belongs_to_checkpoint(Path(html)):
         raise ArgumentError(f"{shown(html, 400)} is a checkpoint: give another name.")
     summary = summarise(path_or_tree, at, values=values or html is not None)
     if html is None:

@@ -10,7 +10,7 @@ from .._errors import (
     ClassChangedError,
     CorruptFileError,
     ZodiaxIOError,
-    not_damage,
+    process_error,
     shown,
 )
 from .._evolution.fields import Evolution
@@ -171,7 +171,7 @@ class _Decoder:
                 return kind.decode(parts)
             return self.evolution.build(kind, parts, path)
         except (CannotKeep, Exception) as error:
-            lacking = not_damage(error, f"build `{short_path(path)}` of {self.file}")
+            lacking = process_error(error, f"build `{short_path(path)}` of {self.file}")
             if lacking is not None:
                 raise lacking from error
             if self.hurt > hurt:  # some code wants to compute with what is inside

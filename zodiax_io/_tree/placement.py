@@ -14,10 +14,10 @@ from .._errors import (
     ArgumentError,
     CorruptFileError,
     SettingsError,
-    not_damage,
+    process_error,
     shown,
 )
-from .._jax import put
+from .._jax import device_put
 from .._structure.paths import Path, path_text
 
 
@@ -102,9 +102,9 @@ def place(
         target = targets[members[0]]
         try:
             # Aligned memory is shared rather than copied.
-            placed = put([arrays[i] for i in members], target)
+            placed = device_put([arrays[i] for i in members], target)
         except Exception as error:  # JAX's own, among them that for a full device
-            lacking = not_damage(error, f"hold the arrays of {file}")
+            lacking = process_error(error, f"hold the arrays of {file}")
             if lacking is not None:
                 raise lacking from error
             if isinstance(error, RuntimeError) and target is None:
@@ -129,7 +129,7 @@ def place(
 
 def _fits(array: NDArray[Any], target: Target) -> bool:
     try:
-        put([array], target)
+        device_put([array], target)
     except LIMITS:
         raise
     except Exception:

@@ -137,7 +137,7 @@ def snapshot(
         with resources_for("copy the arrays of the tree"):
             # All are on the way before the first is waited for.
             records = [record.fetched() for record in records]
-            records = [record.detached() for record in records]
+            records = [record.with_copy() for record in records]
     return Snapshot(
         tree=encoded["model"].structure,
         metadata=encoded["metadata"].structure if "metadata" in encoded else None,

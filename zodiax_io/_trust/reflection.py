@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
-from .._jax import rule_bearer
+from .._jax import function_with_rule
 
 
 def is_class(obj: object) -> TypeGuard[type]:
@@ -54,7 +54,7 @@ def own_name(obj: object) -> tuple[str, str] | None:
             module = type.__dict__["__module__"].__get__(obj)
         qualname = type.__dict__["__qualname__"].__get__(obj)
     else:
-        bearer = rule_bearer(obj)
+        bearer = function_with_rule(obj)
         obj = obj if bearer is None else bearer
         module, qualname = (
             module_and_qualname(obj, "__module__"),

@@ -119,7 +119,7 @@ class LegacyReader(ArrayReader):
         settings = {"jax_enable_x64": wide}
         return Document({}, settings, {"name": "eqx"}, records, None, tree)
 
-    def completed(self, document: Any, judge: Judge) -> Document:
+    def complete_document(self, document: Any, judge: Judge) -> Document:
         """The document, built again with facts from classes that were not imported.
 
         These are renamed classes, and those that the judge may import. It imports
