@@ -4,8 +4,15 @@ from typing import ClassVar
 
 import jax.tree_util as jtu
 
-from zodiax_io._kinds.base import CannotKeep, Declaration, Kind, Parts, subclass
-from zodiax_io._kinds.fields import FieldsChanged, children_by_name
+from zodiax_io._kinds.base import (
+    CannotKeep,
+    Declaration,
+    Kind,
+    Parts,
+    children_by_name,
+    subclass,
+)
+from zodiax_io._kinds.fields import FieldsChanged
 from zodiax_io._trust import reflection
 from zodiax_io._trust.roles import Role
 

@@ -7,6 +7,7 @@ rows of users. The kinds themselves, each row below the functions that it holds:
 
 - `arrays`, `columns`: arrays, and long lists of numbers
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations
+- `contents`: what built-in objects hold, read past the methods of subclasses
 - `containers`, `keys`: sequences, sets and mappings, and what may be a key of them
 - `objects`, `fields`: modules, dataclasses and namedtuples, by their fields
 - `pytrees`, `flattening`: registered pytree classes, treedefs, markers

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import types
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -196,6 +195,8 @@ _IMMUTABLE = frozenset({"astropy", "sympy"})
 _MODULE = (
     "It is a module. Keep its name, `x.__name__`, and import it by that after loading."
 )
+# Files made in C derive from it, not from `io.IOBase`, which would ask the class.
+_OF_FILES = io.IOBase.__mro__[1]
 _FILE = "It is an open file. Keep its path, and open it again after loading."
 _ITERATOR = (
     "It is an iterator, which gives each item once. Keep the items that are left, "
@@ -214,14 +215,14 @@ def _advice_on(cls: type) -> str | None:
             text = _BY_NAME.get((package, known))
             if text is not None:
                 return text
-    if issubclass(cls, types.ModuleType):
+    if reflection.derives(cls, types.ModuleType):
         return _MODULE
-    return _FILE if issubclass(cls, io.IOBase) else None
+    return _FILE if reflection.derives(cls, _OF_FILES) else None
 
 
 def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
-    if issubclass(cls, eqx.Module) or _jax.is_registered_node(cls):
+    if reflection.derives(cls, eqx.Module) or _jax.is_registered_node(cls):
         return None  # a pytree is kept by what JAX finds in it
     package = top((reflection.own_name(cls) or ("", ""))[0])
     if package in _IMMUTABLE and name_of(obj) is not None:
@@ -241,7 +242,7 @@ def advice_for(obj: Any) -> str:
             "Make it a pytree, or register a kind for it with "
             "`zodiax_io.register_kind`."
         )
-    if issubclass(cls, Iterator):
+    if reflection.class_attribute(cls, "__next__") is not None:
         return _ITERATOR
     return (
         "Keep what it is made of, such as numbers, text and arrays, and make it again "

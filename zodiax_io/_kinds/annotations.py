@@ -18,7 +18,7 @@ from .._trust import reflection, roles
 from .._trust.classes import is_tame
 from .._trust.names import is_printable_name, name_of
 from .._trust.reflection import class_attribute
-from .base import CannotKeep, Data, Kind, Parts, decode_reference, subclass
+from .base import CannotKeep, Data, Kind, Parts, decode_reference, exactly, subclass
 from .keys import check_keys
 from .look import Look
 from .values import expect
@@ -40,6 +40,21 @@ CLASS = Kind(
     attributes=None,
     data=Data.NUMBERS,
     look=Look(words="the class"),
+)
+
+
+_CALLABLE_ALIAS = type(collections.abc.Callable[[int], int])
+_ALIAS_TYPES: tuple[Any, ...] = (
+    _CALLABLE_ALIAS,
+    types.GenericAlias,
+    types.UnionType,
+    type(list[int]),
+    type(typing.List[int]),  # noqa: UP006
+    type(typing.Union[int, str]),  # noqa: UP007
+    type(typing.Literal[1]),
+    type(typing.Callable[[int], int]),
+    type(typing.Annotated[int, 1]),
+    typing.ForwardRef,
 )
 
 
@@ -148,7 +163,7 @@ def _check_size(children: list[Any]) -> None:
         child = waiting.pop()
         if type(child) is list:  # the parameters of a `Callable`
             waiting += child
-        elif type(child) in _ALIAS_TYPES:
+        elif reflection.is_one_of(type(child), _ALIAS_TYPES):
             count += 1
             waiting += typing.get_args(child)
         elif type(child) is _TREE_ANNOTATION and child is not PyTree:
@@ -179,7 +194,7 @@ def _decode_alias(parts: Parts) -> Any:
 
 ANNOTATION = Kind(
     "annotation",  # before "class": some of these are instances of `type`
-    lambda cls: cls in _ALIAS_TYPES,
+    exactly(*_ALIAS_TYPES),
     _encode_alias,
     _decode_alias,
     keeps="`list[int]`, `int | None`, `Callable[[int], int]` and their kin",
@@ -252,30 +267,15 @@ def _either(members: list[Any]) -> Any:
     return _either(members[:middle]) | _either(members[middle:])
 
 
-_CALLABLE_ALIAS = type(collections.abc.Callable[[int], int])
-_ALIAS_TYPES = (
-    _CALLABLE_ALIAS,
-    types.GenericAlias,
-    types.UnionType,
-    type(list[int]),
-    type(typing.List[int]),  # noqa: UP006
-    type(typing.Union[int, str]),  # noqa: UP007
-    type(typing.Literal[1]),
-    type(typing.Callable[[int], int]),
-    type(typing.Annotated[int, 1]),
-    typing.ForwardRef,
-)
-
-
 def _is_literal(obj: Any) -> bool:
-    if type(obj) in (str, bytes, int, float, bool, type(None)):
-        return True
     cls = type(obj)
+    if reflection.is_one_of(cls, (str, bytes, int, float, bool, type(None))):
+        return True
     looks = [class_attribute(cls, name) for name in ("__getattr__", "__getattribute__")]
     return type(cls) is enum.EnumMeta and looks == [None, object.__getattribute__]
 
 
-_ANNOTATION_TYPES = frozenset({*_ALIAS_TYPES, typing.TypeVar, type(typing.Any)})
+_ANNOTATION_TYPES = (*_ALIAS_TYPES, typing.TypeVar, type(typing.Any))
 
 
 def _is_annotation(obj: Any) -> bool:
@@ -283,7 +283,9 @@ def _is_annotation(obj: Any) -> bool:
         return all(map(_is_annotation, obj))
     if reflection.is_class(obj):
         return is_tame(obj)
-    return obj is ... or obj is None or type(obj) in _ANNOTATION_TYPES
+    return (
+        obj is ... or obj is None or reflection.is_one_of(type(obj), _ANNOTATION_TYPES)
+    )
 
 
 # Annotations of jaxtyping -------------------------------------------------------------
@@ -349,7 +351,7 @@ def _decode_jaxtyping(parts: Parts) -> Any:
 
 JAXTYPING = Kind(
     "jaxtyping",  # before "class": they are classes, made at each mention
-    lambda cls: cls in (_ARRAY_ANNOTATION, _TREE_ANNOTATION),
+    exactly(_ARRAY_ANNOTATION, _TREE_ANNOTATION),
     _encode_jaxtyping,
     _decode_jaxtyping,
     keeps='`Float[Array, "batch dim"]` and its kin of jaxtyping',

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .. import _jax
 from .._arrays import dtypes, records
 from .._errors import LIMITS, MAX_PATH, CorruptFileError, shown
+from .._trust import reflection
 from .base import CannotKeep, Data, Kind, Parts, exactly, refusal, subclass
 from .fields import state_of
 from .look import Look, value_text
@@ -298,7 +299,7 @@ def _refuse_ndarray(obj: Any) -> Parts:
             "`numpy.array(x, dtype=x.dtype.descr)`, and make it again by "
             "`x.view(numpy.recarray)`."
         )
-    if cls in (np.matrix, np.memmap, np.char.chararray):
+    if reflection.is_one_of(cls, (np.matrix, np.memmap, np.char.chararray)):
         raise CannotKeep(
             "It is an array of values and no more. Keep `numpy.asarray(x)` instead."
         )

@@ -68,6 +68,28 @@ class Parts:
     versions: dict[str, tuple[str, str]] | None = None
 
 
+def children_by_name(parts: Parts) -> dict[str, Any]:
+    """The children of an object with fields; `ValueError` if they have no names."""
+    if type(parts.children) is not dict:
+        raise ValueError("the children have no names")
+    return parts.children
+
+
+def children_in_order(parts: Parts) -> list[Any]:
+    """The children of a sequence; `ValueError` if they are not a list."""
+    if type(parts.children) is not list:
+        raise ValueError("the children are not a list")
+    return parts.children
+
+
+def expect_children(parts: Parts, *names: str) -> list[Any]:
+    """The children of these names, in this order; `ValueError` if there are others."""
+    children = children_by_name(parts)
+    if set(children) != set(names):
+        raise ValueError(f"expected the children {', '.join(names)}")
+    return [children[name] for name in names]
+
+
 class CannotKeep(Exception):
     """An object that a kind recognises but cannot keep: why, and what to do."""
 

@@ -162,7 +162,7 @@ def _plain(owner: Any) -> types.FunctionType | None:
         if type(owner) is types.FunctionType and "__wrapped__" not in vars(owner):
             return owner
         owner = cast(Any, owner)
-        if type(owner) in (staticmethod, classmethod):
+        if reflection.is_one_of(type(owner), (staticmethod, classmethod)):
             owner = owner.__func__
         elif type(owner) is property:
             owner = owner.fget

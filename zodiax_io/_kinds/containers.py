@@ -15,17 +15,20 @@ from .._trust.names import (
     name_of,
 )
 from .._trust.reflection import has_python_layout
-from .base import CannotKeep, Kind, Parts, exactly, refusal, subclass
-from .fields import attributes_of, children_by_name, state_of
+from .base import (
+    CannotKeep,
+    Kind,
+    Parts,
+    children_by_name,
+    children_in_order,
+    exactly,
+    refusal,
+    subclass,
+)
+from .contents import Indescribable, Texts, items_of
+from .fields import attributes_of
 from .keys import LARGE, check_keys
 from .look import Look, in_brackets, in_parentheses
-
-
-def items_of(parts: Parts) -> list[Any]:
-    if type(parts.children) is not list:
-        raise ValueError("a sequence has no list of children")
-    return parts.children
-
 
 # Sequences and sets -------------------------------------------------------------------
 
@@ -38,7 +41,7 @@ TUPLE = Kind(
     "tuple",
     exactly(tuple),
     _encode_sequence,
-    lambda parts: tuple(items_of(parts)),
+    lambda parts: tuple(children_in_order(parts)),
     keeps="`tuple`",
     shared=True,
     is_node=True,
@@ -50,7 +53,7 @@ LIST = Kind(
     "list",
     exactly(list),
     _encode_sequence,
-    items_of,
+    children_in_order,
     keeps="`list`",
     shared=True,
     is_node=True,
@@ -63,7 +66,7 @@ def _encode_deque(obj: collections.deque[Any]) -> Parts:
 
 
 def _decode_deque(parts: Parts) -> collections.deque[Any]:
-    maxlen, children = parts.value, items_of(parts)
+    maxlen, children = parts.value, children_in_order(parts)
     if maxlen is not None and (type(maxlen) is not int or maxlen < len(children)):
         raise ValueError("a deque is longer than its own limit")
     return collections.deque(children, maxlen)
@@ -81,15 +84,18 @@ DEQUE = Kind(
 
 def _encode_set(obj: Any) -> Parts:
     check_keys(list(obj))
-    # The order of a set depends on the process; that of its contents' text does not.
-    return Parts(children=sorted(obj, key=_text_of))
+    return Parts(children=sorted(obj, key=_sort_key))
+
+
+def _sort_key(obj: Any) -> str:
+    return _ElementTexts(_MAX_DEPTH, _MAX_VALUES).of(obj)
 
 
 SET = Kind(
     "set",
     exactly(set),
     _encode_set,
-    lambda parts: _hashed(items_of(parts), set),
+    lambda parts: _hashed(children_in_order(parts), set),
     keeps="`set`",
     shared=True,
 )
@@ -99,39 +105,54 @@ FROZENSET = Kind(
     "frozenset",
     exactly(frozenset),
     _encode_set,
-    lambda parts: _hashed(items_of(parts), frozenset),
+    lambda parts: _hashed(children_in_order(parts), frozenset),
     keeps="`frozenset`",
     shared=True,
 )
 
 
-def _text_of(obj: Any) -> str:
-    """A text of a vetted key that is the same in every process, and tells it apart."""
-    cls = type(obj)
-    named = name_of(obj)
-    of = ":".join(reflection.own_name(cls) or ("", cls.__name__))
-    if named is not None:
-        return f"{of} {named}"
-    if reflection.derives(cls, enum.Enum):
-        return f"{of} {obj._name_} {obj._value_!r}"
-    if reflection.derives(cls, np.generic):
-        return f"{of} {obj.dtype.str} {obj.tobytes().hex()}"
-    if cls is frozenset:
-        inside = sorted(_text_of(item) for item in frozenset.__iter__(obj))
-    elif reflection.derives(cls, tuple):
-        inside = [_text_of(item) for item in tuple.__iter__(obj)]
-    elif cls is slice:
-        inside = [_text_of(item) for item in (obj.start, obj.stop, obj.step)]
-    elif cls is types.MethodType:
-        inside = [_text_of(obj.__self__), obj.__func__.__qualname__]
-    elif has_python_layout(cls):
-        held = attributes_of(obj)
-        inside = [f"{name}={_text_of(held[name])}" for name in sorted(held)]
-    elif cls is int and not -LARGE < obj < LARGE:
-        return f"{of} {obj:x}"  # digits take the square of the time, or fail
-    else:  # written in C, and a value: a number, a text, a date, a dtype
-        return f"{of} {obj!r}"
-    return f"{of} {inside}"
+_MAX_DEPTH, _MAX_VALUES = 32, 10_000
+
+
+class _ElementTexts(Texts):
+    """Texts of the elements of a set, to sort them by: they need no order of their own.
+
+    The order of a set depends on the process; that of these texts does not.
+    """
+
+    def of(self, obj: Any, depth: int = 0) -> str:
+        """The text of an element, or of what it contains as far as it goes."""
+        try:
+            return super().of(obj, depth)
+        except Indescribable:
+            return "…"
+
+    def _text(self, obj: Any, depth: int) -> str:
+        cls = type(obj)
+        if cls is str:  # the commonest, and never a constant with a name
+            return f"builtins:str {obj!r}"
+        named = name_of(obj)
+        of = ":".join(reflection.own_name(cls) or ("", cls.__name__))
+        if named is not None:
+            return f"{of} {named}"
+        if reflection.derives(cls, enum.Enum):
+            return f"{of} {obj._name_} {obj._value_!r}"
+        if reflection.derives(cls, np.generic):
+            return f"{of} {obj.dtype.str} {obj.tobytes().hex()}"
+        if items_of(obj) is not None:
+            inside = self._of_items(obj, depth)
+        elif cls is slice:
+            inside = [self.of(part, depth) for part in (obj.start, obj.stop, obj.step)]
+        elif cls is types.MethodType:
+            inside = [self.of(obj.__self__, depth), obj.__func__.__qualname__]
+        elif has_python_layout(cls):
+            held = attributes_of(obj)
+            inside = [f"{name}={self.of(held[name], depth)}" for name in sorted(held)]
+        elif cls is int and not -LARGE < obj < LARGE:
+            return f"{of} {obj:x}"  # digits take the square of the time, or fail
+        else:  # written in C, and a value: a number, a text, a date, a dtype
+            return f"{of} {obj!r}"
+        return f"{of} {inside}"
 
 
 def _hashed(children: list[Any], into: Callable[[list[Any]], Any]) -> Any:
@@ -176,7 +197,7 @@ def _sorted_order(keys: list[Any]) -> list[int] | None:
 def _pairs(parts: Parts) -> dict[Any, Any]:
     if type(parts.children) is dict:
         return parts.children
-    children = items_of(parts)
+    children = children_in_order(parts)
     if type(parts.keys) is not list or len(parts.keys) != len(children):
         raise ValueError("a mapping has not as many keys as values")
     check_keys(parts.keys)
@@ -275,8 +296,9 @@ _SUBCLASSED = (
 
 
 def _refuse_subclass(obj: Any) -> Parts:
-    base = next(b.__name__ for b in reflection.mro(type(obj)) if b in _SUBCLASSED)
-    if any(state_of(obj, {})):
+    bases = reflection.mro(type(obj))
+    base = next(b.__name__ for b in bases if reflection.is_one_of(b, _SUBCLASSED))
+    if attributes_of(obj):
         raise CannotKeep(
             f"It is a `{base}` with attributes. Keep both, `({base}(x), vars(x))`, and "
             "make it again from them; or register a kind for it with "

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import types
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from .. import _jax
 from .._trust import reflection
@@ -22,11 +21,23 @@ from .._trust.roles import (
 from .._trust.table import FRAMEWORKS
 from .base import Declaration, Parts
 
+_MAX_CLASSES = 4096
+_T = TypeVar("_T")
 
-def children_by_name(parts: Parts) -> dict[str, Any]:
-    if type(parts.children) is not dict:
-        raise ValueError("an object has no fields")
-    return parts.children
+
+def cached_by_class(function: Callable[[type], _T]) -> Callable[[type], _T]:
+    """Cache a function of a class by identity: a metaclass can define `__eq__`."""
+    known: dict[int, tuple[type, _T]] = {}
+
+    def cached(cls: type) -> _T:
+        found = known.get(id(cls))
+        if found is None:
+            if len(known) >= _MAX_CLASSES:  # classes made in a loop
+                known.clear()
+            found = known[id(cls)] = cls, function(cls)
+        return found[1]
+
+    return cached
 
 
 def reads_plainly(cls: type, fields: Iterable[str]) -> bool:
@@ -124,7 +135,7 @@ def vars_of(obj: Any) -> dict[str, Any]:
     return held
 
 
-@functools.lru_cache(maxsize=4096)
+@cached_by_class
 def _slots(cls: type) -> list[tuple[str, types.MemberDescriptorType]]:
     return [
         (name, member)
@@ -134,7 +145,7 @@ def _slots(cls: type) -> list[tuple[str, types.MemberDescriptorType]]:
     ]
 
 
-@functools.lru_cache(maxsize=4096)
+@cached_by_class
 def slots_of(cls: type) -> dict[str, types.MemberDescriptorType]:
     """The slots of a class that nothing below them hides."""
     return {
@@ -179,7 +190,8 @@ def is_dunder(name: str) -> bool:
 
 
 def is_method(found: Any) -> bool:
-    return is_function(found) or type(found) in (staticmethod, classmethod)
+    methods = (staticmethod, classmethod)
+    return is_function(found) or reflection.is_one_of(type(found), methods)
 
 
 class FieldsChanged(Exception):
@@ -195,7 +207,7 @@ def declared_fields(cls: type) -> dict[str, Any]:
     return {field.name: field for field in dataclasses.fields(cls)}
 
 
-@functools.lru_cache(maxsize=4096)
+@cached_by_class
 def layout(cls: type) -> tuple[dict[str, Any], tuple[str, ...]]:
     fields = declared_fields(cls)
     static = tuple(n for n, f in fields.items() if f.metadata.get("static", False))
@@ -264,14 +276,6 @@ def moved_fields(parts: Parts) -> list[str]:
         return []
     then = set(told)
     return [n for n in fields if n in children and (n in then) != (n in static)]
-
-
-def is_dataclass(cls: type) -> bool:
-    return class_attribute(cls, "__dataclass_fields__") is not None
-
-
-def is_namedtuple_class(cls: type) -> bool:
-    return issubclass(cls, tuple) and type(class_attribute(cls, "_fields")) is tuple
 
 
 def attributes_of(obj: Any) -> dict[str, Any]:

@@ -16,15 +16,15 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-import jax.tree_util as jtu
 import numpy as np
 
 from .. import _jax
 from .._errors import LIMITS
 from .._trust import names, reflection
 from .._trust.origins import is_own_code
-from .._trust.reflection import has_python_layout
+from .._trust.reflection import has_python_layout, is_one_of
 from .._trust.roles import is_function
+from .contents import Indescribable, Texts, is_array, is_partial, parts_of_partial
 from .digests import (
     code_digest,
     digest_of_text,
@@ -32,7 +32,7 @@ from .digests import (
     python,
     source_digest,
 )
-from .fields import state_of
+from .fields import attributes_of
 
 _MAX_DEPTH = 32
 _MAX_ITEMS = 10_000
@@ -56,8 +56,8 @@ def fingerprint(function: Any) -> dict[str, str] | None:
 
 def _digest(function: Any, of_code: OfCode) -> str | None:
     try:
-        return digest_of_text(_Description(of_code).of(function, 0))
-    except (_Indescribable, RecursionError):
+        return digest_of_text(_FunctionTexts(of_code).of(function))
+    except (Indescribable, RecursionError):
         return None
 
 
@@ -180,48 +180,31 @@ def _assigned(code: types.CodeType) -> frozenset[str]:
     return frozenset(found).union(*inside)
 
 
-class _Indescribable(Exception):
-    """Something that is another in the next process, or that cannot be seen."""
-
-
-class _Description:
-    """A text of a function and of what it holds, the same in every process."""
+class _FunctionTexts(Texts):
+    """Texts of functions with all that they hold; files have digests of them."""
 
     def __init__(self, of_code: OfCode) -> None:
+        super().__init__(_MAX_DEPTH, _MAX_ITEMS)
         self._of_code = of_code
-        self._open: dict[int, int] = {}  # a function may hold itself
-        self._left = _MAX_ITEMS
 
-    def of(self, obj: Any, depth: int) -> str:
-        self._left -= 1
-        if depth > _MAX_DEPTH or self._left < 0:
-            raise _Indescribable
-        if id(obj) in self._open:
-            return f"above {self._open[id(obj)]}"
-        self._open[id(obj)] = len(self._open)
-        try:
-            return repr(self._contents(obj, depth + 1))
-        finally:
-            del self._open[id(obj)]
+    def _text(self, obj: Any, depth: int) -> str:
+        return repr(self._parts(obj, depth))
 
-    def _contents(self, obj: Any, depth: int) -> Any:
+    def _parts(self, obj: Any, depth: int) -> Any:
         cls = type(obj)
-        if obj is None or cls in (bool, int, str, bytes, type(...)):
+        if is_one_of(cls, (type(None), bool, int, str, bytes, type(...))):
             return cls.__name__, f"{obj:x}" if cls is int else obj
-        if cls in (float, complex):
+        if is_one_of(cls, (float, complex)):
             return cls.__name__, struct.pack("<dd", obj.real, obj.imag)
-        if cls in (np.ndarray, _jax.array_type()) or reflection.derives(
-            cls, np.generic
-        ):
+        if is_array(cls) or reflection.derives(cls, np.generic):
             return _of_array(obj)
-        if cls in (tuple, list):
-            return cls.__name__, [self.of(item, depth) for item in obj]
+        if is_one_of(cls, (tuple, list, set, frozenset)):
+            return cls.__name__, self._of_items(obj, depth)
         if cls is dict:
-            return [(self.of(k, depth), self.of(v, depth)) for k, v in obj.items()]
-        if cls in (set, frozenset):
-            return cls.__name__, sorted(self.of(item, depth) for item in obj)
-        if cls in (functools.partial, jtu.Partial):
-            parts = obj.func, obj.args, obj.keywords
+            texts = self._of_items(obj, depth)
+            return [*zip(texts[::2], texts[1::2], strict=True)]
+        if is_partial(cls):
+            parts = parts_of_partial(obj)
             return cls.__name__, [self.of(part, depth) for part in parts]
         if cls is types.MethodType:
             return "method", self.of(obj.__self__, depth), obj.__func__.__qualname__
@@ -239,8 +222,8 @@ class _Description:
             return name
         cls_name = names.name_of(type(obj))
         if cls_name is None or not has_python_layout(type(obj)):
-            raise _Indescribable
-        held = state_of(obj, {})[1]
+            raise Indescribable
+        held = attributes_of(obj)
         return cls_name, [(k, self.of(held[k], depth)) for k in sorted(held)]
 
     def _of_function(self, obj: Any, depth: int) -> Any:
@@ -253,7 +236,7 @@ class _Description:
         held = reflection.instance_dict(obj) or {}
         inner = held.get("__wrapped__")
         if not is_function(inner):
-            raise _Indescribable
+            raise Indescribable
         options: Any = _jax.jit_options(obj)
         if options is not None:  # a release of JAX may have further ones
             options = {name: value for name, value in options.items() if value}
@@ -272,14 +255,14 @@ class _Description:
                 return name
         described = self._of_code(code) if is_own else code.co_qualname
         if described is None:
-            raise _Indescribable
+            raise Indescribable
         parts: list[Any] = [module, described]
         cells = [_contents_of(cell) for cell in function.__closure__ or ()]
         held = (function.__defaults__, function.__kwdefaults__, function.__dict__)
         for part in (*held, *cells):
             try:
                 parts.append(self.of(part, depth))
-            except _Indescribable:
+            except Indescribable:
                 # The wrapper of a package: what it holds is its own affair.
                 if is_own or "__wrapped__" not in function.__dict__:
                     raise
@@ -300,9 +283,9 @@ def _of_array(obj: Any) -> Any:
     except LIMITS:
         raise
     except Exception:  # a tracer, a deleted array, one of several processes
-        raise _Indescribable from None
+        raise Indescribable from None
     if array.dtype.hasobject:
-        raise _Indescribable
+        raise Indescribable
     return str(array.dtype), array.shape, digest_of_text(array.tobytes().hex())
 
 
@@ -310,4 +293,4 @@ def _contents_of(cell: types.CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not filled yet
-        raise _Indescribable from None
+        raise Indescribable from None

@@ -20,8 +20,11 @@ from .._jax import array_type, flatten_once
 
 # Far beyond what JAX itself can flatten: a tree this deep contains itself.
 _MAX_DEPTH = 10_000
-# The commonest leaves, which need no look into the registry.
-_LEAVES = frozenset({array_type(), np.ndarray, bool, int, float, complex, str, bytes})
+# The commonest leaves, which need no look into the registry; by identity, since a
+# metaclass can hash its classes.
+_LEAVES = frozenset(
+    map(id, (array_type(), np.ndarray, bool, int, float, complex, str, bytes))
+)
 
 
 def is_leaf(obj: object) -> bool:
@@ -36,7 +39,7 @@ def is_leaf(obj: object) -> bool:
 
 def children_of(obj: Any) -> list[Any] | None:
     """The children of a pytree node as JAX orders them, or None for a leaf."""
-    if type(obj) in _LEAVES:
+    if id(type(obj)) in _LEAVES:
         return None
     flat = flatten_once(obj)
     return None if flat is None else flat[0]

@@ -15,16 +15,17 @@ from .._trust.origins import is_own_code
 from .._trust.reflection import has_python_layout
 from .._trust.roles import function_types, is_function
 from .._trust.table import FRAMEWORKS, FUNCTIONS
-from .base import Data, Kind, Parts, decode_reference, exactly, subclass
-from .digests import SourceChanged
-from .fields import (
-    Default,
-    find_default,
-    is_dunder,
-    method,
-    state_of,
-    vars_of,
+from .base import (
+    Data,
+    Kind,
+    Parts,
+    decode_reference,
+    exactly,
+    expect_children,
+    subclass,
 )
+from .digests import SourceChanged
+from .fields import Default, find_default, is_dunder, method, state_of, vars_of
 from .fingerprints import (
     are_alike,
     fingerprint,
@@ -35,10 +36,7 @@ from .fingerprints import (
 )
 from .look import Look
 from .objects import method_names
-from .wrappers import (
-    MAX_WRAPPERS,
-    expect_named,
-)
+from .wrappers import MAX_WRAPPERS
 
 
 def _is_nameable(cls: type) -> bool:
@@ -250,7 +248,7 @@ def _is_foreign(function: types.FunctionType) -> bool:
 
 
 def _decode_method(parts: Parts) -> Any:
-    (owner,) = expect_named(parts, "self")
+    (owner,) = expect_children(parts, "self")
     if type(parts.value) is not str:
         raise ValueError("a method has no name")
     function = _method_of(owner, parts.value)

@@ -18,22 +18,17 @@ from .._trust.names import (
 )
 from .._trust.origins import is_own_code
 from .._trust.reflection import class_attribute
-from .._trust.roles import (
-    is_function,
-)
+from .._trust.roles import is_dataclass, is_function, is_namedtuple
 from . import flattening
-from .base import CannotKeep, Kind, Parts, exactly, subclass
+from .base import CannotKeep, Kind, Parts, children_by_name, exactly, subclass
 from .fields import (
     OF_DATACLASSES,
     OF_NAMEDTUPLES,
     FieldsChanged,
     attributes_of,
-    children_by_name,
     declared_fields,
-    is_dataclass,
     is_dunder,
     is_method,
-    is_namedtuple_class,
     layout,
     lent,
     method,
@@ -100,9 +95,9 @@ def may_hold(cls: type, name: str, value: Any) -> bool:
     if not name.isidentifier() or is_dunder(name):
         return False
     found = class_attribute(cls, name)
-    if found is None and eqx.Module in reflection.mro(cls):
+    if found is None and reflection.derives(cls, eqx.Module):
         return False  # Equinox lets no Module set what its class does not know
-    if type(found) in _PLAIN_ATTRIBUTES:
+    if reflection.is_one_of(type(found), _PLAIN_ATTRIBUTES):
         return True
     space = [
         s for base in reflection.mro(type(found)) for s in reflection.namespace(base)
@@ -128,7 +123,7 @@ _PLAIN_ATTRIBUTES = (
 
 def _may_tell(name: str, value: Any) -> bool:
     """Whether a wrapper may bear this as its name, text or annotations."""
-    if type(value) in (type(None), type(_jax.equinox_missing())):
+    if value is None or type(value) is type(_jax.equinox_missing()):
         return True
     if name == "__annotations__":
         return type(value) is dict and all(map(is_printable_name, value))
@@ -346,7 +341,7 @@ def _decode_namedtuple(parts: Parts) -> Any:
 
 NAMEDTUPLE = Kind(
     "namedtuple",  # a namedtuple is a tuple, so it comes first
-    is_namedtuple_class,
+    is_namedtuple,
     _encode_namedtuple,
     _decode_namedtuple,
     roles.NAMEDTUPLE,

@@ -23,9 +23,10 @@ from .. import _jax
 from .._trust import names, reflection
 from .._trust.reflection import derives, has_python_layout
 from .._trust.roles import is_function
+from .contents import Indescribable, Texts, contents_of, is_set, items_of
 from .digests import digest_of_text
 from .fields import attributes_of, is_dunder
-from .unflattened import Comparison, contents_of, is_without_state
+from .unflattened import Comparison, is_without_state
 
 # A step is the name of an attribute, or the number of an item. In a dictionary the keys
 # and the values count in turn.
@@ -107,7 +108,7 @@ def origins_of(obj: Any, fresh: Any, flat: tuple[Any, Any], known: set[str]) -> 
 
 def _are_same(one: Any, other: Any) -> bool:
     # A comparison that failed is not to be used again: it supposes things to be alike.
-    return one is other or Comparison(attributes_of).same(one, other)
+    return one is other or Comparison().same(one, other)
 
 
 def _is_plain_step(step: object) -> bool:
@@ -124,7 +125,7 @@ def first_exchanged(
     ValueError
         If the notes are none that `origins_of` makes.
     """
-    parts, same = _Parts(), Comparison(attributes_of)
+    parts, same = _Parts(), Comparison()
     sources = (*flat, obj)
     for steps, place in _pairs(places):
         if type(place) is not list:
@@ -168,7 +169,7 @@ def _places_in(flat: tuple[Any, Any], parts: _Parts) -> dict[int, Steps]:
         if all(map(_is_plain_step, steps)):
             found[id(obj)] = steps
         # A child is a pytree, whose nodes have notes of their own.
-        within = steps[0] == 1 or type(obj) in _WITH_ITEMS
+        within = steps[0] == 1 or reflection.is_one_of(type(obj), _WITH_ITEMS)
         if within and len(steps) < _MAX_STEPS:
             inside = parts.of(obj).items()
             waiting.extend((part, [*steps, step]) for step, part in inside)
@@ -215,10 +216,11 @@ def _parts_of(obj: Any) -> dict[Any, Any]:
         return {"__self__": obj.__self__, "__func__": obj.__func__}
     if is_function(obj):
         return {}
-    found: dict[Any, Any] = dict(enumerate(_items_of(obj)))
+    items = [] if is_set(obj) else items_of(obj) or []
+    found: dict[Any, Any] = dict(enumerate(items))
     if derives(cls, functools.partial):
         found |= {"func": obj.func, "args": obj.args, "keywords": obj.keywords}
-    elif cls not in _WITH_ITEMS and not has_python_layout(cls):
+    elif not reflection.is_one_of(cls, _WITH_ITEMS) and not has_python_layout(cls):
         held = contents_of(obj)
         found |= {} if held is None else {_CONTENTS: held}
     # Classes made in C have members such as `__vectorcalloffset__`, an address.
@@ -229,74 +231,50 @@ def _parts_of(obj: Any) -> dict[Any, Any]:
 _WITH_ITEMS = (tuple, list, dict, collections.deque)
 
 
-def _items_of(obj: Any) -> Iterator[Any]:
-    cls = type(obj)
-    if derives(cls, dict):
-        for item in [*dict.items(obj)]:
-            yield from item
-    elif derives(cls, tuple):
-        yield from tuple.__iter__(obj)
-    elif derives(cls, list):
-        yield from [*list.__iter__(obj)]
-    elif derives(cls, collections.deque):
-        yield from [*collections.deque.__iter__(obj)]
-
-
 # Texts ------------------------------------------------------------------------------
-
-
-class _Untold(Exception):
-    """A value whose text is not all there is to it."""
 
 
 def text_of(value: Any) -> str | None:
     """A text of a plain value, the same in every process; None for other objects."""
-    # A name may change, and what lies in a container has notes of its own.
-    named = type(value) not in (tuple, list, dict)
+    # A name may change, and values in a container have notes of their own.
+    is_container = reflection.is_one_of(type(value), (tuple, list, dict))
     try:
-        text = _Text(named).of(value, 0)
-    except _Untold:
+        text = _PlainTexts(with_names=not is_container).of(value)
+    except Indescribable:
         return None
     return text if len(text) <= _MAX_TEXT else digest_of_text(text)
 
 
-class _Text:
-    def __init__(self, named: bool) -> None:
-        self._named = named
-        self._left = _MAX_SEEN
+class _PlainTexts(Texts):
+    """Texts of plain values, as files hold them."""
 
-    def of(self, value: Any, depth: int) -> str:
-        self._left -= 1
-        if depth > _MAX_STEPS or self._left < 0:
-            raise _Untold
-        cls = type(value)
+    def __init__(self, with_names: bool) -> None:
+        super().__init__(_MAX_STEPS, _MAX_SEEN)
+        self._with_names = with_names
+
+    def _text(self, obj: Any, depth: int) -> str:
+        cls = type(obj)
         if reflection.is_one_of(cls, _PLAIN):
-            return repr(value)
+            return repr(obj)
         if cls is str:
-            return ascii(value)
-        if cls is int:  # of any length: Python writes some thousand digits at most
-            return f"{value:#x}"
+            return ascii(obj)
+        if cls is int:  # of any length: `repr` refuses thousands of digits
+            return f"{obj:#x}"
         if cls is float:
-            return value.hex()
+            return obj.hex()
         if cls is complex:
-            return f"{value.real.hex()} {value.imag.hex()}j"
-        if cls in (tuple, list):
-            return f"{cls.__name__}{[self.of(item, depth + 1) for item in value]}"
-        if cls in (set, frozenset):
-            items = sorted(self.of(item, depth + 1) for item in value)
-            return f"{cls.__name__}{items}"
-        if cls is dict:
-            items = [self.of(item, depth + 1) for item in _items_of(value)]
-            return f"dict{items}"
+            return f"{obj.real.hex()} {obj.imag.hex()}j"
+        if reflection.is_one_of(cls, (tuple, list, set, frozenset, dict)):
+            return f"{cls.__name__}{self._of_items(obj, depth)}"
         if cls is slice:
-            return "slice" + self.of((value.start, value.stop, value.step), depth + 1)
+            return "slice" + self.of((obj.start, obj.stop, obj.step), depth)
         if derives(cls, np.dtype):
-            return f"dtype {value!s}"
-        if derives(cls, np.generic) and not value.dtype.hasobject:
-            return f"{value.dtype!s} {value.tobytes().hex()}"
-        if self._named:
-            return _text_of_named(value)
-        raise _Untold
+            return f"dtype {obj!s}"
+        if derives(cls, np.generic) and not obj.dtype.hasobject:
+            return f"{obj.dtype!s} {obj.tobytes().hex()}"
+        if self._with_names:
+            return _text_of_named(obj)
+        raise Indescribable
 
 
 _PLAIN = (type(None), bool, bytes, type(...), range)
@@ -312,4 +290,4 @@ def _text_of_named(value: Any) -> str:
         name = (reflection.own_name(cls) or ("", ""))[1]
         if type(held.get("_name_")) is str:
             return f"{name}.{held['_name_']}"
-    raise _Untold
+    raise Indescribable

@@ -19,27 +19,29 @@ from .._trust.names import (
     top,
 )
 from .._trust.reflection import class_attribute, has_python_layout
-from .._trust.roles import is_function
+from .._trust.roles import is_function, is_namedtuple
 from .._trust.table import FRAMEWORKS
 from . import flattening
-from .base import CannotKeep, Data, Kind, Parts, exactly, subclass
-from .containers import items_of
+from .base import (
+    CannotKeep,
+    Data,
+    Kind,
+    Parts,
+    children_by_name,
+    children_in_order,
+    exactly,
+    subclass,
+)
 from .fields import (
     UNDECLARED,
     attributes_of,
-    children_by_name,
     has_plain_fields,
-    is_namedtuple_class,
     is_of_frameworks,
     layout,
     state_of,
 )
 from .keys import is_vetted
-from .objects import (
-    decode_object,
-    may_hold,
-    renew_hashes,
-)
+from .objects import decode_object, may_hold, renew_hashes
 from .origins import first_exchanged, origins_of
 from .unflattened import (
     check_order,
@@ -99,7 +101,7 @@ def _encode_node(obj: Any) -> Parts | None:
             "Its auxiliary data is not made of plain values. Keep what it is made of, "
             "and make it again from that."
         )
-    fresh, watch = check_unflattening(obj, children, aux, attributes_of)
+    fresh, watch = check_unflattening(obj, children, aux)
     flat = tuple(children), aux
     hashes = _hashes_in(obj)
     held = _names_of_children(obj, children)
@@ -127,7 +129,7 @@ def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
     return {
         by_id[id(child)]: i
         for i, child in enumerate(children)
-        if id(child) in by_id and type(child) not in plain
+        if id(child) in by_id and not reflection.is_one_of(type(child), plain)
     }
 
 
@@ -227,7 +229,7 @@ def _exchanged(cls: type, name: str, what: str) -> str:
 def _is_plain(aux: Any) -> bool:
     """Whether a class may look at its auxiliary data, however it likes to."""
     cls = type(aux)
-    known = _is_of(cls, FRAMEWORKS) and is_namedtuple_class(cls)
+    known = _is_of(cls, FRAMEWORKS) and is_namedtuple(cls)
     if cls is tuple or known:
         return all(map(_is_plain, tuple.__iter__(aux)))
     if cls is list:
@@ -285,7 +287,7 @@ def _is_same_treedef(one: Any, other: Any) -> bool:
 
 
 def _decode_treedef(parts: Parts) -> Any:
-    (tree,) = items_of(parts)
+    (tree,) = children_in_order(parts)
     leaves, treedef = flattening.flatten(tree, _is_looked_at)
     if all(type(leaf) is int for leaf in leaves) and leaves != sorted(leaves):
         raise ClassChangedError(
@@ -322,7 +324,7 @@ def unflattens_plainly(cls: type) -> bool:
     made_by = class_attribute(cls, "__new__")
     return (
         reflection.derives(cls, tuple)
-        and is_namedtuple_class(cls)
+        and is_namedtuple(cls)
         and class_attribute(cls, "__init__") is object.__init__
         and type(made_by) in (types.FunctionType, staticmethod)
         and is_vetted(getattr(made_by, "__func__", made_by))

@@ -9,16 +9,11 @@ another one in the next process. So it is tried here, and watched while it runs.
 from __future__ import annotations
 
 import collections
-import datetime as dt
-import decimal
-import functools
-import struct
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import jax.tree_util as jtu
 import numpy as np
 
 from .. import _jax
@@ -27,18 +22,26 @@ from .._trust import names, reflection
 from .._trust.reflection import class_attribute, has_python_layout
 from .._trust.roles import is_function
 from .base import CannotRebuild
+from .contents import (
+    bits,
+    is_array,
+    is_partial,
+    is_set,
+    items_of,
+    parts_of_partial,
+    reader_of,
+)
+from .fields import attributes_of
 from .watch import Watch
 
 _ADVICE = "Register a kind for it with `zodiax_io.register_kind`."
 # Objects of Python's own that begin anew with each instance.
 _WITHOUT_STATE = (type(threading.Lock()), type(threading.RLock()), threading.local)
 _MAX_COMPARED = 100_000
-State = Callable[[Any], dict[str, Any]]
+_OF_FUNCTIONS = (types.MethodType, types.CellType)
 
 
-def check_unflattening(
-    obj: Any, children: list[Any], aux: Any, state_of: State
-) -> tuple[Any, Watch]:
+def check_unflattening(obj: Any, children: list[Any], aux: Any) -> tuple[Any, Watch]:
     """Refuse an object that unflattening would not give back as it is.
 
     Parameters
@@ -47,8 +50,6 @@ def check_unflattening(
         An instance of a class registered as a pytree node.
     children, aux : list, object
         What it flattens into.
-    state_of : callable
-        From an object to its attributes.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def check_unflattening(
             f"{name} flattens by way of a set (in `{found}`), whose order changes from "
             f"process to process: its attributes could be exchanged. {_ADVICE}"
         )
-    different = Comparison(state_of).difference(obj, fresh)
+    different = Comparison().difference(obj, fresh)
     if different:
         raise CannotRebuild(
             f"The flatten and unflatten functions of {name} do not give back "
@@ -111,8 +112,7 @@ def check_order(cls: type, watch: Watch, unknown: list[str]) -> None:
 class Comparison:
     """Compares two objects attribute by attribute, as far as they can be seen."""
 
-    def __init__(self, state_of: State) -> None:
-        self._state_of = state_of
+    def __init__(self) -> None:
         self._alike: set[tuple[int, int]] = set()
         self._seen: list[Any] = []  # kept alive, so that identities stay their own
 
@@ -122,7 +122,7 @@ class Comparison:
             return "its class"
         self._suppose(one, other)
         cls = type(one)
-        before, after = self._state_of(one), self._state_of(other)
+        before, after = attributes_of(one), attributes_of(other)
         known: set[int] | None = None
         for name in [*before, *(n for n in after if n not in before)]:
             if _is_derived(cls, name, before, after):
@@ -147,12 +147,12 @@ class Comparison:
         cls = type(one)
         if has_python_layout(cls):
             return True
-        contents = _reader_of(cls)
-        if contents is not None:
-            return self.same(contents(one), contents(other))
+        read = reader_of(cls)
+        if read is not None:
+            return self.same(read(one), read(other))
         if reflection.derives(cls, np.ndarray):
             return _same_array(one, other)
-        return any(reflection.derives(cls, base) for base in _WITH_ITEMS)
+        return items_of(one) is not None
 
     def same(self, one: Any, other: Any) -> bool:
         """Whether two objects are the same for every use."""
@@ -162,19 +162,19 @@ class Comparison:
         if cls is not type(other) or len(self._alike) > _MAX_COMPARED:
             return False
         self._suppose(one, other)
-        if cls in (np.ndarray, _jax.array_type()):
+        if is_array(cls):
             return _same_array(one, other)
-        if cls in (float, complex):  # to the bit, also where it is no number
-            return _bits(one) == _bits(other)
+        if reflection.is_one_of(cls, (float, complex)):  # NaN is equal to itself
+            return bits(one) == bits(other)
         if is_without_state(cls):
             return True
-        if is_function(one) or cls in (types.MethodType, types.CellType):
+        if is_function(one) or reflection.is_one_of(cls, _OF_FUNCTIONS):
             return all(self.same(a, b) for a, b in _parts_of_function(one, other))
-        if cls in (functools.partial, jtu.Partial):
-            one, other = _parts_of_partial(one), _parts_of_partial(other)
+        if is_partial(cls):
+            one, other = parts_of_partial(one), parts_of_partial(other)
         if reflection.derives(cls, np.generic):
             return one.dtype == other.dtype and one.tobytes() == other.tobytes()
-        if self._is_visible(one):
+        if attributes_of(one):
             return not self.difference(one, other)
         return self._same_items(one, other)
 
@@ -183,14 +183,12 @@ class Comparison:
         self._alike.add((id(one), id(other)))
         self._seen.append((one, other))
 
-    def _is_visible(self, obj: Any) -> bool:
-        return bool(self._state_of(obj))
-
     def _same_items(self, one: Any, other: Any) -> bool:
         pairs = self._items(one, other)
         if pairs is not _NO_ITEMS:
             return all(self.same(a, b) for a, b in pairs)
-        if type(one) in (int, str, bytes, bytearray) or isinstance(one, np.dtype):
+        plain = (int, str, bytes, bytearray)
+        if reflection.is_one_of(type(one), plain) or isinstance(one, np.dtype):
             return bool(one == other)
         home = (reflection.own_name(type(one)) or ("",))[0]
         # Equal decimals may have other digits, and equal dates another fold.
@@ -198,40 +196,24 @@ class Comparison:
         return standard and bool(one == other) and repr(one) == repr(other)
 
     def _items(self, one: Any, other: Any) -> Any:
-        cls = type(one)
-        if reflection.derives(cls, dict):
-            both = (*dict.items(one),), (*dict.items(other),)
-        elif reflection.derives(cls, list):
-            both = (*list.__iter__(one),), (*list.__iter__(other),)
-        elif reflection.derives(cls, tuple):
-            both = (*tuple.__iter__(one),), (*tuple.__iter__(other),)
-        elif reflection.derives(cls, collections.deque):
-            both = _items_of_deque(one), _items_of_deque(other)
-        elif reflection.derives(cls, set):
-            both = _items_of_sets((*set.__iter__(one),), (*set.__iter__(other),))
-        elif reflection.derives(cls, frozenset):
-            both = _items_of_sets(
-                (*frozenset.__iter__(one),), (*frozenset.__iter__(other),)
-            )
-        else:
+        """Pairs of the items of two containers of one class."""
+        before, after = items_of(one), items_of(other)
+        if before is None or after is None:
             return _NO_ITEMS
-        if len(both[0]) != len(both[1]):
+        if len(before) != len(after):
             return [(0, 1)]
-        return zip(*both, strict=True)
+        if is_set(one):
+            equal = {item: item for item in after}
+            after = [equal.get(item, _ABSENT) for item in before]
+        elif reflection.derives(type(one), collections.deque):
+            before, after = [_limit(one), *before], [_limit(other), *after]
+        return zip(before, after, strict=True)
 
 
 _NO_ITEMS: tuple[Any, ...] = ()
 
 
-def _items_of_deque(obj: Any) -> tuple[Any, ...]:
-    limit = vars(collections.deque)["maxlen"].__get__(obj)
-    return (limit, *collections.deque.__iter__(obj))
-
-
-def _items_of_sets(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, Any]:
-    """The elements of two sets, with those that are equal beside each other."""
-    equal = {item: item for item in other}
-    return one, tuple(equal.get(item, _ABSENT) for item in one) + other[len(one) :]
+_limit = vars(collections.deque)["maxlen"].__get__
 
 
 _ABSENT = object()
@@ -240,50 +222,6 @@ _ABSENT = object()
 def is_without_state(cls: type) -> bool:
     """Whether one instance is as good as another, as of locks."""
     return reflection.is_one_of(cls, _WITHOUT_STATE)
-
-
-def _bits(value: Any) -> bytes:
-    """The bits of a float or complex number, or of an instance of a subclass."""
-    if not reflection.derives(type(value), complex):
-        return struct.pack("<d", value)
-    real, imag = (vars(complex)[name].__get__(value) for name in ("real", "imag"))
-    return struct.pack("<dd", real, imag)
-
-
-# How to read what an instance of a subclass holds, past the methods of that subclass.
-_CONTENTS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (float, _bits),
-    (complex, _bits),
-    (int, int.__int__),
-    (str, str.__str__),
-    (bytes, lambda obj: bytes.__getitem__(obj, slice(None))),
-    (bytearray, lambda obj: bytes(memoryview(obj))),
-    (collections.defaultdict, vars(collections.defaultdict)["default_factory"].__get__),
-    (functools.partial, lambda obj: _parts_of_partial(obj)),
-    (decimal.Decimal, decimal.Decimal.as_tuple),
-    (dt.datetime, lambda obj: dt.datetime.__reduce_ex__(obj, 4)[1]),  # with its fold
-    (dt.date, lambda obj: dt.date.__reduce__(obj)[1]),
-    (dt.time, lambda obj: dt.time.__reduce_ex__(obj, 4)[1]),
-    (dt.timedelta, lambda obj: dt.timedelta.__reduce__(obj)[1]),
-)
-_WITH_ITEMS = (dict, list, tuple, set, frozenset, collections.deque)
-
-
-def contents_of(obj: Any) -> Any:
-    """What an instance of a subclass holds in C; None if that is nothing, or items."""
-    cls = type(obj)
-    for base in (set, frozenset):
-        if reflection.derives(cls, base):
-            return frozenset(base.__iter__(obj))
-    contents = _reader_of(cls)
-    return None if contents is None else contents(obj)
-
-
-def _reader_of(cls: type) -> Callable[[Any], Any] | None:
-    for base, contents in _CONTENTS:
-        if reflection.derives(cls, base):
-            return contents
-    return None
 
 
 # Almost all hashes of text, and of identity, are larger than the numbers people choose.
@@ -365,10 +303,6 @@ def _parts_of_function(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
         )
         yield inner, again
         yield _jax.jit_options(one), _jax.jit_options(other)
-
-
-def _parts_of_partial(obj: Any) -> tuple[Any, ...]:
-    return obj.func, obj.args, obj.keywords
 
 
 def _contents(cell: types.CellType) -> Any:

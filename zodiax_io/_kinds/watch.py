@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from .._trust import names, reflection
 from .._trust.reflection import class_attribute
 from .._trust.table import FRAMEWORKS
+from .contents import items_of
 
 
 class _Call(NamedTuple):
@@ -105,9 +106,10 @@ def _is_of_a_set(
     if step.opname in _READS_A_NAME:
         name = step.argval
         found = space[name] if name in space else vars(builtins).get(name)
-        return found is set or found is frozenset or type(found) in _SETS
+        is_set = reflection.is_one_of(type(found), _SETS)
+        return is_set or any(found is known for known in _SETS)
     if step.opname in _READS_AN_ATTRIBUTE:
-        return type(class_attribute(owner, step.argval)) in _SETS
+        return reflection.is_one_of(type(class_attribute(owner, step.argval)), _SETS)
     if step.opname == "GET_ITER" and before is not None:
         return type(before.argval) is frozenset
     return step.opname in _MAKES_A_SET
@@ -174,20 +176,19 @@ def _reaches_a_set(code: types.CodeType, call: _Call) -> bool:
             return True
         if len(seen) > _MAX_REACHED:  # what cannot be looked through
             return True
-        waiting.extend(_items_of(obj))
+        waiting.extend(_parts_of(obj))
         waiting.extend(_attributes_of(obj, used))
     return False
 
 
-def _items_of(obj: Any) -> Iterable[Any]:
+def _parts_of(obj: Any) -> Iterable[Any]:
     cls = type(obj)
-    if cls in (tuple, list):
-        return [*obj]
-    if reflection.derives(cls, dict):
-        return [*dict.values(obj)]
+    items = items_of(obj)
+    if items is not None:
+        return items[1::2] if reflection.derives(cls, dict) else items
     if reflection.derives(cls, functools.partial):
         return obj.func, *obj.args, *obj.keywords.values()
-    if cls in (types.MethodType, types.BuiltinMethodType):
+    if reflection.is_one_of(cls, (types.MethodType, types.BuiltinMethodType)):
         return (obj.__self__,)
     return ()
 

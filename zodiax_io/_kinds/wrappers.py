@@ -21,24 +21,11 @@ from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
 from .._trust.table import EXEMPT, FRAMEWORKS
 from . import flattening
-from .base import CannotKeep, Kind, Parts, exactly
-from .fields import (
-    is_dunder,
-    is_of_frameworks,
-    reads_plainly,
-    state_of,
-    vars_of,
-)
+from .base import CannotKeep, Kind, Parts, exactly, expect_children
+from .contents import is_partial
+from .fields import is_dunder, is_of_frameworks, reads_plainly, state_of, vars_of
 from .placeholders import Placeholder
 from .pytrees import unflattens_plainly
-
-
-def expect_named(parts: Parts, *names: str) -> list[Any]:
-    children = parts.children
-    if type(children) is not dict or set(children) != set(names):
-        raise ValueError(f"expected the children {', '.join(names)}")
-    return [children[name] for name in names]
-
 
 # JAX's own cost of wrapping grows with a power of the depth.
 MAX_WRAPPERS = 8
@@ -67,7 +54,7 @@ def _callable_is_quiet(function: object, depth: int, left: list[int]) -> bool:
     if type(obj) is types.MethodType:
         inner = _callable_is_quiet(obj.__func__, depth + 1, left)
         return inner and _is_quiet(obj.__self__, left)
-    if type(obj) in (functools.partial, jtu.Partial):
+    if is_partial(type(obj)):
         inner = _callable_is_quiet(obj.func, depth + 1, left)
         return inner and _is_quiet([obj.args, obj.keywords], left)
     held = reflection.instance_dict(obj) or {}
@@ -104,7 +91,7 @@ def _is_quiet(obj: Any, left: list[int]) -> bool:
             waiting += [*obj.keys(), *obj.values()]
         elif reflection.is_one_of(cls, (list, tuple, set, frozenset)):
             waiting += obj
-        elif reflection.is_one_of(cls, (functools.partial, jtu.Partial)):
+        elif is_partial(cls):
             waiting += [obj.func, obj.args, obj.keywords]
         elif cls is types.MethodType:
             waiting += [obj.__func__, obj.__self__]
@@ -197,7 +184,7 @@ def _encode_jit(obj: Any) -> Parts | None:
 
 
 def _decode_jit(parts: Parts) -> Any:
-    (inner,) = expect_named(parts, "function")
+    (inner,) = expect_children(parts, "function")
     options = parts.value
     if type(options) is not dict:
         raise ValueError("a jitted function has no options")
@@ -218,12 +205,12 @@ JIT = Kind(
 
 
 def _is_option(option: Any) -> bool:
-    if type(option) in (tuple, list, frozenset):
+    if reflection.is_one_of(type(option), (tuple, list, frozenset)):
         return all(_is_option(item) for item in option)
     if type(option) is dict:
         return all(type(k) is str and _is_option(v) for k, v in option.items())
     plain = (type(None), bool, int, str, object)
-    return type(option) in plain or is_function(option)
+    return reflection.is_one_of(type(option), plain) or is_function(option)
 
 
 def _encode_transform(obj: Any) -> Parts | None:
@@ -267,11 +254,12 @@ def _is_alike(a: Any, b: Any) -> bool:
         return True
     if type(a) is dict and type(b) is dict:
         return a.keys() == b.keys() and all(_is_alike(a[name], b[name]) for name in a)
-    return type(a) is type(b) and type(a) in (bool, int, str) and bool(a == b)
+    plain = reflection.is_one_of(type(a), (bool, int, str))
+    return plain and type(a) is type(b) and bool(a == b)
 
 
 def _decode_transform(parts: Parts) -> Any:
-    function, options = expect_named(parts, "function", "options")
+    function, options = expect_children(parts, "function", "options")
     if type(options) is not dict:
         raise ValueError("a transformation has no options")
     _check_wrappable(function)
@@ -322,7 +310,7 @@ _DONATE: dict[tuple[bool, bool, bool], Any] = {
 
 
 def _decode_filter_jit(parts: Parts) -> Any:
-    dynamic, static = expect_named(parts, "dynamic", "static")
+    dynamic, static = expect_children(parts, "dynamic", "static")
     donate = _DONATE[tuple(parts.value)]
     static_parts: tuple[Any, Any] = ((), None)
     if type(static) is tuple and len(static) == 2:
@@ -417,7 +405,7 @@ def _innermost(obj: Any) -> Any:
         inner = None
         if is_function(obj):
             inner = getattr(obj, _WRAPPED, None)
-        elif type(obj) in (functools.partial, jtu.Partial):
+        elif is_partial(type(obj)):
             inner = obj.func
         elif type(obj) is not _FILTER_JIT_TYPE:
             found = class_attribute(type(obj), _WRAPPED)
@@ -522,7 +510,7 @@ def _bound_in(parts: Parts) -> tuple[Any, tuple[Any, ...], dict[str, Any], Any]:
     """The function of a partial, what it binds, and the attributes beside these."""
     children = dict(parts.children) if type(parts.children) is dict else {}
     attributes = children.pop("attributes", {})
-    func, args, keywords = expect_named(
+    func, args, keywords = expect_children(
         Parts(children=children), "func", "args", "keywords"
     )
     kinds = [type(args), type(keywords), type(attributes)]
@@ -541,7 +529,7 @@ def _encode_unravel(obj: Any) -> Parts:
 
 
 def _decode_unravel(parts: Parts) -> Any:
-    function, args, kwargs = expect_named(parts, "f", "args", "kwargs")
+    function, args, kwargs = expect_children(parts, "f", "args", "kwargs")
     if not is_function(function) or type(args) is not tuple or type(kwargs) is not dict:
         raise ValueError("an unravelling function holds no function")
     return _jax.unravel_type()(function, *args, **kwargs)
@@ -579,7 +567,7 @@ _SHIM: type = type(jtu.Partial(functools.partial(abs)).func)
 
 def _decode_jax_partial(parts: Parts) -> jtu.Partial:
     func, args, keywords, attributes = _bound_in(parts)
-    if parts.value == "partial" and type(func) in (functools.partial, jtu.Partial):
+    if parts.value == "partial" and is_partial(type(func)):
         func = jtu.Partial(func).func
     # Past `jtu.Partial.__new__`, which would wrap a partial within a partial anew.
     made = functools.partial.__new__(jtu.Partial, func, *args, **keywords)

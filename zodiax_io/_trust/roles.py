@@ -36,7 +36,7 @@ def is_module_class(obj: Any) -> bool:
     return reflection.is_class(obj) and reflection.derives(obj, eqx.Module)
 
 
-def _is_dataclass(obj: Any) -> bool:
+def is_dataclass(obj: Any) -> bool:
     fields = (
         class_attribute(obj, "__dataclass_fields__")
         if reflection.is_class(obj)
@@ -96,7 +96,7 @@ MODULE = Role(
     builds=True,
 )
 PARTIAL = Role("`equinox.Partial`", lambda obj: obj is eqx.Partial, builds=True)
-DATACLASS = Role("a dataclass", _is_dataclass, builds=True)
+DATACLASS = Role("a dataclass", is_dataclass, builds=True)
 NAMEDTUPLE = Role("a namedtuple class", is_namedtuple, builds=True)
 ENUM = Role("an Enum class", is_enum, builds=True)
 NODE = Role("a registered pytree class", is_node_class, builds=True)
@@ -104,7 +104,7 @@ UNFLATTENED = Role(
     "a pytree class that unflattens itself",
     # Those with fields are kept by their fields.
     lambda obj: (
-        is_node_class(obj) and not is_module_class(obj) and not _is_dataclass(obj)
+        is_node_class(obj) and not is_module_class(obj) and not is_dataclass(obj)
     ),
     builds=True,
 )
