@@ -1,8 +1,10 @@
 """Every kind of object that can be kept, and what of each is kept."""
 
 import collections
+import dataclasses
 import io
 import pathlib
+import re
 import subprocess
 import threading
 import types
@@ -230,6 +232,68 @@ def test_a_tree_that_shares_too_much_is_refused():
 
 
 # Refused ------------------------------------------------------------------------------
+
+
+ASKED: list[str] = []
+
+
+class Claiming(type):
+    """A metaclass whose classes claim to be equal to all others."""
+
+    def __eq__(cls, other: object) -> bool:
+        ASKED.append("whether it is equal")
+        return True
+
+    def __hash__(cls) -> int:
+        ASKED.append("for its hash")
+        return hash(dict)
+
+    def __instancecheck__(cls, obj: object) -> bool:
+        ASKED.append("for its instances")
+        return True
+
+    def __subclasscheck__(cls, other: object) -> bool:
+        ASKED.append("for its subclasses")
+        return True
+
+
+@dataclasses.dataclass
+class ClaimingData(metaclass=Claiming):
+    x: int = 1
+
+
+def of_claiming_class(*bases: type) -> Any:
+    """An instance of a class that has such a metaclass."""
+    return Claiming("Odd", bases, {"__module__": __name__})()
+
+
+ODD = {
+    "dataclass": ClaimingData(),
+    "class": ClaimingData,
+    "plain": of_claiming_class(),
+    **{
+        base.__name__: of_claiming_class(base)
+        for base in (dict, list, tuple, set, frozenset, str, int, float, bytes, complex)
+    },
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("place", [lambda x: x, lambda x: {"a": [x]}, lambda x: (x, 1)])
+def test_no_metaclass_is_asked(name, place):
+    """Kinds know a class by identity, so that its metaclass is never called."""
+    ASKED.clear()
+    assert re.search("Odd|Claiming", text_of_refusal(place(ODD[name])))
+    assert not ASKED
+
+
+def test_the_refusal_of_a_class_with_a_metaclass():
+    """The message names the class, and what may be done."""
+    assert text_of_refusal(of_claiming_class(dict)) == (
+        "Cannot serialise a `test_kinds.Odd` at `model`. A subclass of `dict` may hold "
+        "more than its items. Convert it to a plain `dict`, or register a kind for it "
+        "with `zodiax_io.register_kind`."
+    )
 
 
 def text_of_refusal(tree: Any) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import pytest
+from documents import Checkpoint
 from unkept import UNKEPT
 
 import zodiax_io
+from zodiax_io._kinds import origins
 
 LAB = """
 import enum, functools, operator, threading
@@ -292,6 +294,19 @@ jtu.register_pytree_node(
 )
 
 
+class Holding(Swapping):
+    """Flattens two attributes as children, in the order of `ORDER`, and its size."""
+
+
+def _holding(aux: Any, children: Any) -> Any:
+    return Holding(**dict(zip(ORDER, children, strict=True)), size=aux[0])
+
+
+jtu.register_pytree_node(
+    Holding, lambda h: (tuple(vars(h)[name] for name in ORDER), (h.size,)), _holding
+)
+
+
 def _file(obj: Any) -> io.BytesIO:
     file = io.BytesIO()
     zodiax_io.serialise(file, obj)
@@ -362,6 +377,95 @@ def test_files_without_notes_load():
     bare = {k: v for k, v in structure.items() if k not in ("places", "texts")}
     assert bare != structure
     assert zodiax_io.load_structure(bare).beta == LISTS[1]
+
+
+def _in_old_notes(obj: Any, **changed: Any) -> dict[str, Any]:
+    """The structure of an object with the notes that releases before 0.5 wrote."""
+    structure = zodiax_io.build_structure(obj)
+    notes = {"held": {"alpha": 0, "beta": 1}, "attributes": {"size": "3"}}
+    bare = {k: v for k, v in structure.items() if k not in ("places", "texts")}
+    return bare | notes | changed
+
+
+def test_two_notes_are_written():
+    """The places of attributes, and the texts of plain ones, and nothing twice."""
+    structure = zodiax_io.build_structure(_holding((3,), ARRAYS))
+    assert structure["places"] == [[["alpha"], [0, 0]], [["beta"], [0, 1]]]
+    assert structure["texts"] == [[["size"], "0x3"]]
+    assert not structure.keys() & {"held", "attributes"}
+
+
+def test_old_notes_are_read(monkeypatch):
+    """A file with them loads, and fails where a child or a plain value is exchanged."""
+    obj = _holding((3,), ARRAYS)
+    structure = _in_old_notes(obj)
+    assert zodiax_io.load_structure(structure).size == 3
+    with pytest.raises(zodiax_io.ClassChangedError, match="put another value into 's"):
+        zodiax_io.load_structure(_in_old_notes(obj, attributes={"size": "4"}))
+    with pytest.raises(zodiax_io.CorruptFileError, match="cannot be built as `node`"):
+        zodiax_io.load_structure(_in_old_notes(obj, held={"alpha": 7}))
+    monkeypatch.setattr(sys.modules[__name__], "ORDER", ORDER[::-1])
+    with pytest.raises(zodiax_io.ClassChangedError, match="put another value into 'al"):
+        zodiax_io.load_structure(structure)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_equal_child_is_another_one(old, monkeypatch):
+    """Children of equal values are not exchanged: the tree may share one of them."""
+    equal = jnp.ones(2), jnp.ones(2)
+    obj = _holding((3,), equal)
+    structure = _in_old_notes(obj) if old else zodiax_io.build_structure(obj)
+    zodiax_io.load_structure(structure)
+    monkeypatch.setattr(sys.modules[__name__], "ORDER", ORDER[::-1])
+    with pytest.raises(zodiax_io.ClassChangedError, match="another value into 'alpha'"):
+        zodiax_io.load_structure(structure)
+
+
+def test_notes_are_no_part_of_the_value(tmp_path):
+    """A file with old notes is equal to the tree that it was made of."""
+    obj = _holding((3,), ARRAYS)
+    checkpoint = Checkpoint.of(obj)
+    checkpoint.tree |= _in_old_notes(obj) | {"node": checkpoint.tree["node"]}
+    del checkpoint.tree["places"], checkpoint.tree["texts"]
+    checkpoint.write(tmp_path / "old.zdx")
+    assert not zodiax_io.diff(tmp_path / "old.zdx", obj)
+    loaded = zodiax_io.deserialise(tmp_path / "old.zdx", like=obj)
+    assert loaded.size == 3
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_opaque_has_the_attributes_that_are_children(old):
+    """By the notes that a file has, of this release or of an older one."""
+    obj = _holding((3,), (1, 2))
+    structure = zodiax_io.build_structure(obj)
+    notes = [[["alpha"], [0, 0]], [["beta"], [0, 1]]]
+    structure |= {"type": "gone.x:C", "places": notes}
+    if old:
+        structure |= {"held": {"alpha": 0, "beta": 1}, "places": None}
+    found = zodiax_io.load_structure(structure, unknown="opaque")
+    assert (found.alpha, found.beta) == (1, 2)
+    assert not hasattr(found, "gamma")
+
+
+FORMS = {
+    "None": None,
+    "0x3": 3,
+    "'\\xe9'": "é",
+    "0x1.8000000000000p+1": 3.0,
+    "0x0.0p+0 0x1.0000000000000p+0j": 1j,
+    "tuple['0x1', \"'a'\"]": (1, "a"),
+    "set['0x1', '0x2']": {1, 2},
+    "dict[\"'a'\", 'True']": {"a": True},
+    "slicetuple['0x1', 'None', 'None']": slice(1, None),
+    "dtype float32": jnp.dtype("float32"),
+    "float32 00004040": jnp.float32(3).dtype.type(3),
+}
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_the_form_of_texts_never_changes(text):
+    """Files hold these texts, and a load compares them."""
+    assert origins.text_of(FORMS[text]) == text
 
 
 @pytest.mark.parametrize("share", [False, True])

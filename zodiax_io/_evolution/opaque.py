@@ -27,6 +27,7 @@ from .._kinds.base import Kind, Parts, subclass
 from .._kinds.lookup import KINDS, add_kind, row_named, row_of
 from .._kinds.objects import LEAFLESS, LEAVES
 from .._kinds.placeholders import Placeholder
+from .._kinds.pytrees import children_held_by
 from .._kinds.values import scalar_record
 from .._structure.nodes import RECORDED, Node, children_of, name_of_type
 from .._trust import reflection
@@ -181,13 +182,11 @@ class Opaque:
         if not name.startswith(("__", "_repr_", "_ipython_")):
             if isinstance(origin.names, tuple) and name in origin.names:
                 return self._children[origin.names.index(name)]
-            held = origin.plain.get("held")
             children = self.fields.get("children")
-            index = held.get(name) if type(held) is dict else None
-            if type(index) is int and type(children) is tuple:
-                found = children[index : index + 1]
-                if found and index >= 0:
-                    return found[0]
+            if type(children) is tuple:
+                for index in children_held_by(origin.plain, name):
+                    if type(index) is int and 0 <= index < len(children):
+                        return children[index]
         raise AttributeError(
             f"An Opaque of `{shown(self.type_name)}` has no field `{shown(name)}`."
         )

@@ -290,7 +290,8 @@ def _is_annotation(obj: Any) -> bool:
 
 # Annotations of jaxtyping -------------------------------------------------------------
 
-_ARRAY_ANNOTATION, _TREE_ANNOTATION = type(Float[np.ndarray, ""]), type(PyTree[int])
+_ARRAY_ANNOTATION: Any = type(Float[np.ndarray, ""])
+_TREE_ANNOTATION: Any = type(PyTree[int])
 
 
 def _are_plain(dimensions: str) -> bool:

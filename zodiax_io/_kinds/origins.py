@@ -87,8 +87,11 @@ def origins_of(obj: Any, fresh: Any, flat: tuple[Any, Any], known: set[str]) -> 
         if made is _NOWHERE and len(steps) == 1:
             continue  # remembered by this instance, and computed when asked for
         place = places.get(id(value))
+        text = text_of(value) if has_short_text(value) else None
         if not all(map(_is_plain_step, steps)):
             found.unknown.append(written(steps))
+        elif text is not None and text_of(made) == text:
+            found.texts.append([steps, text])
         elif place is not None and _are_same(made, value):
             found.places.append([steps, place])
         elif (text := text_of(value)) is not None and text_of(made) == text:
@@ -127,6 +130,7 @@ def first_exchanged(
     """
     parts, same = _Parts(), Comparison()
     sources = (*flat, obj)
+    children = {id(child) for child in flat[0] if not has_short_text(child)}
     for steps, place in _pairs(places):
         if type(place) is not list:
             raise ValueError("a part of an object comes from no place")
@@ -134,7 +138,9 @@ def first_exchanged(
         if source is _NOWHERE:
             raise ValueError("a part of an object comes from a place that is not there")
         value = parts.at(obj, steps)
-        if value is not source and not same.same(value, source):
+        # An equal child is another one: what else refers to it would be mixed up.
+        is_other_child = place[:1] == [0] and id(value) in children
+        if value is not source and (is_other_child or not same.same(value, source)):
             return written(steps)
     for steps, text in _pairs(texts):
         if text_of(parts.at(obj, steps)) != text:
@@ -243,6 +249,24 @@ def text_of(value: Any) -> str | None:
     except Indescribable:
         return None
     return text if len(text) <= _MAX_TEXT else digest_of_text(text)
+
+
+_MAX_SHORT = 100
+_MAX_NESTED = 4
+
+
+def has_short_text(value: Any, depth: int = 0) -> bool:
+    """Whether a value is plain and short, so that a text is as good as the value."""
+    cls = type(value)
+    if cls is tuple:
+        return len(value) <= _MAX_SHORT and all(
+            depth < _MAX_NESTED and has_short_text(item, depth + 1) for item in value
+        )
+    if cls is int:
+        return value.bit_length() <= _MAX_SHORT
+    if cls is str:
+        return len(value) <= _MAX_SHORT and value.isascii()
+    return reflection.is_one_of(cls, (type(None), bool, float))
 
 
 class _PlainTexts(Texts):

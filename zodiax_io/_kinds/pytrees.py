@@ -42,7 +42,7 @@ from .fields import (
 )
 from .keys import is_vetted
 from .objects import decode_object, may_hold, renew_hashes
-from .origins import first_exchanged, origins_of
+from .origins import first_exchanged, has_short_text, origins_of
 from .unflattened import (
     check_order,
     check_unflattening,
@@ -103,17 +103,9 @@ def _encode_node(obj: Any) -> Parts | None:
         )
     fresh, watch = check_unflattening(obj, children, aux)
     flat = tuple(children), aux
-    hashes = _hashes_in(obj)
-    held = _names_of_children(obj, children)
-    plain = _plain_attributes(obj, hashes)
-    origins = origins_of(obj, fresh, flat, {*held, *plain, *hashes})
+    origins = origins_of(obj, fresh, flat, _hashes_in(obj))
     check_order(type(obj), watch, origins.unknown)
-    notes = {
-        "held": held,
-        "attributes": plain,
-        "places": origins.places,
-        "texts": origins.texts,
-    }
+    notes = {"places": origins.places, "texts": origins.texts}
     return Parts(
         children={"children": flat[0], "aux": aux},
         static=("aux",),
@@ -122,49 +114,12 @@ def _encode_node(obj: Any) -> Parts | None:
     )
 
 
-def _names_of_children(obj: Any, children: list[Any]) -> dict[str, int]:
-    """Which attribute holds which child, as far as that is plain to see."""
-    by_id = {id(value): name for name, value in attributes_of(obj).items()}
-    plain = (type(None), bool, int, float, str, tuple)
-    return {
-        by_id[id(child)]: i
-        for i, child in enumerate(children)
-        if id(child) in by_id and not reflection.is_one_of(type(child), plain)
-    }
-
-
 def _hashes_in(obj: Any) -> set[str]:
     """The attributes that are hashes, which another process computes anew."""
     held = attributes_of(obj)
     maybe = {name for name, value in held.items() if may_be_hash(name, value)}
     known = hashes_of(obj, held) if maybe else set[int]()
     return {name for name in maybe if held[name] in known or is_large(held[name])}
-
-
-def _plain_attributes(obj: Any, hashes: set[str]) -> dict[str, str]:
-    """The attributes whose text is all there is to them, to compare after a load."""
-    return {
-        name: repr(value)
-        for name, value in attributes_of(obj).items()
-        if name not in hashes and _has_short_text(value, 0)
-    }
-
-
-_MAX_TEXT = 100
-_MAX_NESTED = 4
-
-
-def _has_short_text(value: Any, depth: int) -> bool:
-    cls = type(value)
-    if cls is tuple:
-        return len(value) <= _MAX_TEXT and all(
-            depth < _MAX_NESTED and _has_short_text(item, depth + 1) for item in value
-        )
-    if cls is int:
-        return value.bit_length() <= _MAX_TEXT
-    if cls is str:
-        return len(value) <= _MAX_TEXT and value.isascii()
-    return cls in (type(None), bool, float)
 
 
 def _decode_node(parts: Parts) -> Any:
@@ -187,6 +142,19 @@ def _decode_node(parts: Parts) -> Any:
     return obj
 
 
+def children_held_by(plain: dict[str, Any], attribute: str) -> list[Any]:
+    """The numbers of the children that an attribute of a `NODE` is, by its notes."""
+    places, held = plain.get("places"), plain.get("held")
+    found = [held.get(attribute)] if type(held) is dict else []  # in older files
+    for note in places if type(places) is list else ():
+        match note:
+            case [[name], [0, index]] if name == attribute:
+                found.append(index)
+            case _:
+                continue
+    return found
+
+
 NODE = Kind(
     "node",
     subclass(object),
@@ -201,29 +169,35 @@ NODE = Kind(
 
 
 def _check_attributes(obj: Any, children: dict[str, Any], parts: Parts) -> None:
-    """Refuse an object whose class put its attributes in other places than they had."""
-    held, cls = attributes_of(obj), type(obj)
-    names, plain = parts.extra.get("held"), parts.extra.get("attributes")
-    for name, index in names.items() if type(names) is dict else ():
-        if held.get(name) is not children["children"][index]:
-            raise ClassChangedError(_exchanged(cls, name, "another child"))
-    for name, text in plain.items() if type(plain) is dict else ():
-        value = held.get(name, ...)
-        if not _has_short_text(value, 0) or repr(value) != text:
-            raise ClassChangedError(_exchanged(cls, name, "another value"))
-    flat = children["children"], children["aux"]
-    places, texts = parts.extra.get("places"), parts.extra.get("texts")
-    found = first_exchanged(obj, flat, places, texts)
+    """Refuse an object whose class exchanged its attributes since it was saved."""
+    flat, extra = (children["children"], children["aux"]), parts.extra
+    found = first_exchanged(obj, flat, extra.get("places"), extra.get("texts"))
+    found = found or _first_exchanged_in_old_notes(obj, flat, extra)
     if found is not None:
-        raise ClassChangedError(_exchanged(cls, found, "another value"))
+        raise ClassChangedError(
+            f"the unflatten function of {type(obj).__name__} put another value into "
+            f"{found!r:.80} than its flatten function had taken out of it. Save the "
+            "object again with a kind for its class, registered by "
+            "`zodiax_io.register_kind`."
+        )
 
 
-def _exchanged(cls: type, name: str, what: str) -> str:
-    return (
-        f"the unflatten function of {cls.__qualname__} put {what} into {name!r:.80} "
-        "than its flatten function had taken out of it. Save the object again with a "
-        "kind for its class, registered by `zodiax_io.register_kind`."
-    )
+def _first_exchanged_in_old_notes(
+    obj: Any, flat: tuple[Any, Any], extra: dict[str, Any]
+) -> str | None:
+    """As `first_exchanged`, by the two further notes that older files have."""
+    children, texts = extra.get("held"), extra.get("attributes")
+    if type(children) is dict:
+        places = [[[name], [0, index]] for name, index in children.items()]
+        found = first_exchanged(obj, flat, places, ())
+        if found is not None:
+            return found
+    held = attributes_of(obj)
+    for name, text in texts.items() if type(texts) is dict else ():
+        value = held.get(name, ...)
+        if not has_short_text(value) or repr(value) != text:
+            return name
+    return None
 
 
 def _is_plain(aux: Any) -> bool:

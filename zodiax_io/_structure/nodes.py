@@ -22,6 +22,7 @@ RECORDED = ("versions", "settings")
 # What a node says of its place in the tree and in the file, and what is in it.
 _PLACE = {
     *("id", "record", "repeats", "node", "keys", "static", "leaves", "leafless"),
+    *("places", "texts", "held", "attributes"),  # where attributes come from
     *RECORDED,
 }
 
