@@ -422,15 +422,14 @@ def test_an_equal_child_is_another_one(old, monkeypatch):
 
 
 def test_notes_are_no_part_of_the_value(tmp_path):
-    """A file with old notes is equal to the tree that it was made of."""
+    """A file with old notes is equal to one with those of today."""
     obj = _holding((3,), ARRAYS)
     checkpoint = Checkpoint.of(obj)
     checkpoint.tree |= _in_old_notes(obj) | {"node": checkpoint.tree["node"]}
     del checkpoint.tree["places"], checkpoint.tree["texts"]
     checkpoint.write(tmp_path / "old.zdx")
-    assert not zodiax_io.diff(tmp_path / "old.zdx", obj)
-    loaded = zodiax_io.deserialise(tmp_path / "old.zdx", like=obj)
-    assert loaded.size == 3
+    zodiax_io.serialise(tmp_path / "new.zdx", obj)
+    assert not zodiax_io.diff(tmp_path / "old.zdx", tmp_path / "new.zdx")
 
 
 @pytest.mark.parametrize("old", [False, True])
