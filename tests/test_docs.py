@@ -112,6 +112,13 @@ def test_the_page_of_kinds_is_up_to_date():
     assert written == page, "Run `python docs/write_kinds.py`."
 
 
+def test_the_rules_of_trust_are_up_to_date():
+    """docs/security.md has the tables that docs/write_rules.py writes."""
+    page = runpy.run_path(str(DOCS / "write_rules.py"))["page"]()
+    written = (DOCS / "security.md").read_text(encoding="utf8")
+    assert written == page, "Run `python docs/write_rules.py`."
+
+
 def test_the_page_of_errors_names_every_error_and_its_builtin():
     """docs/guides/errors.md lists each exception and warning that users can meet."""
     page = (DOCS / "guides" / "errors.md").read_text(encoding="utf8")

@@ -400,7 +400,7 @@ def _() -> Iterator[Any]:
         "zodiax_io:deserialise",
         "zodiax_io:serialise",
         "zodiax_io._trust.judge:Judge",
-        "zodiax_io._trust.judge:_import",
+        "zodiax_io._trust.importing:_import",
         "zodiax_io._trust.names:lookup",
         "zodiax_io._trust.names:_registered",
         "zodiax_io._files.sources:FileSource",

@@ -451,7 +451,7 @@ def test_a_default_that_runs_code_needs_trust(lab, tmp_path, monkeypatch, field)
     serialise(tmp_path / "m", lab("lab", LENS + "    a: int").Lens(1))
     text += f"class Lens(eqx.Module):\n    a: int\n    b: int = {field}"
     new = lab("lab", HEAD + text)
-    monkeypatch.setattr("zodiax_io._trust.judge.is_own_code", lambda module: False)
+    monkeypatch.setattr("zodiax_io._trust.trusted.is_own_code", lambda module: False)
     with pytest.raises(ClassChangedError, match=r'pass `trusted=\["lab"\]`'):
         deserialise(tmp_path / "m")
     assert new.ran == []

@@ -39,7 +39,8 @@ from zodiax_io import (
     deserialise,
     serialise,
 )
-from zodiax_io._trust import finding, judge as _judge
+from zodiax_io._trust import judge as _judge
+from zodiax_io._trust.answers import Refuse
 
 NONE = leaf("none")
 X = np.arange(3.0)
@@ -139,14 +140,12 @@ class Nobody:
 
     def __enter__(self):
         self.patch = pytest.MonkeyPatch()
-        judge, spared = _judge.Judge._judge, self.but
+        decide, spared = _judge.decide, self.but
 
-        def refuse(self, name, role, bound):
-            if name in spared:
-                return judge(self, name, role, bound)
-            raise finding.Refused("is refused")
+        def refuse(question):
+            return decide(question) if question.name in spared else Refuse("is refused")
 
-        self.patch.setattr(_judge.Judge, "_judge", refuse)
+        self.patch.setattr(_judge, "decide", refuse)
 
     def __exit__(self, *_):
         self.patch.undo()

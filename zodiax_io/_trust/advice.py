@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from .._errors import UntrustedError, shown
 from .names import MAX_LENGTH, top
@@ -39,21 +40,20 @@ class Verdict:
     trust: str | None = None
 
 
-Heard = tuple[Use, str, str, str | None]  # status, reason, what to trust
-ALIKE = 0.75
-MAX_ALIKE = 3
-MAX_SEARCHES = 10
+class Decision(NamedTuple):
+    """What is decided about a use of a name; the fields are those of `Verdict`."""
+
+    use: Use
+    status: str
+    reason: str
+    trust: str | None = None
 
 
-def verdict(use: Use, status: str, reason: str, trust: str | None = None) -> Verdict:
-    # Escaped, for these are to be printed.
+def verdict(decision: Decision) -> Verdict:
+    """A decision, with all that the file says escaped to be printed."""
+    use, status, reason, trust = decision
     name, path = (shown(text, MAX_LENGTH) for text in (use.name, use.path()))
     return Verdict(name, path, use.role.words, status, reason, trust)
-
-
-def not_trusted(heard: Iterable[Heard]) -> list[Heard]:
-    """Those that stand in the way of loading."""
-    return [one for one in heard if one[1] != "trusted"]
 
 
 _MAX_SHOWN = 50
@@ -62,11 +62,12 @@ _MAX_SHOWN = 50
 def untrusted(
     refusals: list[Verdict],
     file: str,
-    waiting: Iterable[tuple[Use, str]],
+    waiting: Iterable[str],
     *,
-    idle: Iterable[str],
-    idle_renames: Iterable[str],
+    unused_trust: Iterable[str],
+    unused_renames: Iterable[str],
 ) -> UntrustedError:
+    """The error that lists what is refused, with the next step for each."""
     trust = tuple(dict.fromkeys(r.trust for r in refusals if r.trust is not None))
     helped = all(refusal.trust is not None for refusal in refusals)
     text = f"{file} names what it may not use:\n" + "\n".join(_lines(refusals))
@@ -75,7 +76,7 @@ def untrusted(
         what = "If you trust this file" if helped else "For those that trust would help"
         text += f"\n{what}, pass `trusted=[{names}]`."
     text += '\nTo look at the file without them, pass `unknown="opaque"`.'
-    modules = list(dict.fromkeys(shown(module) for _, module in waiting))
+    modules = list(dict.fromkeys(map(shown, waiting)))
     if modules:
         listed = ", ".join(f"`{module}`" for module in modules[:_MAX_ALSO])
         more = len(modules) - _MAX_ALSO
@@ -83,9 +84,9 @@ def untrusted(
             f"\nNot imported for it, and so not looked at yet: {listed}"
             f"{f' and {more} more' if more > 0 else ''}."
         )
-    for name in sorted(idle):
+    for name in sorted(unused_trust):
         text += f"\nNothing in it belongs to `{shown(name)}`, which you trust."
-    for name in sorted(idle_renames):
+    for name in sorted(unused_renames):
         text += f"\nNothing in it is called `{shown(name)}`, which you rename."
     return UntrustedError(text, refusals, trust)
 

@@ -25,7 +25,7 @@ _SPECIAL = (
 )
 
 
-def handwritten_part(cls: type) -> str | None:
+def handwritten_method(cls: type) -> str | None:
     """The first method by which a class could run code when it is merely looked at."""
     for base in reflection.mro(cls):
         told = reflection.own_name(base)

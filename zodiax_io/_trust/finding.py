@@ -1,55 +1,201 @@
-"""Why a name was not found, or may not be used."""
+"""What the names of one file lead to, or why that is missing, or what to import first.
+
+Nothing is imported here. What may be imported is decided by `_import_or_refuse`.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from importlib.machinery import ModuleSpec
+from typing import Any, NamedTuple
 
-from . import names, reflection
-
-
-class Refused(Exception):
-    """The end of a case: `reason` completes a sentence that begins with the name."""
-
-    def __init__(
-        self, reason: str, trust: str | None = None, *, missing: bool = False
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.trust = trust
-        self.status = "missing" if missing else "refused"
-
-
-def all_of(refusals: list[Refused]) -> Refused:
-    """One refusal for every reason; trust helps only where it helps against each."""
-    reasons = list(dict.fromkeys(refusal.reason for refusal in refusals))
-    trust = [refusal.trust for refusal in refusals]
-    return Refused(
-        ", and ".join(reasons),
-        None if None in trust else trust[0],
-        missing=any(refusal.status == "missing" for refusal in refusals),
-    )
+from . import modules, names, reflection
+from .answers import ImportFirst, Refuse
+from .origins import (
+    installed_spec,
+    is_own_code,
+    is_present,
+    missing_submodule,
+    spec_of,
+)
+from .suggestions import Suggestions
+from .table import CLASSES, FRAMEWORKS, PACKAGES
+from .trusted import Trust
 
 
-class NotYetImported(Exception):
-    """The name belongs to a module that may be imported once all else is accepted."""
+class Found(NamedTuple):
+    """The object that a name leads to."""
 
-    def __init__(self, module: str) -> None:
-        super().__init__(module)
-        self.module = module
+    obj: Any
 
 
 class Unresolved(NamedTuple):
-    """What a name leads to that is not there, or may not be used; and why."""
+    """Takes the place of an object that is missing or may not be used."""
 
     reason: str
 
 
-def owner_class(module: str, qualname: str) -> type | None:
-    owner, _, _ = qualname.rpartition(".")
-    if not owner:
-        return None
-    try:
-        found = names.lookup(module, owner)
-    except LookupError:
-        return None
-    return found if reflection.is_class(found) else None
+class Finder:
+    """Finds what names lead to, for one call.
+
+    Attributes
+    ----------
+    trust : Trust
+        What the caller trusts.
+    suggestions : Suggestions
+        Finds names that resemble a missing one.
+    script : str or None
+        The module name of the script that wrote the file.
+    failures : dict of str to str
+        Why imports of this call have failed, by module.
+    """
+
+    def __init__(self, trust: Trust) -> None:
+        self.trust = trust
+        self.suggestions = Suggestions(trust)
+        self.script: str | None = None
+        self.failures: dict[str, str] = {}
+
+    def home_of_main(self, qualname: str) -> tuple[str, str]:
+        """Where to look for what the script that wrote the file has defined.
+
+        In this script; in the module from which this script imports it; or in the
+        module that the script is when it is imported.
+        """
+        try:
+            found = names.lookup("__main__", qualname)
+        except LookupError:
+            script = self.script
+            if script is not None and is_own_code(script):
+                return script, qualname
+            return "__main__", qualname
+        own = reflection.own_name(found)
+        if own is not None and own[1] == qualname and names.is_at(found, *own):
+            return own
+        return "__main__", qualname
+
+    def find(
+        self, module: str, qualname: str, *, in_table: bool
+    ) -> Found | Refuse | ImportFirst:
+        """Look a name up in an imported module, or say what is missing."""
+        if reflection.module_space(module) is None:
+            return self._import_or_refuse(module, qualname, in_table)
+        try:
+            return Found(names.lookup(module, qualname))
+        except LookupError:
+            if module != "__main__":
+                return self._no_such_name(module, qualname)
+            script = self.script or "the_script"
+            first = qualname.partition(".")[0]
+            return Refuse(
+                f"does not exist here: `{module}` has no `{qualname}`; it was defined "
+                "in the script or notebook that saved it: define it, or write "
+                f"`from {script} import {first}`",
+                missing=True,
+            )
+
+    def _no_such_name(self, module: str, qualname: str) -> Refuse:
+        return Refuse(
+            f"does not exist here: `{module}` has no `{qualname}`"
+            f"{self.suggestions.text(module, qualname)}",
+            missing=True,
+        )
+
+    def _no_such_module(
+        self, parent: str, child: str, module: str, qualname: str
+    ) -> Refuse:
+        return Refuse(
+            f"does not exist here: `{parent}` has no module `{child}`"
+            f"{self.suggestions.text(module, qualname)}",
+            missing=True,
+        )
+
+    def _import_or_refuse(
+        self, module: str, qualname: str, in_table: bool
+    ) -> Refuse | ImportFirst:
+        """Decide whether a module that is not yet imported may be imported.
+
+        A package the caller trusts: exactly the module that the file names.
+        A known package (`PACKAGES`): a public module that mentions the name, and only
+        from a library folder; of a framework only modules of the table.
+        Anything else: refuse, and say what to install, import or trust.
+        """
+        package = names.top(module)
+        missing = missing_submodule(module)
+        if missing is not None:
+            return self._no_such_module(*missing, module, qualname)
+        trusted = self.trust.covers(module) and package not in FRAMEWORKS
+        if not trusted and package not in PACKAGES and not in_table:
+            return self._unknown_package(module, qualname)
+        spec = spec_of(package) if trusted else installed_spec(package)
+        if spec is None and not (trusted and is_present(package)):
+            return Refuse(
+                f"needs the package `{package}`, which is not installed", missing=True
+            )
+        wanted: str | Refuse | None = module
+        if not trusted and not in_table and module not in CLASSES:
+            assert spec is not None
+            wanted = self._public_module(spec, module, qualname)
+        if isinstance(wanted, Refuse):
+            return wanted
+        if wanted in self.failures:
+            return Refuse(
+                f"needs `{wanted}`, which cannot be imported ({self.failures[wanted]})",
+                missing=True,
+            )
+        if wanted is not None and reflection.module_space(wanted) is None:
+            return ImportFirst(wanted)
+        return _not_imported(module)
+
+    def _unknown_package(self, module: str, qualname: str) -> Refuse:
+        package = names.top(module)
+        if is_present(package):
+            return Refuse(
+                f"is not imported: trust it, or write `import {module}` first if it is "
+                "your own",
+                trust=package,
+                missing=True,
+            )
+        advice = self.suggestions.text(module, qualname)
+        return Refuse(
+            f"needs `{package}`, which is neither imported nor installed"
+            f"{advice or '; `renames=` says if it is called otherwise now'}",
+            missing=True,
+        )
+
+    def _public_module(
+        self, spec: ModuleSpec, module: str, qualname: str
+    ) -> str | Refuse | None:
+        """The module to import of a known package to find a name; None for no module.
+
+        Never a private module, but the public one above it; never one of the tests, nor
+        one that is a program.
+        """
+        package, *parts = module.split(".")
+        if package in FRAMEWORKS:
+            return package
+        if any(modules.is_program_or_test(part) for part in parts):
+            return None
+        found = spec
+        for part in parts:
+            child = modules.find_in(found, part)
+            if child is None:
+                return self._no_such_module(found.name, part, module, qualname)
+            found = child
+        if not modules.mentions(found, qualname.partition(".")[0]):
+            if modules.may_fill_itself(found):
+                return None  # only an import tells, which is for the caller to decide
+            return self._no_such_name(module, qualname)
+        private = [n for n, part in enumerate(parts) if part.startswith("_")]
+        public = parts[: private[0]] if private else parts
+        return ".".join([package, *public])
+
+
+def _not_imported(module: str) -> Refuse:
+    package = names.top(module)
+    if package in FRAMEWORKS:
+        return Refuse(f"is not imported: write `import {module}` first", missing=True)
+    return Refuse(
+        f"is not imported: trust it, or write `import {module}` first",
+        trust=package,
+        missing=True,
+    )

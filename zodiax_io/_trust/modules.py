@@ -45,6 +45,21 @@ def find_in(
     return found
 
 
+def is_program_or_test(part: str) -> bool:
+    """Whether a module belongs to a program or to tests, by a part of its name."""
+    plain = part.strip("_").lower()
+    named_as_test = plain.startswith("test_") or plain.endswith("_test")
+    return named_as_test or plain in _PROGRAMS_AND_TESTS
+
+
+_PROGRAMS_AND_TESTS = frozenset(
+    """
+    benchmark benchmarks cli command commands conftest demo docs example examples main
+    script scripts setup test testing tests
+    """.split()
+)
+
+
 def may_fill_itself(spec: ModuleSpec) -> bool:
     """Whether the source of a module may define names by code, as `setattr` does."""
     return _matches(spec, _FILLERS)

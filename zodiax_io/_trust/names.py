@@ -116,6 +116,13 @@ def lookup(module: str, qualname: str) -> Any:
     return found
 
 
+def owner_class(module: str, qualname: str) -> type | None:
+    """The class in which a name is defined, or None if it is not in a class."""
+    owner, _, _ = qualname.rpartition(".")
+    found = find(f"{module}:{owner}") if owner else None
+    return found if is_class(found) else None
+
+
 def is_honest(obj: object, module: str, qualname: str) -> bool:
     """Whether an object belongs under a name, rather than being imported there.
 

@@ -50,8 +50,11 @@ def is_present(package: str) -> bool:
     return package in sys.modules or spec_of(package) is not None
 
 
-def without_child(module: str) -> tuple[str, str] | None:
-    """The first imported package on the way to a module that it has not; and that."""
+def missing_submodule(module: str) -> tuple[str, str] | None:
+    """The imported package on the way to a module that lacks the next submodule.
+
+    With the name of that submodule; None if nothing is missing.
+    """
     parts = module.split(".")
     for n in range(1, len(parts)):
         parent, child = ".".join(parts[:n]), ".".join(parts[: n + 1])

@@ -1,176 +1,99 @@
-"""The rules by which a name is accepted or refused."""
+"""The rules by which a file may use a name.
+
+They are asked in this order, and the first that answers decides. `checks` has the code
+of each, and docs/security.md shows them as a table.
+"""
 
 from __future__ import annotations
 
-import collections.abc
-import dataclasses
-import types
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-import equinox as eqx
-import numpy as np
+from . import checks
+from .answers import Accept, Answer, ImportFirst, Refuse
+from .question import Question
+from .roles import CONSTANT
 
-from . import reflection
-from .finding import Refused
-from .reflection import class_attribute, has_python_layout
-from .roles import (
-    CODE,
-    DATACLASS,
-    DEFAULTS,
-    MARKER,
-    MODULE,
-    UNFLATTENED,
-    Holder,
-    Role,
-    is_enum,
-    is_module_class,
-    is_namedtuple,
-    is_node_class,
+
+class Rule(NamedTuple):
+    """One rule, with its meaning for the table; it has no answer where it is None."""
+
+    about: str
+    answer: Callable[[Question], Answer | None]
+    meaning: str
+
+    def applies(self, question: Question) -> bool:
+        """Whether the rule is about the object that a name leads to."""
+        if self.about == ANY:
+            return True
+        if question.cls is not None:
+            return self.about == CLASS
+        return self.about == (CONST if question.role is CONSTANT else OTHER)
+
+
+# A method of an Equinox Module is judged by its class.
+ANY, CLASS, CONST, OTHER = "any name", "a class", "a constant", "a function"
+
+RULES = (
+    Rule(ANY, checks.not_a_name, "refused: not of the form `package.module:Qual.Name`"),
+    Rule(ANY, checks.registered, "accepted: your program has registered the object"),
+    Rule(ANY, checks.in_the_table, "accepted: a pure function, or a type as a value"),
+    Rule(ANY, checks.of_zodiax_io, "refused: no file has a use for zodiax_io itself"),
+    Rule(ANY, checks.of_the_standard_library, "refused: `os`, `subprocess`, …"),
+    Rule(ANY, checks.not_found, "refused, or imported first: nothing imported has it"),
+    Rule(ANY, checks.code_in_metaclass, "refused: to look at the class runs code"),
+    Rule(ANY, checks.local_function_of_framework, "refused: not one of the table"),
+    Rule(ANY, checks.imported_from_elsewhere, "refused: another package defines it"),
+    Rule(ANY, checks.defined_in_standard_library, "refused: it is Python's own"),
+    Rule(ANY, checks.wrong_role, "refused: not what the file uses it as"),
+    # The next six, too, hold for what the caller trusts.
+    Rule(CLASS, checks.has_finaliser, "refused: its `__del__` would run"),
+    Rule(CLASS, checks.built_on_type_in_c, "refused: fields alone do not make one"),
+    Rule(CONST, checks.bare_object, "accepted: made by `object()`, and does nothing"),
+    Rule(CONST, checks.constant_of_standard_library, "refused: it is Python's own"),
+    Rule(CONST, checks.constant_of_framework, "refused: of JAX, NumPy, Equinox, …"),
+    Rule(OTHER, checks.function_of_framework, "refused: not one of the table"),
+    Rule(ANY, checks.trusted, "accepted: you trust it, or it is your own code"),
+    # From here on it is the code of others, which the caller does not trust.
+    Rule(CLASS, checks.has_metaclass, "refused: its metaclass is not a known one"),
+    Rule(CLASS, checks.class_in_the_table, "accepted: one of a few of JAX and Equinox"),
+    Rule(CLASS, checks.special_methods, "refused: a Module with its own `__eq__`, …"),
+    Rule(CLASS, checks.equinox_module, "accepted: it is built by its fields alone"),
+    Rule(CLASS, checks.class_as_value, "accepted: known, and nothing is built of it"),
+    Rule(CLASS, checks.namedtuple_or_enum, "accepted: of a known package, only values"),
+    Rule(CLASS, checks.class_of_the_field, "accepted: built by its fields alone"),
+    Rule(CLASS, checks.class_of_framework, "refused: may do anything when called"),
+    Rule(CONST, checks.constant_of_the_field, "accepted: not callable, known package"),
+    Rule(ANY, checks.local_function, "accepted: made by a package whose code was read"),
+    Rule(ANY, checks.not_trusted, "refused: all else needs your trust"),
 )
-from .table import (
-    FRAMEWORKS,
-    LOCAL_FUNCTIONS,
-    PACKAGES,
-)
 
-STANDARD = "belongs to Python's standard library, which no file may use"
-
-
-def definitions(module: str) -> Iterator[tuple[str, Any]]:
-    """The classes and functions that an imported module defines, by their names."""
-    for key, value in list((reflection.module_space(module) or {}).items()):
-        if type(key) is str and reflection.own_name(value) == (module, key):
-            yield f"{module}:{key}", value
-
-
-KNOWN = "belongs to a known package of the field"
-
-
-def is_behind(module: str) -> str:
-    return f"will be looked for once `{module}` is imported"
-
-
-def declared(cls: type) -> Holder:
-    """What the fields that a class declares say of what it calls with what."""
-    fields = class_attribute(cls, "__dataclass_fields__")
-    types_of = {
-        name: found.type
-        for name, found in (fields if type(fields) is dict else {}).items()
-        if type(name) is str and type(found) is dataclasses.Field
-    }
-    calls = {name for name, form in types_of.items() if _is_callable_form(form)}
-    free = any(_is_free_form(form) for form in types_of.values())
-    return Holder(free=bool(calls) and free, calls=frozenset(calls))
-
-
-_FORMS = ("typing", "types", "collections.abc", "_collections_abc")
-
-
-def _parts_of_form(form: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Origin and arguments of a generic annotation of Python's own."""
-    told = reflection.own_name(type(form))
-    if told is None or told[0] not in _FORMS:
-        return form, ()
-    arguments = getattr(form, "__args__", ())
-    origin = getattr(form, "__origin__", form)
-    return origin, arguments if type(arguments) is tuple else ()
-
-
-def _is_callable_form(form: Any, depth: int = 0) -> bool:
-    if type(form) is str:
-        return "Callable" in form
-    origin, arguments = _parts_of_form(form)
-    if origin is collections.abc.Callable or origin is types.FunctionType:
-        return True
-    return depth < _MAX_FORM and any(
-        _is_callable_form(argument, depth + 1) for argument in arguments
-    )
-
-
-def _is_free_form(form: Any) -> bool:
-    """Whether a field may hold arguments of any kind, as those of a partial do."""
-    if type(form) is str:
-        bare = form.replace("typing.", "").replace("t.", "")
-        return bare in _FREE or bare.startswith(_FREE_ITEMS)
-    if form is Any or form is object or form is tuple or form is dict or form is list:
-        return True
-    origin, arguments = _parts_of_form(form)
-    if origin is not tuple and origin is not dict and origin is not list:
-        return False
-    return any(argument is Any or argument is object for argument in arguments)
-
-
-_FREE_ITEMS = ("tuple[Any", "dict[str, Any", "list[Any")
-_FREE = {"Any", "object", "tuple", "dict", "list"}
-_MAX_FORM = 4
-
-
-def is_tool(part: str) -> bool:
-    """Whether a module is part of a program or of the tests, by its name."""
-    plain = part.strip("_").lower()
-    return plain in _TOOLS or plain.startswith("test_") or plain.endswith("_test")
-
-
-_TOOLS = frozenset(
-    """
-    benchmark benchmarks cli command commands conftest demo docs example examples main
-    script scripts setup test testing tests
-    """.split()
+# Asked as well about what is called with arguments that the file chooses.
+CALL_RULES = (
+    Rule(ANY, checks.arguments_from_the_file, "refused: neither known nor trusted"),
 )
 
 
-def fitting(found: Any, role: Role) -> Any:
-    if not role.accepts(found):
-        raise Refused(f"is not {role.words}")
-    return found
+def decide(question: Question) -> Answer:
+    """Whether a file may use a name, by the rules."""
+    answer = _first_answer(RULES, question)
+    assert answer is not None  # the last rule always answers
+    if isinstance(answer, ImportFirst) or not question.bound:
+        return answer
+    if isinstance(answer, Refuse) and answer.trust is None and not answer.missing:
+        return answer  # trust in the call would not help
+    refused = _first_answer(CALL_RULES, question)
+    if not isinstance(refused, Refuse):
+        return answer
+    if isinstance(answer, Accept):
+        return refused
+    return answer._replace(reason=f"{answer.reason}, and {refused.reason}")
 
 
-def not_among_functions_of(package: str) -> str:
-    return (
-        f"is not among the functions of `{package}` that a file may use; your program "
-        "may allow it by `zodiax_io.register`"
-    )
-
-
-# Tokens that stand for functions of lineax and optimistix in their states.
-TOKENS = "equinox.internal._str2jax"
-
-
-def safe_because(
-    cls: type, package: str, role: Role, handwritten: str | None
-) -> str | None:
-    """Why a class of somebody else needs no trust; None where it does."""
-    known = package in PACKAGES
-    field = known and package not in FRAMEWORKS
-    if role is CODE:
-        return KNOWN if package in LOCAL_FUNCTIONS else None
-    if is_module_class(cls):
-        return "is an equinox Module"
-    if not role.builds:  # a value: nothing is made of it
-        harmless = field or _is_enumeration(cls) or _is_scalar_type(cls, package)
-        return KNOWN if harmless else None
-    if not known or handwritten is not None:
-        return None
-    if is_namedtuple(cls) or is_enum(cls):
-        return KNOWN  # nothing but their values
-    if role is UNFLATTENED:  # code of the class would run
-        return None
-    harmless = is_node_class(cls) or role in (DATACLASS, MARKER, DEFAULTS)
-    return KNOWN if field and harmless else None
-
-
-def _is_enumeration(cls: type) -> bool:
-    return type(cls) is type(eqx.Enumeration)
-
-
-def _is_scalar_type(cls: type, package: str) -> bool:
-    return package in FRAMEWORKS and reflection.derives(cls, np.generic)
-
-
-def refuse_dangerous(cls: type, role: Role) -> None:
-    for base in reflection.mro(cls):
-        if "__del__" in reflection.namespace(base):
-            raise Refused("has a `__del__`, which would run when the object goes")
-    if role in (MODULE, DATACLASS, MARKER) and not has_python_layout(cls):
-        raise Refused("is built on a type written in C")
+def _first_answer(rules: Iterable[Rule], question: Question) -> Answer | None:
+    for rule in rules:
+        if rule.applies(question):
+            answer = rule.answer(question)
+            if answer is not None:
+                return answer
+    return None

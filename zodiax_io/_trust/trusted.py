@@ -1,16 +1,110 @@
-"""What a caller trusts."""
+"""What the caller trusts for one call: packages, names and objects."""
 
 from __future__ import annotations
 
-from . import names
+import types
+from typing import Any
+
+from .._errors import ArgumentError, shown
+from . import names, reflection
+from .origins import is_own_code
+
+
+class Trust:
+    """What the caller trusts for one call.
+
+    Parameters
+    ----------
+    trusted : sequence of str, module, class or function
+        Packages or modules by name, names as a file spells them, or the very objects.
+
+    Attributes
+    ----------
+    packages : set of str
+        Trusted packages and modules; everything below them is trusted as well.
+    names : set of str
+        Trusted names, as the file spells them.
+    unused : set of str
+        The packages and names to which no name of the file belongs so far.
+
+    Raises
+    ------
+    ArgumentError
+        If `trusted` contains anything else, or an empty name.
+    """
+
+    def __init__(self, trusted: Any = ()) -> None:
+        self.packages: set[str] = set()
+        self.names: set[str] = set()
+        self._objects: dict[int, Any] = {}  # kept alive, so that no id is used again
+        given: Any = () if trusted is None else trusted
+        if not isinstance(given, (list, tuple, set, frozenset)):
+            given = [given]
+        for item in given:
+            self._add(item)
+        self.unused = self.packages | self.names
+
+    def _add(self, item: Any) -> None:
+        if isinstance(item, types.ModuleType):
+            self.packages.add(item.__name__)
+        elif isinstance(item, str) and is_well_formed(item):
+            self.names.add(item)
+        elif isinstance(item, str):
+            if not item or not all(p.isidentifier() for p in item.split(".")):
+                raise ArgumentError(
+                    f'`trusted` takes names of packages such as "mylab", '
+                    f"classes and functions, not {shown(repr(item))}."
+                )
+            self.packages.add(item)
+        elif reflection.is_class(item) or callable(item):
+            self.add_object(item)
+        else:
+            raise ArgumentError(
+                f'`trusted` takes names of packages such as "mylab", classes '
+                f"and functions, not a {type(item).__name__}."
+            )
+
+    def add_object(self, obj: Any) -> None:
+        """Trust an object, whatever its name."""
+        self._objects[id(obj)] = obj
+
+    def has_object(self, obj: Any) -> bool:
+        """Whether this very object is trusted."""
+        return id(obj) in self._objects
+
+    def covers(self, module: str) -> bool:
+        """Whether a module belongs to a trusted package."""
+        parts = module.split(".")
+        return any(
+            ".".join(parts[:n]) in self.packages for n in range(1, len(parts) + 1)
+        )
+
+    def trusted_because(self, obj: Any, home: str) -> str | None:
+        """Why an object is trusted that a module defines; None if it is not."""
+        if self.covers(home) or self.has_object(obj):
+            return "is trusted by the caller"
+        return "is your own code" if is_own_code(home) else None
+
+    def mark_used(self, name: str) -> None:
+        """Note that a file has this name, for `unused`."""
+        self.unused -= {trusted for trusted in self.unused if is_below(name, trusted)}
+
+
+class TrustInAll(Trust):
+    """Trusts every package, to find out what is refused nevertheless."""
+
+    def covers(self, module: str) -> bool:
+        """Yes."""
+        return True
 
 
 def is_below(name: str, trusted: str) -> bool:
-    """Whether a name belongs to what a caller trusts."""
+    """Whether a name is that of a package, module or class, or belongs to it."""
     return name == trusted or name.startswith((f"{trusted}.", f"{trusted}:"))
 
 
 def is_well_formed(text: str) -> bool:
+    """Whether a text is a name that a file may hold."""
     try:
         names.split(text)
     except ValueError:

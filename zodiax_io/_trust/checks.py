@@ -1,0 +1,290 @@
+"""The rules one by one: each answers a question, or leaves it to the next rule.
+
+`rules` lists them in their order, with what each means.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import numpy as np
+
+from .._errors import shown
+from . import names, reflection
+from .answers import Accept, Answer, Refuse
+from .classes import handwritten_method, has_known_metaclass, is_tame
+from .question import Question
+from .reflection import has_python_layout
+from .roles import (
+    CODE,
+    DATACLASS,
+    DEFAULTS,
+    FUNCTION,
+    MARKER,
+    MODULE,
+    PLAIN,
+    UNFLATTENED,
+    is_enum,
+    is_function,
+    is_module_class,
+    is_namedtuple,
+    is_node_class,
+)
+from .table import CLASSES, FRAMEWORKS, LOCAL_FUNCTIONS, PACKAGES
+
+_IN_TABLE = Accept("is in the table of what any file may use")
+_KNOWN = Accept("belongs to a known package of the field")
+_STANDARD = Refuse("belongs to Python's standard library, which no file may use")
+
+# Any name -----------------------------------------------------------------------------
+
+
+def not_a_name(question: Question) -> Answer | None:
+    if question.malformed is None:
+        return None
+    return Refuse(f"is not a name that a file may hold: {question.malformed}")
+
+
+def registered(question: Question) -> Answer | None:
+    if not question.is_registered:
+        return None
+    return _does_not_fit(question) or Accept("is registered")
+
+
+def in_the_table(question: Question) -> Answer | None:
+    if not question.is_in_table:
+        return None
+    return question.obstacle or _does_not_fit(question) or _IN_TABLE
+
+
+def of_zodiax_io(question: Question) -> Answer | None:
+    if question.package != "zodiax_io":
+        return None
+    return Refuse("belongs to zodiax_io itself, which no file may use")
+
+
+def of_the_standard_library(question: Question) -> Answer | None:
+    return _STANDARD if names.is_standard(question.package) else None
+
+
+def not_found(question: Question) -> Answer | None:
+    return question.obstacle
+
+
+def code_in_metaclass(question: Question) -> Answer | None:
+    obj = question.obj
+    if is_tame(obj if reflection.is_class(obj) else type(obj)):
+        return None
+    return Refuse("has a metaclass that runs code of its own")
+
+
+def local_function_of_framework(question: Question) -> Answer | None:
+    if question.role is not CODE or question.package not in FRAMEWORKS:
+        return None
+    return _not_in_table_of(question.package)
+
+
+def _not_in_table_of(package: str) -> Refuse:
+    return Refuse(
+        f"is not among the functions of `{package}` that a file may use; your program "
+        "may allow it by `zodiax_io.register`"
+    )
+
+
+def imported_from_elsewhere(question: Question) -> Answer | None:
+    obj = question.obj
+    if names.is_honest(obj, question.module, question.qualname):
+        return None
+    if not callable(obj):  # a plain value, which is imported from nowhere
+        return Refuse(
+            f"is {question.role.words} in the file, and a value of the type "
+            f"`{shown(type(obj).__name__)}` here"
+        )
+    return Refuse(
+        f"is not defined in `{question.package}`, only imported there, "
+        "so it is not what it claims to be"
+    )
+
+
+def defined_in_standard_library(question: Question) -> Answer | None:
+    package = names.top(question.defined_in)
+    return _STANDARD if names.is_standard(package) else None
+
+
+def wrong_role(question: Question) -> Answer | None:
+    obj = question.obj
+    if question.role is FUNCTION and not (
+        is_function(obj) or is_module_class(type(obj))
+    ):
+        return Refuse(f"is not {FUNCTION.words}")
+    return _does_not_fit(question)
+
+
+def _does_not_fit(question: Question) -> Refuse | None:
+    if question.role.accepts(question.obj):
+        return None
+    return Refuse(f"is not {question.role.words}")
+
+
+# Classes ------------------------------------------------------------------------------
+
+
+def has_finaliser(question: Question) -> Answer | None:
+    spaces = map(reflection.namespace, reflection.mro(question.cls))
+    if question.cls_role.builds and any("__del__" in space for space in spaces):
+        return Refuse("has a `__del__`, which would run when the object goes")
+    return None
+
+
+def built_on_type_in_c(question: Question) -> Answer | None:
+    by_fields = question.cls_role in (MODULE, DATACLASS, MARKER)
+    if not by_fields or has_python_layout(question.cls):
+        return None
+    return Refuse("is built on a type written in C")
+
+
+def has_metaclass(question: Question) -> Answer | None:
+    if question.trusted_because or has_known_metaclass(question.cls):
+        return None
+    return Refuse("has a metaclass of its own", trust=question.home_package)
+
+
+def class_in_the_table(question: Question) -> Answer | None:
+    own = reflection.own_name(question.cls)
+    modules = question.module, question.home
+    if own is None or not any(own[1] in CLASSES.get(m, ()) for m in modules):
+        return None
+    return _IN_TABLE
+
+
+def special_methods(question: Question) -> Answer | None:
+    method = handwritten_method(question.cls)
+    if method is None or not is_module_class(question.cls):
+        return None
+    return Refuse(f"writes its own `{method}`", trust=question.home_package)
+
+
+def equinox_module(question: Question) -> Answer | None:
+    if question.cls_role is CODE or not is_module_class(question.cls):
+        return None
+    return Accept("is an equinox Module")
+
+
+def class_as_value(question: Question) -> Answer | None:
+    if question.cls_role is CODE or question.cls_role.builds:
+        return None
+    package = question.home_package
+    scalar = package in FRAMEWORKS and reflection.derives(question.cls, np.generic)
+    enumeration = type(question.cls) is type(eqx.Enumeration)
+    return _KNOWN if scalar or enumeration or _is_of_the_field(package) else None
+
+
+def _is_of_the_field(package: str) -> bool:
+    return package in PACKAGES and package not in FRAMEWORKS
+
+
+def namedtuple_or_enum(question: Question) -> Answer | None:
+    if not _is_built_without_code(question):
+        return None
+    return _KNOWN if is_namedtuple(question.cls) or is_enum(question.cls) else None
+
+
+def class_of_the_field(question: Question) -> Answer | None:
+    if not _is_built_without_code(question) or question.cls_role is UNFLATTENED:
+        return None
+    fits = is_node_class(question.cls) or question.cls_role in _BY_ATTRIBUTES
+    return _KNOWN if fits and _is_of_the_field(question.home_package) else None
+
+
+_BY_ATTRIBUTES = (DATACLASS, MARKER, DEFAULTS)
+
+
+def _is_built_without_code(question: Question) -> bool:
+    """Whether instances of a known class are built, and no method of it could run."""
+    known = question.cls_role.builds and question.home_package in PACKAGES
+    return known and handwritten_method(question.cls) is None
+
+
+def class_of_framework(question: Question) -> Answer | None:
+    package = question.home_package
+    if package not in FRAMEWORKS or question.cls_role in PLAIN:
+        return None
+    return Refuse(
+        f"belongs to `{package}`, whose classes are trusted one by one, by "
+        "`zodiax_io.register`"
+    )
+
+
+# Constants ----------------------------------------------------------------------------
+
+
+def bare_object(question: Question) -> Answer | None:
+    if type(question.obj) is not object:
+        return None
+    return Accept("is a bare object, which does nothing")
+
+
+def constant_of_standard_library(question: Question) -> Answer | None:
+    if not names.is_standard(question.home_package):
+        return None
+    return Refuse("is an object of Python's standard library")
+
+
+def constant_of_framework(question: Question) -> Answer | None:
+    if question.home_package not in FRAMEWORKS or question.home == _TOKENS:
+        return None
+    return Refuse(f"is an object of `{question.home_package}` that a file may not use")
+
+
+# Each is a token for one function of lineax or optimistix in the states of solvers.
+_TOKENS = "equinox.internal._str2jax"
+
+
+def constant_of_the_field(question: Question) -> Answer | None:
+    known = _is_of_the_field(question.home_package)
+    return _KNOWN if known and not callable(question.obj) else None
+
+
+# Functions and other objects ----------------------------------------------------------
+
+
+def function_of_framework(question: Question) -> Answer | None:
+    package = question.home_package
+    return _not_in_table_of(package) if package in FRAMEWORKS else None
+
+
+# Anything -----------------------------------------------------------------------------
+
+
+def trusted(question: Question) -> Answer | None:
+    # A class of a framework may do anything when it is called, as `numpy.memmap`.
+    framework_class = question.cls is not None and question.home_package in FRAMEWORKS
+    if framework_class and question.cls_role not in PLAIN:
+        return None
+    reason = question.trusted_because
+    return None if reason is None else Accept(reason)
+
+
+def local_function(question: Question) -> Answer | None:
+    known = question.role is CODE and question.home_package in LOCAL_FUNCTIONS
+    return _KNOWN if known else None
+
+
+def not_trusted(question: Question) -> Answer | None:
+    return Refuse("is not trusted", trust=question.home_package)
+
+
+# Calls --------------------------------------------------------------------------------
+
+
+def arguments_from_the_file(question: Question) -> Answer | None:
+    package = names.top(question.defined_in)
+    trust = question.trust
+    if question.is_registered or question.is_in_table or package in PACKAGES:
+        return None
+    if trust.covers(question.defined_in) or trust.has_object(_object_of(question)):
+        return None
+    return Refuse("would be called with arguments that the file chooses", trust=package)
+
+
+def _object_of(question: Question) -> object:
+    return None if question.obstacle else question.obj

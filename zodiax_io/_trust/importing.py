@@ -1,0 +1,40 @@
+"""Imports for a file, once all of its names are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .._errors import LIMITS
+from . import libraries, modules, names, reflection
+from .origins import is_beside_library, spec_of
+from .trusted import Trust
+
+
+def import_modules(wanted: Iterable[str], trust: Trust) -> dict[str, str]:
+    """Import modules, and give the reasons of those that cannot be imported."""
+    failures: dict[str, str] = {}
+    for module in dict.fromkeys(wanted):
+        reason = _import(module, trust)
+        if reason is not None:
+            failures[module] = reason
+    return failures
+
+
+def _import(module: str, trust: Trust) -> str | None:
+    """Import a module; if that fails, the reason."""
+    spec = spec_of(names.top(module))
+    in_library = spec is not None and modules.is_in_library(spec)
+    try:
+        if trust.covers(module) and not in_library:
+            libraries.import_anywhere(module)
+        elif is_beside_library(spec, module):
+            return "it is not in a library folder"
+        else:
+            libraries.import_library(module)
+    except LIMITS:
+        raise
+    except (Exception, SystemExit) as error:
+        return modules.failure(error)
+    if reflection.module_space(module) is None:
+        return "it puts nothing of that name there"
+    return None

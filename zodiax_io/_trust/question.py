@@ -1,0 +1,126 @@
+"""One question to the rules: whether a file may use a name in a role."""
+
+from __future__ import annotations
+
+import typing
+from functools import cached_property
+from typing import Any
+
+from . import names, reflection
+from .answers import ImportFirst, Refuse
+from .finding import Finder, Found
+from .roles import CONSTANT, MODULE, Role, is_module_class
+from .trusted import Trust
+
+
+class Question:
+    """A name of a file, its role, and what is known about the object it leads to.
+
+    Each attribute is worked out when a rule first reads it. Those about the object
+    may be read once a rule has seen that `obstacle` is None.
+
+    Attributes
+    ----------
+    name : str
+        The name, after renames.
+    role : Role
+        What the file uses it as.
+    bound : bool
+        Whether the file chooses arguments for a call of it, as a partial does.
+    trust : Trust
+        What the caller trusts.
+    malformed : str or None
+        What is wrong with the spelling of the name.
+    module, qualname : str
+        Where to look the name up, which for a name in `__main__` may be elsewhere.
+    package : str
+        The top-level package of `module`.
+    """
+
+    def __init__(self, name: str, role: Role, bound: bool, finder: Finder) -> None:
+        self.name, self.role, self.bound = name, role, bound
+        self.trust: Trust = finder.trust
+        self._finder = finder
+        self.malformed: str | None = None
+        try:
+            self.module, self.qualname = names.split(name)
+        except ValueError as error:
+            self.malformed = str(error)
+            return
+        if self.module == "__main__" and not self.is_registered:
+            self.module, self.qualname = finder.home_of_main(self.qualname)
+        self.package = names.top(self.module)
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the program has registered an object under this name."""
+        return names.is_registered(self.name)
+
+    @cached_property
+    def is_in_table(self) -> bool:
+        """Whether the table has the name, and the file has nothing built from it."""
+        return names.is_curated(self.module, self.qualname) and not self.role.builds
+
+    @cached_property
+    def _lookup(self) -> Found | Refuse | ImportFirst:
+        if self.is_registered:
+            return Found(names.resolve(self.name))
+        result = self._finder.find(
+            self.module, self.qualname, in_table=self.is_in_table
+        )
+        if isinstance(result, Found) and self.name in self.trust.names:
+            self.trust.add_object(result.obj)
+        return result
+
+    @property
+    def obstacle(self) -> Refuse | ImportFirst | None:
+        """Why the name leads to no object, or not yet; None if it leads to one."""
+        return None if isinstance(self._lookup, Found) else self._lookup
+
+    @property
+    def obj(self) -> Any:
+        """The object that the name leads to."""
+        assert isinstance(self._lookup, Found)
+        return self._lookup.obj
+
+    @cached_property
+    def defined_in(self) -> str:
+        """The module that defines the object, by what the object says."""
+        own = None if self.obstacle else reflection.own_name(self.obj)
+        return self.module if own is None else own[0]
+
+    @cached_property
+    def cls(self) -> Any:
+        """The class to judge, if any: the object, or the Module whose method it is."""
+        if reflection.is_class(self.obj):
+            return self.obj
+        owner = names.owner_class(self.module, self.qualname)
+        return owner if owner is not None and is_module_class(owner) else None
+
+    @property
+    def cls_role(self) -> Role:
+        """The role of the class; a method is as trustworthy as its Module."""
+        return self.role if self.cls is self.obj else MODULE
+
+    @cached_property
+    def home(self) -> str:
+        """The module whose code is trusted or not: that of the class or constant."""
+        if self.cls is not None and self.cls is not self.obj:
+            own = reflection.own_name(self.cls)
+            return self.defined_in if own is None else own[0]
+        if self.cls is None and self.role is CONSTANT:
+            homes = names.homes_of(self.obj)
+            # A TypeVar is made by its module; of other objects the class counts.
+            return homes[0] if type(self.obj) is typing.TypeVar else homes[-1]
+        return self.defined_in
+
+    @property
+    def home_package(self) -> str:
+        """The top-level package of `home`."""
+        return names.top(self.home)
+
+    @property
+    def trusted_because(self) -> str | None:
+        """Why the object is trusted, or None: the caller trusts it, or wrote it."""
+        obj = self.obj if self.cls is None else self.cls
+        return self.trust.trusted_because(obj, self.home)
