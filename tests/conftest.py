@@ -75,3 +75,18 @@ def lab(tmp_path, monkeypatch):
         return made
 
     return write
+
+
+@pytest.fixture
+def use_sizes():
+    """Sets the sizes from which the default backend reads and writes in another way."""
+    from zodiax_io._arrays.backends import BACKENDS
+    from zodiax_io._arrays.sizes import Sizes
+
+    before = BACKENDS[0]
+
+    def use(**sizes):
+        BACKENDS[0] = type("Sized", (before,), {"sizes": Sizes(**sizes)})
+
+    yield use
+    BACKENDS[0] = before

@@ -22,7 +22,6 @@ from equality import differences
 
 import zodiax_io
 from zodiax_io import _jax, deserialise, serialise
-from zodiax_io._arrays import eqx as backend
 from zodiax_io._files import commit
 
 PACKAGE = str(Path(zodiax_io.__file__).parent)
@@ -65,10 +64,9 @@ SETTINGS = ("jax_enable_x64", "jax_debug_nans", "jax_transfer_guard", "jax_platf
 
 
 @pytest.fixture
-def path(tmp_path, monkeypatch):
+def path(tmp_path, use_sizes):
     """A pair, small groups of it, and threads for all that is read and hashed."""
-    monkeypatch.setattr(backend, "_WORTH_THREADS", 1000)
-    monkeypatch.setattr(backend, "_WORTH_HASHING", 1000)
+    use_sizes(threads_from=1000, hash_thread_from=1000)
     serialise(tmp_path / "model.zdx", OLD)
     serialise(tmp_path / "new.zdx", NEW)
     deserialise(tmp_path / "new.zdx")

@@ -1,6 +1,7 @@
 """How far a save or a load is: functions of the user's, and the bar of tqdm."""
 
 import builtins
+import dataclasses
 import io
 
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from zodiax_io import (
     deserialise,
     serialise,
 )
-from zodiax_io._arrays import eqx as backend
+from zodiax_io._arrays.sizes import Sizes
 
 TREE = [np.arange(n, dtype="i4") for n in (0, 1, 3000, 20_000, 5)] + [jnp.ones(70_000)]
 
@@ -42,11 +43,9 @@ def test_it_ends_at_the_total(tree):
     check(calls)
 
 
-def test_it_moves_on_the_way(tmp_path, monkeypatch):
-    """Large records are told of in pieces, by the thread that loads."""
-    names = ("_GROUP", "_ALONE", "_PIECE", "_STEP", "_STRETCH", "_SHARED")
-    for name in (*names, "_WORTH_HASHING", "_WORTH_THREADS"):
-        monkeypatch.setattr(backend, name, 8000)
+def test_it_moves_on_the_way(tmp_path, use_sizes):
+    """Large records count chunk by chunk, in the thread that loads."""
+    use_sizes(**{field.name: 8000 for field in dataclasses.fields(Sizes)})
     calls = []
     serialise(tmp_path / "m", TREE, progress=lambda *call: calls.append(call))
     check(calls)

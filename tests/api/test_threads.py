@@ -17,18 +17,19 @@ from equality import differences
 
 import zodiax_io
 from zodiax_io import deserialise, serialise
-from zodiax_io._arrays import eqx as backend, threads as _threads
+from zodiax_io._arrays import eqx, threads as _threads
 from zodiax_io._arrays.threads import Threads
+from zodiax_io._arrays.writing import _Hasher
+from zodiax_io._files import sources
 
 ROOT = Path(zodiax_io.__file__).parents[1]
 TREE = {"large": jnp.arange(9000), "more": [np.arange(5000.0), 3], "step": jnp.int8(7)}
 
 
 @pytest.fixture
-def path(tmp_path, monkeypatch):
+def path(tmp_path, use_sizes):
     """A path, and threads for all that is read and hashed."""
-    monkeypatch.setattr(backend, "_WORTH_THREADS", 1000)
-    monkeypatch.setattr(backend, "_WORTH_HASHING", 1000)
+    use_sizes(threads_from=1000, hash_thread_from=1000)
     return tmp_path / "model.zdx"
 
 
@@ -136,13 +137,13 @@ def test_pieces_are_hashed_in_order(monkeypatch):
             added.append(piece[0])
 
     check = Check()
-    with backend._Hasher() as hasher:
+    with _Hasher() as hasher:
         for number in range(40):
-            hasher.begin(check, memoryview(bytes([number])))
+            hasher.add(check, memoryview(bytes([number])))
         hasher.finish()
         assert added == list(range(40))
         for number in range(40, 50):
-            hasher.begin(check, memoryview(bytes([number])))
+            hasher.add(check, memoryview(bytes([number])))
         hasher.finish()
     assert added == list(range(50))
 
@@ -171,20 +172,19 @@ def test_without_threads_all_is_the_same(path, monkeypatch):
         deserialise(path)
 
 
-@pytest.mark.parametrize("call", ["_outcome", "read_into"])
-def test_a_thread_that_runs_out_of_memory(path, monkeypatch, call):
+@pytest.mark.parametrize(
+    "where, call", [(eqx, "read_and_hash"), (sources.FileSource, "read_into")]
+)
+def test_a_thread_that_runs_out_of_memory(path, monkeypatch, where, call):
     """Memory that a thread lacks is an error of the load, and no damage."""
     serialise(path, TREE)
 
-    def fail(self, *_):
+    def fail(*arguments):
         if threading.get_ident() != main:
             raise MemoryError
-        return real(self, *_)
+        return real(*arguments)
 
     main = threading.get_ident()
-    where = (
-        backend.EqxReader if call == "_outcome" else zodiax_io._files.sources.FileSource
-    )
     real = getattr(where, call)
     monkeypatch.setattr(where, call, fail)
     # The reader may do all itself before a thread comes to it.

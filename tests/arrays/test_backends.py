@@ -16,8 +16,10 @@ from equality import differences
 
 import zodiax_io
 from zodiax_io import SaveError, _jax, deserialise, serialise
-from zodiax_io._arrays import eqx as backend
-from zodiax_io._files import commit
+from zodiax_io._arrays import reading
+from zodiax_io._arrays.backends import backend_for, options_of
+from zodiax_io._arrays.eqx import EqxBackend
+from zodiax_io._arrays.sizes import Sizes
 
 
 def tree_of(*lengths):
@@ -27,22 +29,32 @@ def tree_of(*lengths):
 
 
 @pytest.mark.parametrize("group", [1, 200, 5000, 1 << 22])
-def test_groups_change_no_byte(tmp_path, monkeypatch, group):
+def test_groups_change_no_byte(tmp_path, use_sizes, group):
     """Records are the same whether they are written, and read, alone or together."""
     tree = tree_of(0, 1, 70, 3, 900, 20_000, 2, 0, 5)
     expected = Checkpoint.of(tree)
-    for name in ("_GROUP", "_ALONE", "_STRETCH", "_SHARED"):
-        monkeypatch.setattr(backend, name, group)
+    use_sizes(join=group, join_below=group, block=group, share=group)
     assert Checkpoint.of(tree) == expected
     serialise(tmp_path / "model.zdx", tree)
     assert differences(tree, deserialise(tmp_path / "model.zdx")) == []
 
 
+def test_sizes_are_no_options_of_a_file(use_sizes):
+    """Neither does a file hold them, nor can one that does set them."""
+    use_sizes(chunk=7)
+    assert options_of(backend_for("eqx")) == {"name": "eqx"}
+    checkpoint = Checkpoint.of([1.5])
+    assert checkpoint.document["backend"] == {"name": "eqx"}
+    checkpoint.document["backend"] = {"name": "eqx", "sizes": {"chunk": 1}}
+    with pytest.raises(zodiax_io.NewerFormatError, match="has no option 'sizes'"):
+        checkpoint.load()
+    assert Sizes().chunk == EqxBackend.sizes.chunk == 1 << 20
+
+
 @pytest.fixture
-def threads(monkeypatch):
+def threads(use_sizes):
     """Threads even for small files."""
-    monkeypatch.setattr(backend, "_WORTH_THREADS", 1000)
-    monkeypatch.setattr(backend, "_STRETCH", 3000)
+    use_sizes(threads_from=1000, block=3000)
 
 
 def test_threads_read_what_one_would(tmp_path, threads):
@@ -105,18 +117,20 @@ def test_default_device_is_respected(tmp_path):
             assert deserialise(tmp_path / "model.zdx").devices() == {device}
 
 
+LARGE = np.arange(1 << 21, dtype=np.float64)  # room is reserved from 16 MiB on
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_no_room_to_reserve(tmp_path, monkeypatch, code):
     """A disk that is full is told before anything is written; what was there stays."""
     serialise(tmp_path / "model.zdx", [1.5])
-    monkeypatch.setattr(commit, "_WORTH_RESERVING", 1)
 
     def refuse(*_):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
     with pytest.raises(SaveError, match="intact"):
-        serialise(tmp_path / "model.zdx", np.ones(9))
+        serialise(tmp_path / "model.zdx", LARGE)
     assert deserialise(tmp_path / "model.zdx") == [1.5]
     assert sorted(os.listdir(tmp_path)) == ["model.eqx", "model.zdx"]
 
@@ -124,7 +138,6 @@ def test_no_room_to_reserve(tmp_path, monkeypatch, code):
 @pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL, None])
 def test_room_that_cannot_be_reserved(tmp_path, monkeypatch, code):
     """A file system, or a system, that cannot reserve room saves without."""
-    monkeypatch.setattr(commit, "_WORTH_RESERVING", 1)
     if code is None:
         monkeypatch.delattr(os, "posix_fallocate")
     else:
@@ -133,17 +146,23 @@ def test_room_that_cannot_be_reserved(tmp_path, monkeypatch, code):
             raise OSError(code, os.strerror(code))
 
         monkeypatch.setattr(os, "posix_fallocate", refuse)
-    serialise(tmp_path / "model.zdx", np.ones(9))
-    assert deserialise(tmp_path / "model.zdx").sum() == 9
+    serialise(tmp_path / "model.zdx", LARGE)
+    assert np.array_equal(deserialise(tmp_path / "model.zdx"), LARGE)
 
 
 def test_reserved_files_are_as_long_as_what_is_in_them(tmp_path, monkeypatch):
     """What was reserved is filled to the last byte."""
-    serialise(tmp_path / "plain.zdx", np.ones(9))
-    monkeypatch.setattr(commit, "_WORTH_RESERVING", 1)
-    serialise(tmp_path / "model.zdx", np.ones(9))
-    plain, reserved = (tmp_path / f"{n}.eqx" for n in ("plain", "model"))
-    assert plain.read_bytes() == reserved.read_bytes()
+    reserved = []
+    reserve = os.posix_fallocate
+    monkeypatch.setattr(
+        os, "posix_fallocate", lambda *a: reserved.append(a) or reserve(*a)
+    )
+    serialise(tmp_path / "reserved.zdx", LARGE)
+    assert len(reserved) == 1
+    monkeypatch.delattr(os, "posix_fallocate")
+    serialise(tmp_path / "plain.zdx", LARGE)
+    one, other = (tmp_path / f"{n}.eqx" for n in ("reserved", "plain"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.fixture
@@ -151,12 +170,12 @@ def memory(monkeypatch):
     """How many bytes that were taken for records are still in use."""
     taken = []
 
-    def watched(size, offset, make=backend._aligned):
-        made = make(size, offset)
+    def watched(*arguments, make=reading.aligned_memory):
+        made = make(*arguments)
         taken.append((weakref.ref(made.base), made.base.nbytes))
         return made
 
-    monkeypatch.setattr(backend, "_aligned", watched)
+    monkeypatch.setattr(reading, "aligned_memory", watched)
 
     def in_use():
         return sum(size for kept, size in taken if kept() is not None)

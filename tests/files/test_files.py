@@ -347,9 +347,9 @@ def test_path_of_several_is_not_called_damaged(tmp_path):
         with pytest.raises(UnknownFormatError) as caught:
             call(path)
         assert str(caught.value) == (
-            "many.eqx holds more than a checkpoint: the one that it ends with begins "
-            f"at byte {place}. Open it, and load one after another: `with open(path, "
-            '"rb") as file: first = zodiax_io.deserialise(file)`.'
+            "many.eqx holds more than one checkpoint: the last one begins "
+            f"at byte {place}. Open the file, and load one after another: `with open("
+            'path, "rb") as file: first = zodiax_io.deserialise(file)`.'
         )
 
 
