@@ -16,7 +16,7 @@ PACKAGE = Path(zodiax_io.__file__).parent
 # Each imports from those below it only. A room is a folder, or one file.
 ROOMS = """
     __main__ _cli __init__ _api _look _tree _evolution _files _structure _kinds _trust
-    _arrays _progress _jax _errors
+    _arrays _progress _jax _interpreter _errors
 """.split()
 RANK = {name: -rank for rank, name in enumerate(ROOMS)}
 

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import inspect
-import os
-import sys
-import time
 import types
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -23,116 +19,6 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.core import ShapedArray
 from jax.flatten_util import ravel_pytree
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class _Deep:
-    """The callers that recurse deeply, which share one recursion limit.
-
-    An interrupt may come between any two instructions, also within a `finally`. So
-    each step can be repeated, what was done is read off what is there, and turns are
-    taken by a list rather than by a lock: whose turn it is can be asked, and a turn
-    that is given back twice harms nobody.
-    """
-
-    def __init__(self) -> None:
-        self.usual = self.raised = 0
-        self.callers: list[object] = []
-        self._turns: list[object] = []
-
-    def enter(self, caller: object, frames: int) -> None:
-        """Raise the limit, unless another caller has."""
-        self._in_turn(self._enter, caller, frames)
-
-    def leave(self, caller: object) -> None:
-        """Put the limit back, unless another caller needs it."""
-        self._in_turn(self._leave, caller)
-
-    def _enter(self, caller: object, frames: int) -> None:
-        if not self.callers:
-            self.usual = sys.getrecursionlimit()
-            self.raised = self.usual + frames
-        self.callers.append(caller)
-        self.raised = max(self.raised, self.usual + frames)
-        sys.setrecursionlimit(self.raised)
-
-    def _leave(self, caller: object) -> None:
-        if caller not in self.callers:
-            return
-        # A limit that the user's own code has set meanwhile stays.
-        last = len(self.callers) == 1
-        if last and sys.getrecursionlimit() == self.raised:
-            sys.setrecursionlimit(self.usual)
-        self.callers.remove(caller)
-
-    def _in_turn(self, step: Callable[..., None], *arguments: Any) -> None:
-        turn = object()
-        try:
-            try:
-                self._turns.append(turn)
-                while self._turns[0] is not turn:
-                    time.sleep(0)
-                step(*arguments)
-            finally:
-                self._end(turn)
-        finally:
-            self._end(turn)
-
-    def _end(self, turn: object) -> None:
-        # No error that is suppressed: it would keep what its frames refer to alive if
-        # an interrupt came in the middle.
-        if turn in self._turns:
-            self._turns.remove(turn)
-
-    def forget_turns(self) -> None:
-        """Start again in a forked child, which has none of the other threads."""
-        self._turns.clear()
-
-
-_deep = _Deep()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_deep.forget_turns)
-
-
-def call_deeply(
-    frames: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-) -> R:
-    """Call a function with room for so many more frames of Python.
-
-    Frames of Python take no C stack from Python 3.11 on, so that the recursion limit
-    guards against endless recursion only; ours ends by limits of its own.
-    """
-    caller = object()
-    try:
-        try:
-            _deep.enter(caller, frames)
-            return function(*args, **kwargs)
-        finally:
-            _deep.leave(caller)
-    finally:  # an interrupt may have ended the first
-        _deep.leave(caller)
-
-
-def without_collection(function: Callable[P, R]) -> Callable[P, R]:
-    """Call a function without a search for cycles: nearly all that it makes, stays."""
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        collecting = gc.isenabled()
-        try:
-            try:
-                gc.disable()
-                return function(*args, **kwargs)
-            finally:
-                if collecting:
-                    gc.enable()
-        finally:  # an interrupt may have ended the first
-            if collecting:
-                gc.enable()
-
-    return call
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ import pytest
 from equality import differences
 
 import zodiax_io
-from zodiax_io import _jax, deserialise, serialise
+from zodiax_io import _interpreter, deserialise, serialise
 from zodiax_io._files import commit
 
 PACKAGE = str(Path(zodiax_io.__file__).parent)
@@ -47,7 +47,10 @@ def state():
         "signals": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
         "jax": {name: getattr(jax.config, name) for name in SETTINGS},
         "folder": os.getcwd(),
-        "waiting": [*_jax._deep.callers, *_jax._deep._turns],
+        "waiting": [
+            *_interpreter.recursion_limit.callers,
+            *_interpreter.recursion_limit.turns,
+        ],
     }
 
 
@@ -154,7 +157,7 @@ def test_interrupt_between_any_two_instructions(path, action):
     # What opens, locks and sets is looked at more closely than what computes.
     chosen = range(len(places))
     if not EXHAUSTIVE:
-        close = ("commit.py", "sources.py", "_jax.py", "threads.py")
+        close = ("commit.py", "sources.py", "_interpreter.py", "threads.py")
         near = [i for i in chosen if places[i].endswith(close)]
         chosen = sorted(
             {*near[:: max(1, len(near) // 60)], *range(0, len(places), 199)}
@@ -254,7 +257,7 @@ def test_a_limit_that_code_of_the_user_sets_stays():
     """The recursion limit that a kind or a class sets while it is saved is kept."""
     limit = sys.getrecursionlimit()
     try:
-        _jax.call_deeply(100, sys.setrecursionlimit, limit + 7)
+        _interpreter.call_deeply(100, sys.setrecursionlimit, limit + 7)
         assert sys.getrecursionlimit() == limit + 7
     finally:
         sys.setrecursionlimit(limit)
@@ -271,7 +274,7 @@ def test_threads_share_one_recursion_limit():
     def work():
         try:
             for _ in range(200):
-                assert _jax.call_deeply(3000, deep, 2500) == 2500
+                assert _interpreter.call_deeply(3000, deep, 2500) == 2500
             barrier.wait(60)
         except BaseException as error:
             errors.append(error)

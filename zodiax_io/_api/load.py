@@ -25,7 +25,8 @@ from .._files.checkpoint import PathOrFile, opened
 from .._files.document import Document
 from .._files.extras import extra_of, path_of
 from .._files.path_argument import is_path
-from .._jax import free_unused_arrays, without_collection, without_tracing
+from .._interpreter import without_collection
+from .._jax import free_unused_arrays, without_tracing
 from .._kinds.arrays import Damaged
 from .._kinds.lookup import row_of
 from .._progress import Progress, check_progress, progress_counter

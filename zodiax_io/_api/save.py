@@ -22,7 +22,8 @@ from .._files.checkpoint import PathOrFile, pair_of
 from .._files.extras import KeptExtras
 from .._files.path_argument import is_path
 from .._files.saving import check_writable, commit_checkpoint
-from .._jax import without_collection, without_tracing
+from .._interpreter import without_collection
+from .._jax import without_tracing
 from .._progress import Progress, check_progress, progress_counter
 from .._tree.snapshot import Snapshot, snapshot
 from .arguments import check_not_ending

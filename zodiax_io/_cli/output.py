@@ -9,7 +9,7 @@ from typing import Any
 from .._errors import (
     shown_lines,
 )
-from .._jax import call_deeply
+from .._interpreter import call_deeply
 from .._structure.nodes import MAX_DEPTH
 
 

@@ -19,7 +19,7 @@ from .._errors import (
     UnknownFormatError,
     shown,
 )
-from .._jax import call_deeply
+from .._interpreter import call_deeply
 
 MAGIC = b"\x89ZDX\r\n\x1a\n"
 VERSION = 1

@@ -34,7 +34,8 @@ from .._files.checkpoint import (
 )
 from .._files.document import Document, unpack
 from .._files.path_argument import is_path
-from .._jax import without_collection, without_tracing
+from .._interpreter import without_collection
+from .._jax import without_tracing
 from .._structure.survey import walk, without_columns
 from .._tree.locate import locate
 from .items import Contents, Item, dotted, item_of

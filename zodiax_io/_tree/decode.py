@@ -15,7 +15,7 @@ from .._errors import (
 )
 from .._evolution.fields import Evolution
 from .._evolution.opaque import UNKNOWN, Opaque, missing_function, opaque_of
-from .._jax import call_deeply
+from .._interpreter import call_deeply
 from .._kinds.arrays import Damaged
 from .._kinds.base import CannotKeep, Parts
 from .._kinds.digests import SourceChanged

@@ -18,7 +18,7 @@ from .._errors import (
     shown,
 )
 from .._evolution.opaque import UNKNOWN, leaves_as_saved
-from .._jax import call_deeply
+from .._interpreter import call_deeply
 from .._kinds.advice import advice_for
 from .._kinds.base import CannotKeep, CannotRebuild, Kind, Parts
 from .._kinds.columns import is_column

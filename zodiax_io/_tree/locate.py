@@ -15,7 +15,7 @@ from .._errors import (
     ZodiaxIOError,
 )
 from .._evolution import packages
-from .._jax import call_deeply
+from .._interpreter import call_deeply
 from .._kinds import flattening
 from .._kinds.base import Kind
 from .._kinds.lookup import row_of

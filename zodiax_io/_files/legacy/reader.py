@@ -20,7 +20,7 @@ from ..._errors import (
     shown,
     warn,
 )
-from ..._jax import call_deeply
+from ..._interpreter import call_deeply
 from ..._structure.survey import survey
 from ..._trust import names, reflection
 from ..._trust.judge import Judge
