@@ -1,8 +1,9 @@
-"""Every exception and warning: one family, each also the builtin one would catch."""
+"""All exceptions and warnings, each also a subclass of the builtin that fits."""
 
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import warnings
 from collections.abc import Generator, KeysView, Sequence
@@ -11,13 +12,11 @@ from numbers import Real
 from typing import Any
 
 MAX_NAME = 120
-
-
 MAX_PATH = 4096
 
 
 def shown(text: object, longest: int = MAX_NAME) -> str:
-    """Text from a file or a user, made safe to print: escaped, and cut when long."""
+    """Text from a file or a user, made safe to print: escaped, and shortened."""
     if type(text) is str and len(text) <= longest and text.isprintable():
         return text
     escaped = "".join(
@@ -28,16 +27,16 @@ def shown(text: object, longest: int = MAX_NAME) -> str:
 
 
 def shown_lines(text: object, longest: int = 10_000) -> str:
-    """Text of several lines, each made safe to print; `longest` is of a line."""
+    """Text of several lines, each made safe to print and at most `longest` long."""
     return "\n".join(shown(line, longest) for line in str(text).split("\n"))
 
 
 class ZodiaxIOError(Exception):
-    """The base of every error that zodiax_io raises on purpose."""
+    """The base of all errors that zodiax_io raises on purpose."""
 
 
 class SerialisationError(ZodiaxIOError, TypeError):
-    """An object in the tree cannot be kept; nothing has been written.
+    """An object in the tree cannot be saved; nothing has been written.
 
     Attributes
     ----------
@@ -51,7 +50,7 @@ class SerialisationError(ZodiaxIOError, TypeError):
 
 
 class ArgumentError(ZodiaxIOError, ValueError):
-    """An argument of a call is not one of the values it may have."""
+    """An argument of a call has a value that is not allowed."""
 
 
 class SaveError(ZodiaxIOError, OSError):
@@ -71,19 +70,19 @@ class ReadError(ZodiaxIOError, OSError):
 
 
 class ResourceError(ZodiaxIOError, MemoryError):
-    """There was not enough memory; neither the file nor the tree is at fault."""
+    """There was not enough memory; file and tree may be intact."""
 
 
 class RecursionLimitError(ResourceError, RecursionError):
-    """Python's recursion limit was reached; neither file nor tree is at fault."""
+    """Python's recursion limit was reached; file and tree may be intact."""
 
 
 class UnknownFormatError(ZodiaxIOError, ValueError):
-    """The file is not one of ours, or is of a format newer than this release."""
+    """The file was not written by zodiax_io, or has a format that is too new."""
 
 
 class NewerFormatError(UnknownFormatError):
-    """The file is whole, and of a format newer than this release reads."""
+    """The file is whole, and has a newer format than this release reads."""
 
 
 class CorruptFileError(ZodiaxIOError, ValueError):
@@ -91,12 +90,12 @@ class CorruptFileError(ZodiaxIOError, ValueError):
 
 
 class UntrustedError(ZodiaxIOError, ValueError):
-    """A file names classes or functions that it may not use as things stand.
+    """A file refers to classes or functions that are not trusted.
 
     Attributes
     ----------
     refusals : tuple of Verdict
-        Every name in the way, with its path in the tree, the reason and the next step.
+        Every refused name, with its path in the tree, the reason and the next step.
     trusted : tuple of str
         What to pass as ``trusted=`` if you trust the file; empty when trust alone
         would not help.
@@ -111,12 +110,12 @@ class UntrustedError(ZodiaxIOError, ValueError):
 
 
 class ClassChangedError(ZodiaxIOError, TypeError):
-    """The fields of a class are not those that the file holds.
+    """The fields of a class differ from those in the file.
 
     Attributes
     ----------
     changes : tuple of FieldChange
-        With ``strict=True``, all changes: the object, what it gained and lost.
+        With ``strict=True``, all changes: each object, the fields it gained and lost.
     """
 
     def __init__(self, message: str, changes: Sequence[Any] = ()) -> None:
@@ -129,7 +128,7 @@ class SettingsError(ZodiaxIOError, RuntimeError):
 
 
 class VersionMismatchError(ZodiaxIOError, RuntimeError):
-    """The packages here are not those that wrote the file (``versions="error"``).
+    """The installed packages differ from those of the file (``versions="error"``).
 
     Attributes
     ----------
@@ -143,15 +142,15 @@ class VersionMismatchError(ZodiaxIOError, RuntimeError):
 
 
 class MissingPackageError(ZodiaxIOError, ImportError):
-    """Something was asked for that needs a package which is not installed."""
+    """A feature needs a package that is not installed."""
 
 
 class PlaceholderError(ZodiaxIOError, NotImplementedError):
     """A function that could not be saved was called after loading."""
 
 
-# What a disk answers that no longer reads what it holds. Whatever else a system
-# refuses to read (rights, a limit of open files, a server that is away) may pass.
+# Errors of a disk that can no longer read its data. Any other error of a system
+# (rights, a limit of open files, a server that is away) may be temporary.
 _UNREADABLE = {
     getattr(errno, name)
     for name in ("EIO", "EILSEQ", "EBADMSG", "EUCLEAN", "EREMOTEIO")
@@ -160,7 +159,7 @@ _UNREADABLE = {
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error is about the bytes of a file, and would come again elsewhere."""
+    """Whether an error is caused by the bytes of a file, on whichever machine."""
     if isinstance(error, ReadError):
         return error.errno in _UNREADABLE
     return isinstance(error, (CorruptFileError, UnknownFormatError)) and not isinstance(
@@ -168,16 +167,16 @@ def is_damage(error: BaseException) -> bool:
     )
 
 
-# Errors about this process. They say nothing about a file, a tree or a class, so that a
-# handler that draws a conclusion from any error lets them pass.
+# Errors about this process. A handler that concludes from any other error that a file,
+# a tree or a class is at fault lets these pass.
 LIMITS = (MemoryError, RecursionError)
 
 
 def process_error(error: BaseException, doing: str) -> ZodiaxIOError | None:
-    """An error that is about this process, as one of ours; None for any other.
+    """The `ZodiaxIOError` for an error about this process; None for any other error.
 
-    Every boundary that turns foreign errors into errors about a file, or about an
-    object, asks this first: a lack of memory says nothing about either.
+    Code that turns errors into errors about a file or an object calls this first: a
+    lack of memory says nothing about either.
     """
     if isinstance(error, (ResourceError, SettingsError)):
         return error
@@ -201,7 +200,7 @@ def process_error(error: BaseException, doing: str) -> ZodiaxIOError | None:
 
 @contextmanager
 def resources_for(doing: str) -> Generator[None, None, None]:
-    """Say of a lack of memory what could not be done for it."""
+    """Turn a lack of memory into an error that says what it was needed for."""
     try:
         yield
     except ZodiaxIOError:
@@ -218,11 +217,11 @@ class ZodiaxIOWarning(UserWarning):
 
 
 class VersionMismatchWarning(ZodiaxIOWarning):
-    """The packages here are not those that wrote the file."""
+    """The installed packages differ from those that wrote the file."""
 
 
 class MixedPairWarning(ZodiaxIOWarning):
-    """The structure file and its companion stem from different saves."""
+    """The structure file and its companion come from different saves."""
 
 
 class DamagedWarning(ZodiaxIOWarning):
@@ -230,12 +229,12 @@ class DamagedWarning(ZodiaxIOWarning):
 
 
 class ClassChangedWarning(ZodiaxIOWarning):
-    """Fields of the file were set aside, or have the defaults of their class.
+    """Fields of the file were dropped, or new fields have their defaults.
 
     Attributes
     ----------
     changes : tuple of FieldChange
-        What the message lists: each object, what it gained and lost.
+        All changes: each object, the fields it gained and lost.
     """
 
     def __init__(self, message: str, changes: Sequence[Any] = ()) -> None:
@@ -248,12 +247,12 @@ class OldFileWarning(ZodiaxIOWarning):
 
 
 class PartialLoadWarning(ZodiaxIOWarning):
-    """Not all of a file went into ``like``, or not all of ``like`` was in the file.
+    """Parts of the file are not in ``like``, or parts of ``like`` not in the file.
 
     Attributes
     ----------
     differences : tuple of str
-        What the message lists, all of it.
+        All differences, which the message may shorten.
     """
 
     def __init__(self, message: str, differences: Sequence[str] = ()) -> None:
@@ -262,7 +261,7 @@ class PartialLoadWarning(ZodiaxIOWarning):
 
 
 class PlaceholderWarning(ZodiaxIOWarning):
-    """A function could not be saved; its source text was kept in its place."""
+    """A function could not be saved; its source text was saved instead."""
 
 
 # Arguments ----------------------------------------------------------------------------
@@ -283,16 +282,16 @@ def check_text(**texts: Any) -> None:
 
 
 def check_numbers(least: int, **numbers: Any) -> None:
-    """Refuse arguments that are no numbers, or below the least one."""
+    """Refuse arguments that are not numbers, or below the least one."""
     for name, value in numbers.items():
         try:
-            # An array of NumPy or JAX may be one number.
+            # An array of NumPy or JAX may be a number.
             is_number = isinstance(value, Real) or value.shape == ()
             number: Any = value
             fits = is_number and bool(number >= least)
         except LIMITS:
             raise
-        except Exception:  # of a class
+        except Exception:  # raised by the class of the value
             fits = False
         if not fits:
             raise ArgumentError(
@@ -330,14 +329,17 @@ def _brief(value: object) -> str:
 
 def warn(warning: ZodiaxIOWarning) -> None:
     """Warn at the line of the caller's code, however deep in the package we are."""
+    # `skip_file_prefixes` does the same, from Python 3.12 on.
     frame, level = sys._getframe(1), 2
-    # Context managers, and type checkers under test, put frames between ours.
-    while frame is not None and (
-        frame.f_globals.get("__name__", "").partition(".")[0] in _OURS
-        or frame.f_code.co_filename.startswith("<@beartype(")
-    ):
+    prefixes = tuple(skipped_files)
+    while frame is not None and frame.f_code.co_filename.startswith(prefixes):
         frame, level = frame.f_back, level + 1
     warnings.warn(warning, stacklevel=level)
 
 
-_OURS = ("zodiax_io", "contextlib")
+# The files whose frames are not the caller's, by the beginnings of their names: those
+# of this package, and that of the context managers between its frames.
+skipped_files = [
+    os.path.join(os.path.dirname(__file__), ""),
+    contextmanager.__code__.co_filename,
+]

@@ -21,8 +21,8 @@ R = TypeVar("R")
 class _RecursionLimit:
     """The recursion limit, shared by all callers that recurse deeply.
 
-    Callers take turns by a list, since an interrupt may leave a lock taken: a list shows
-    whose turn it is, and to remove an entry twice does no harm.
+    Callers take turns by a list, since an interrupt may leave a lock taken: a list
+    shows whose turn it is, and to remove an entry twice does no harm.
     """
 
     def __init__(self) -> None:
@@ -89,8 +89,8 @@ def call_deeply(
 ) -> R:
     """Call a function with room for `frames` more frames of Python.
 
-    Frames of Python take no C stack from Python 3.11 on: the recursion limit guards only
-    against endless recursion, and our recursions have limits of their own.
+    Frames of Python take no C stack from Python 3.11 on: the recursion limit guards
+    only against endless recursion, and our recursions have limits of their own.
     """
     caller = object()
     try:

@@ -1,4 +1,4 @@
-"""How far a save or a load is: a bar, or what a function of the user's makes of it."""
+"""The progress of a save or a load: a bar, or calls of the user's function."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from ._errors import ArgumentError, MissingPackageError
 
-# Called with the bytes that are done, and all there are.
+# The function is called with the bytes done so far, and with all bytes.
 Progress = bool | Callable[[int, int], object]
 
 _DELAY = 0.5  # seconds before a bar appears: most saves and loads are over by then
 
 
-class _Calls:
-    """Adds up what is done, and tells a function."""
+class _Counter:
+    """Adds up the bytes that are done, and passes the sum to a function."""
 
     def __init__(self, function: Callable[[int, int], object], total: int) -> None:
         self._function = function
@@ -27,12 +27,12 @@ class _Calls:
 
 
 def check_progress(progress: Any) -> None:
-    """Refuse what is neither True, False, None nor a function; and a bar without tqdm.
+    """Refuse other values than True, False, None or a function; and a bar without tqdm.
 
     Raises
     ------
     ArgumentError, MissingPackageError
-        As said.
+        If the value is another one; if tqdm is not installed.
     """
     if progress is True:
         _tqdm()
@@ -59,7 +59,7 @@ def _tqdm() -> Any:
 def progress_counter(
     progress: Any, total: int, what: str
 ) -> Generator[Callable[[int], object] | None, None, None]:
-    """What to call with the bytes of each step; None where nobody wants to know."""
+    """A function to call with the bytes of each step; None without progress."""
     if progress is True:
         with _tqdm()(
             total=total,
@@ -71,6 +71,6 @@ def progress_counter(
         ) as bar:
             yield bar.update
     elif progress:
-        yield _Calls(progress, total)
+        yield _Counter(progress, total)
     else:
         yield None
