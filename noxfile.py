@@ -53,7 +53,8 @@ def dist(session: nox.Session) -> None:
         names = set(archive.namelist())
     if {name.partition("/")[0].partition("-")[0] for name in names} != {"zodiax_io"}:
         session.error("The wheel holds more than zodiax_io.")
-    for name in ("zodiax_io/py.typed", f"{_info(wheel)}/licenses/LICENSE"):
+    needed = ["zodiax_io/py.typed", "zodiax_io/_trust/functions.txt"]
+    for name in (*needed, f"{_info(wheel)}/licenses/LICENSE"):
         if name not in names:
             session.error(f"The wheel lacks {name}.")
 
@@ -85,6 +86,13 @@ def downstream(session: nox.Session) -> None:
     """Objects of real packages come back in another process (`-- optax` for one)."""
     session.install("-e", ".[downstream]")
     session.run("python", "-m", "tests.downstream", *session.posargs)
+
+
+@nox.session
+def functions(session: nox.Session) -> None:
+    """What new packages change in the table of functions (`-- jax.numpy` for one)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.trust.functions", *session.posargs)
 
 
 @nox.session

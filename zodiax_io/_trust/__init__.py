@@ -9,7 +9,7 @@ file. In the order of reading:
 - `trusted`: what the caller trusts
 - `finding`, `importing`, `suggestions`: the object of a name; imports; similar names
 - `roles`, `holding`: what a name is used as; which objects call what they hold
-- `table`: the functions, values and packages that any file may name
+- `table`: the packages, types and (in `functions.txt`) functions that any file may name
 - `names`, `renames`: objects as names, and back; what names are called now
 - `origins`, `libraries`, `modules`: whose code a module is, and where it is found
 - `classes`, `reflection`: classes read without running their code
