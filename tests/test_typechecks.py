@@ -14,9 +14,9 @@ pytestmark = pytest.mark.skipif(not TYPE_CHECKS, reason="ZODIAX_IO_TYPECHECK=0")
 
 def test_functions_check_their_arguments():
     """A call with another type than the annotation has is an error."""
-    assert names.top("jax.numpy") == "jax"
+    assert names.top_level_package("jax.numpy") == "jax"
     with pytest.raises(BeartypeCallHintViolation, match="module=3"):
-        names.top(3)
+        names.top_level_package(3)
 
 
 def test_methods_and_inner_functions_check_too(tmp_path, monkeypatch):

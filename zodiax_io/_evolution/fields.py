@@ -23,7 +23,7 @@ from .._kinds.base import Kind, Parts
 from .._kinds.declared import default_of, fields_of, runs_code
 from .._kinds.fields import FieldsChanged, moved_fields
 from .._structure.paths import Path, short_path
-from .._trust.names import top
+from .._trust.names import top_level_package
 from .._trust.reflection import mro, namespace
 from . import upgrades
 from .packages import recorded_version
@@ -143,7 +143,9 @@ class Evolution:
         name = parts.extra["type"]
         version = parts.extra.get("version")
         if type(version) is not str:
-            known = recorded_version(self.versions, top(name.partition(":")[0]))
+            known = recorded_version(
+                self.versions, top_level_package(name.partition(":")[0])
+            )
             version = None if known is None else known[1]
         waiting = list(upgrades.rules.get(id(parts.refers), ()))
         while isinstance(parts.children, dict):

@@ -31,7 +31,7 @@ from .._kinds.pytrees import children_held_by
 from .._kinds.values import scalar_record
 from .._structure.nodes import RECORDED, Node, children_of, name_of_type
 from .._trust import reflection
-from .._trust.names import top
+from .._trust.names import top_level_package
 from .._trust.reflection import is_class
 from .._trust.roles import CLASS
 from .fields import Evolution
@@ -327,7 +327,7 @@ def missing_function(
 def _own_version(
     name: Any, versions: Mapping[str, str], node: Node, script: str | None
 ) -> dict[str, tuple[str, str]]:
-    package = top(name.partition(":")[0]) if type(name) is str else ""
+    package = top_level_package(name.partition(":")[0]) if type(name) is str else ""
     if package == MAIN:
         return {MAIN: ("script", script or "")}
     if not package.isidentifier():

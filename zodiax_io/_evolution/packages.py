@@ -23,7 +23,7 @@ from packaging.version import InvalidVersion, Version
 
 from .._errors import ArgumentError, shown
 from .._trust import libraries
-from .._trust.names import MAX_LENGTH, is_standard, top
+from .._trust.names import MAX_LENGTH, is_standard, top_level_package
 
 # Always recorded: what every file depends on.
 _ALWAYS = ("zodiax_io", "jax", "jaxlib", "equinox", "numpy")
@@ -85,7 +85,7 @@ def versions_of(
     Those that are `kept`, by package, are of what comes from another file as it is.
     """
     versions = {"python": platform.python_version()}
-    packages = {top(name.partition(":")[0]) for name in names}
+    packages = {top_level_package(name.partition(":")[0]) for name in names}
     for package in (*_ALWAYS, *sorted((packages | kept.keys()) - {MAIN})):
         if package in kept and package not in packages and package not in _ALWAYS:
             distribution, version = kept[package]

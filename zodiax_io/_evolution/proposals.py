@@ -10,7 +10,7 @@ from .._errors import (
 )
 from .._kinds.declared import has_default
 from .._kinds.fields import FieldsChanged
-from .._trust.names import top
+from .._trust.names import top_level_package
 from .._trust.reflection import own_name
 
 
@@ -32,7 +32,7 @@ def literal(text: str) -> str:
 
 
 def untrusted(cls: type, name: str, path: str, gained: str) -> str:
-    package = top((own_name(cls) or ("",))[0])
+    package = top_level_package((own_name(cls) or ("",))[0])
     return (
         f"`{shown(name)}` at `{shown(path)}` has gained the field `{gained}`, whose "
         "default is made by code of the class, and a file may run none. If you trust "

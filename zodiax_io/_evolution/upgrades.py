@@ -12,7 +12,7 @@ from .._errors import (
     shown,
 )
 from .._kinds.declared import fields_of
-from .._trust.names import top
+from .._trust.names import top_level_package
 from .._trust.reflection import own_name
 from .packages import check_version, has_version, is_before
 
@@ -113,7 +113,7 @@ def upgraded(
         fields = list_of_text("fields", fields, "names", "radius")
     if before is not None:
         check_version(before)
-        package = top((own_name(cls) or ("",))[0])
+        package = top_level_package((own_name(cls) or ("",))[0])
         if not has_version(package):
             raise ArgumentError(
                 f"`{cls.__qualname__}` belongs to no installed package, so files know "

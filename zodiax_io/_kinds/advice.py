@@ -13,7 +13,7 @@ import equinox as eqx
 
 from .. import _jax
 from .._trust import reflection
-from .._trust.names import name_of, top
+from .._trust.names import name_of, top_level_package
 from .._trust.origins import is_own_code
 from .base import CannotKeep, Parts, refusal
 
@@ -208,7 +208,7 @@ def _advice_on(cls: type) -> str | None:
     """What helps with the instances of a class of which no kind keeps any."""
     for base in reflection.mro(cls):
         module, name = reflection.own_name(base) or ("", "")
-        package = top(module)
+        package = top_level_package(module)
         for known in (name, *(["linen.Module"] if ".linen." in module else []), "*"):
             if known == "linen.Module" and name != "Module":
                 continue
@@ -224,7 +224,7 @@ def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
     if reflection.derives(cls, eqx.Module) or _jax.is_registered_node(cls):
         return None  # a pytree is kept by what JAX finds in it
-    package = top((reflection.own_name(cls) or ("", ""))[0])
+    package = top_level_package((reflection.own_name(cls) or ("", ""))[0])
     if package in _IMMUTABLE and name_of(obj) is not None:
         return None  # a constant, such as `sympy.pi`
     raise CannotKeep(_advice_on(type(obj)) or _PROCESS)

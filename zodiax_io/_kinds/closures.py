@@ -24,7 +24,7 @@ from .._trust.names import (
     lookup,
     name_of,
     split,
-    top,
+    top_level_package,
 )
 from .._trust.origins import is_own_code
 from .._trust.reflection import class_attribute
@@ -50,7 +50,7 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
     place = code.co_qualname
     if _LOCALS not in place or type(module) is not str:
         return None
-    package = top(module)
+    package = top_level_package(module)
     own = is_own_code(module)
     if package in _REBUILT:
         return None

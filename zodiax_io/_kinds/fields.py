@@ -12,7 +12,7 @@ from .._trust import reflection
 from .._trust.names import (
     is_standard,
     name_of,
-    top,
+    top_level_package,
 )
 from .._trust.reflection import class_attribute
 from .._trust.roles import (
@@ -65,7 +65,7 @@ def has_plain_fields(cls: type, fields: Iterable[str]) -> bool:
 def is_of_frameworks(method: types.FunctionType) -> bool:
     """Whether a function was written in a framework, or in Python's library."""
     module = method.__globals__.get("__name__")
-    package = top(module) if type(module) is str else ""
+    package = top_level_package(module) if type(module) is str else ""
     return package in FRAMEWORKS or is_standard(package)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from .. import _jax
 from .._trust import reflection, roles
-from .._trust.names import constant_like, is_standard, name_of, top
+from .._trust.names import constant_like, is_standard, name_of, top_level_package
 from .._trust.origins import is_own_code
 from .._trust.reflection import has_python_layout
 from .._trust.roles import function_types, is_function
@@ -233,7 +233,7 @@ def _may_bind(owner: Any, function: Any) -> bool:
     module, _ = reflection.own_name(cls) or ("builtins", "")
     if reflection.derives(cls, eqx.Module) or is_own_code(module):
         return True
-    package = top(module)
+    package = top_level_package(module)
     return not (of_class or package in FRAMEWORKS or is_standard(package))
 
 
@@ -244,7 +244,7 @@ def _is_foreign(function: types.FunctionType) -> bool:
             break
         function = inner
     module = function.__globals__.get("__name__")
-    return type(module) is not str or is_standard(top(module))
+    return type(module) is not str or is_standard(top_level_package(module))
 
 
 def _decode_method(parts: Parts) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from .. import _jax
 from .._errors import MAX_PATH, PlaceholderError, shown, shown_lines
 from .._trust import reflection
-from .._trust.names import top
+from .._trust.names import top_level_package
 from .._trust.roles import function_types
 from .base import CannotKeep, Kind, Parts, exactly, refusal
 from .look import Look
@@ -149,7 +149,7 @@ def is_unnamed_function(obj: Any) -> bool:
 
 def _refuse_function(obj: Any) -> Parts:
     module = getattr(obj, "__module__", None)
-    if type(module) is str and top(module) == "optax":
+    if type(module) is str and top_level_package(module) == "optax":
         raise CannotKeep(
             "It is a local function of optax, as optimisers and schedules are made of. "
             "Keep the optimiser's state and settings, and make it again by its call."

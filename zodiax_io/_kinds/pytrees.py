@@ -16,7 +16,7 @@ from .._errors import LIMITS, ClassChangedError
 from .._trust import reflection, roles
 from .._trust.names import (
     name_of,
-    top,
+    top_level_package,
 )
 from .._trust.reflection import class_attribute, has_python_layout
 from .._trust.roles import is_function, is_namedtuple
@@ -221,7 +221,7 @@ _PLAIN_AUX = (
 
 
 def _is_of(cls: type, packages: Container[str]) -> bool:
-    return top((reflection.own_name(cls) or ("", ""))[0]) in packages
+    return top_level_package((reflection.own_name(cls) or ("", ""))[0]) in packages
 
 
 def _encode_treedef(obj: Any) -> Parts:

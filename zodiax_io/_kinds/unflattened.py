@@ -192,7 +192,7 @@ class Comparison:
             return bool(one == other)
         home = (reflection.own_name(type(one)) or ("",))[0]
         # Equal decimals may have other digits, and equal dates another fold.
-        standard = names.is_standard(names.top(home))
+        standard = names.is_standard(names.top_level_package(home))
         return standard and bool(one == other) and repr(one) == repr(other)
 
     def _items(self, one: Any, other: Any) -> Any:

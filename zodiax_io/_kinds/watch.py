@@ -64,7 +64,7 @@ class Watch:
         if event != "call" or code in self._calls:
             return
         module = frame.f_globals.get("__name__")
-        package = names.top(module) if type(module) is str else ""
+        package = names.top_level_package(module) if type(module) is str else ""
         if not (package in _TRUE_TO_ORDER or names.is_standard(package)):
             held = dict(frame.f_locals)
             first = next(iter(held.values()), None)

@@ -16,7 +16,7 @@ import numpy as np
 from .. import _jax
 from .._trust import reflection
 from .._trust.classes import is_tame
-from .._trust.names import is_standard, top
+from .._trust.names import is_standard, top_level_package
 from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
 from .._trust.table import EXEMPT, FRAMEWORKS
@@ -148,7 +148,7 @@ _PRINTED = (
 
 
 def _is_exempt(cls: type) -> bool:
-    package = top((reflection.own_name(cls) or ("builtins", ""))[0])
+    package = top_level_package((reflection.own_name(cls) or ("builtins", ""))[0])
     return package in EXEMPT or package in FRAMEWORKS or is_standard(package)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .._errors import UntrustedError, shown
-from .names import MAX_LENGTH, top
+from .names import MAX_LENGTH, top_level_package
 from .roles import Use
 
 
@@ -96,8 +96,8 @@ def _lines(refusals: list[Verdict]) -> list[str]:
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for refusal in refusals:
         module = refusal.name.partition(":")[0]
-        reason = refusal.reason.replace(module, top(module))
-        groups.setdefault((top(module), reason), []).append(refusal)
+        reason = refusal.reason.replace(module, top_level_package(module))
+        groups.setdefault((top_level_package(module), reason), []).append(refusal)
     lines: list[str] = []
     for first, *others in list(groups.values())[:_MAX_SHOWN]:
         lines.append(f"  {_placed(first)} {first.reason}.")

@@ -106,7 +106,7 @@ def imported_from_elsewhere(question: Question) -> Answer | None:
 
 
 def defined_in_standard_library(question: Question) -> Answer | None:
-    package = names.top(question.defined_in)
+    package = names.top_level_package(question.defined_in)
     return _STANDARD if names.is_standard(package) else None
 
 
@@ -277,7 +277,7 @@ def not_trusted(question: Question) -> Answer | None:
 
 
 def arguments_from_the_file(question: Question) -> Answer | None:
-    package = names.top(question.defined_in)
+    package = names.top_level_package(question.defined_in)
     trust = question.trust
     if question.is_registered or question.is_in_table or package in PACKAGES:
         return None

@@ -29,7 +29,7 @@ def handwritten_method(cls: type) -> str | None:
     """The first method by which a class could run code when it is merely looked at."""
     for base in reflection.mro(cls):
         told = reflection.own_name(base)
-        package = names.top(told[0]) if told is not None else ""
+        package = names.top_level_package(told[0]) if told is not None else ""
         if base is object or package in EXEMPT or names.is_standard(package):
             continue
         space = reflection.namespace(base)
@@ -52,7 +52,7 @@ def is_tame(cls: type) -> bool:
     """Whether a class can be looked at and compared without its metaclass's code."""
     for base in reflection.mro(type(cls)):
         told = reflection.own_name(base)
-        package = "" if told is None else names.top(told[0])
+        package = "" if told is None else names.top_level_package(told[0])
         known = reflection.is_one_of(base, _METACLASSES)
         if known or names.is_standard(package) or package in PACKAGES:
             continue
@@ -75,7 +75,7 @@ def _is_descriptor(value: object) -> bool:
 
 def has_known_metaclass(cls: type) -> bool:
     told = reflection.own_name(type(cls))
-    package = "" if told is None else names.top(told[0])
+    package = "" if told is None else names.top_level_package(told[0])
     return (
         reflection.is_one_of(type(cls), _METACLASSES)
         or package in PACKAGES

@@ -119,7 +119,7 @@ class Finder:
         from a library folder; of a framework only modules of the table.
         Anything else: refuse, and say what to install, import or trust.
         """
-        package = names.top(module)
+        package = names.top_level_package(module)
         missing = missing_submodule(module)
         if missing is not None:
             return self._no_such_module(*missing, module, qualname)
@@ -147,7 +147,7 @@ class Finder:
         return _not_imported(module)
 
     def _unknown_package(self, module: str, qualname: str) -> Refuse:
-        package = names.top(module)
+        package = names.top_level_package(module)
         if is_present(package):
             return Refuse(
                 f"is not imported: trust it, or write `import {module}` first if it is "
@@ -191,7 +191,7 @@ class Finder:
 
 
 def _not_imported(module: str) -> Refuse:
-    package = names.top(module)
+    package = names.top_level_package(module)
     if package in FRAMEWORKS:
         return Refuse(f"is not imported: write `import {module}` first", missing=True)
     return Refuse(

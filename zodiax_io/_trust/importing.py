@@ -22,7 +22,7 @@ def import_modules(wanted: Iterable[str], trust: Trust) -> dict[str, str]:
 
 def _import(module: str, trust: Trust) -> str | None:
     """Import a module; if that fails, the reason."""
-    spec = spec_of(names.top(module))
+    spec = spec_of(names.top_level_package(module))
     in_library = spec is not None and modules.is_in_library(spec)
     try:
         if trust.covers(module) and not in_library:

@@ -225,7 +225,7 @@ class Judge:
         """Whether code of a class may run: your own, trusted, or of the field."""
         home = (reflection.own_name(cls) or ("",))[0]
         reason = self._trust.trusted_because(cls, home)
-        return reason is not None or names.top(home) in PACKAGES
+        return reason is not None or names.top_level_package(home) in PACKAGES
 
     def now(self, name: str) -> str:
         """What a name of the file is called now, as far as the name alone shows."""

@@ -67,7 +67,7 @@ _STEERING = re.compile(
 )
 
 
-def top(module: str) -> str:
+def top_level_package(module: str) -> str:
     """The package of a module: all up to the first dot."""
     return module.partition(".")[0]
 
@@ -137,10 +137,12 @@ def is_honest(obj: object, module: str, qualname: str) -> bool:
     if told is None:
         # A bare object is nothing but itself, wherever it is kept.
         homes = homes_of(obj)
-        return type(obj) is object or any(top(home) == top(module) for home in homes)
+        return type(obj) is object or any(
+            top_level_package(home) == top_level_package(module) for home in homes
+        )
     if told[0] == module:
         return True
-    if top(told[0]) != top(module) or told[1] != qualname:
+    if top_level_package(told[0]) != top_level_package(module) or told[1] != qualname:
         return False
     try:
         return lookup(*told) is obj
@@ -271,7 +273,7 @@ def _homes_of_bare(obj: object) -> Iterator[str]:
         for module in sorted(
             sys.modules, key=lambda m: (m.count("."), m), reverse=True
         ):
-            package = top(module)
+            package = top_level_package(module)
             skipped = package in {"__main__", *FRAMEWORKS} or is_standard(package)
             space = None if skipped else module_space(module)
             for value in list(space.values()) if space is not None else ():
@@ -291,7 +293,7 @@ def _holds(module: str, obj: object) -> bool:
 def constant_like(obj: object) -> Any:
     """The constant of a package of the field that is of this object's own class."""
     for module in sorted(sys.modules):
-        space = module_space(module) if top(module) in PACKAGES else None
+        space = module_space(module) if top_level_package(module) in PACKAGES else None
         for value in list(space.values()) if space is not None else ():
             if type(value) is type(obj):
                 return value
@@ -307,7 +309,7 @@ def _homeless(cls: type) -> Iterator[str]:
     except LookupError:
         pass
     for module in sorted(sys.modules):
-        space = module_space(module) if top(module) in PACKAGES else None
+        space = module_space(module) if top_level_package(module) in PACKAGES else None
         if space is not None and any(type(v) is cls for v in list(space.values())):
             yield module
 
@@ -390,7 +392,11 @@ def register(obj: Any, alias: str | None = None) -> Any:
         raise ArgumentError(f"{shown(repr(name))} is registered for another object.")
     module, qualname = split(name)
     taken = is_curated(module, qualname) and not is_at(obj, module, qualname)
-    if taken or top(module) == "zodiax_io" or (alias and is_standard(top(module))):
+    if (
+        taken
+        or top_level_package(module) == "zodiax_io"
+        or (alias and is_standard(top_level_package(module)))
+    ):
         raise ArgumentError(
             f"{shown(repr(name))} means something to every file. Choose an alias in a "
             "package of your own."

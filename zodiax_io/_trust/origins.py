@@ -27,7 +27,7 @@ def is_own_code(module: str) -> bool:
     """Whether a module is the user's: `__main__`, or a file outside every library."""
     if module == "__main__":
         return True
-    if names.top(module) == "zodiax_io":
+    if names.top_level_package(module) == "zodiax_io":
         return False
     space = reflection.module_space(module)
     file = None if space is None else space.get("__file__")

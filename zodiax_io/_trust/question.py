@@ -49,7 +49,7 @@ class Question:
             return
         if self.module == "__main__" and not self.is_registered:
             self.module, self.qualname = finder.home_of_main(self.qualname)
-        self.package = names.top(self.module)
+        self.package = names.top_level_package(self.module)
 
     @property
     def is_registered(self) -> bool:
@@ -117,7 +117,7 @@ class Question:
     @property
     def home_package(self) -> str:
         """The top-level package of `home`."""
-        return names.top(self.home)
+        return names.top_level_package(self.home)
 
     @property
     def trusted_because(self) -> str | None:

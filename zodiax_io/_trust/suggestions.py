@@ -29,7 +29,9 @@ class Suggestions:
 
     def text(self, module: str, qualname: str) -> str:
         """The end of a message about a missing name: how to rename it, or nothing."""
-        if names.top(module) in FRAMEWORKS:  # among thousands, some always resemble
+        if (
+            names.top_level_package(module) in FRAMEWORKS
+        ):  # among thousands, some always resemble
             return ""
         similar = self._similar(module, qualname)
         if not similar or not is_name(f"{module}:{qualname}"):
@@ -63,18 +65,20 @@ class Suggestions:
 
         With their names; only what is imported.
         """
-        trusted = {names.top(name) for name in self._trust.packages}
-        package = names.top(module)
+        trusted = {names.top_level_package(name) for name in self._trust.packages}
+        package = names.top_level_package(module)
         if self._of_every_name is None:
             self._of_every_name = [
                 item
                 for name in list(sys.modules)
-                if names.top(name) in trusted or is_own(name)
+                if names.top_level_package(name) in trusted or is_own(name)
                 for item in _definitions(name)
             ]
         yield from self._of_every_name
         for name in list(sys.modules):
-            if names.top(name) == package not in trusted and not is_own(name):
+            if names.top_level_package(name) == package not in trusted and not is_own(
+                name
+            ):
                 yield from _definitions(name)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..._arrays import dtypes, records
 from ..._arrays.backend import Entry
-from ..._trust.names import name_of, top
+from ..._trust.names import name_of, top_level_package
 from ..._trust.reflection import class_attribute
 from .assignment import PYTHON, SCALARS
 from .classes import is_class_variable, is_namedtuple, is_static
@@ -131,7 +131,7 @@ class Builder:
         package, _, name = old.type.rpartition(".")
         if old.array is not None:
             node |= {"shape": list(entry.shape), "dtype": dtype}
-            if top(package) in ("jax", "jaxlib"):
+            if top_level_package(package) in ("jax", "jaxlib"):
                 return node | {"kind": "jax"}
             if old.type != "numpy.ndarray":
                 self.notes[old.type] = f"that an array was a `{old.type}`"

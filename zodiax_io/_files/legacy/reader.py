@@ -235,6 +235,6 @@ def _is_wide(event: Event) -> bool:
     node = event.node
     return (
         node.array is not None
-        and names.top(node.type) in ("jax", "jaxlib")
+        and names.top_level_package(node.type) in ("jax", "jaxlib")
         and node.array[1] in ("int64", "float64", "complex128")
     )
