@@ -46,7 +46,9 @@ def test_a_folder_with_a_record_is_a_library(folder):
     """As pip --target, PEX and bundlers leave it, whatever the folder is called."""
     assert libraries.is_library_folder(str(folder))
     assert libraries.is_library_file(str(folder / "lens_of_test.py"))
-    assert libraries.find("lens_of_test").origin == str(folder / "lens_of_test.py")
+    assert libraries.find_in_libraries("lens_of_test").origin == str(
+        folder / "lens_of_test.py"
+    )
 
 
 def test_the_working_folder_is_no_library(folder, monkeypatch):
@@ -54,7 +56,7 @@ def test_the_working_folder_is_no_library(folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert not libraries.is_library_folder(str(folder))
     assert not libraries.is_library_folder("")
-    assert libraries.find("lens_of_test") is None
+    assert libraries.find_in_libraries("lens_of_test") is None
     assert libraries.find_anywhere("lens_of_test") is not None
 
 
@@ -73,7 +75,7 @@ def test_a_missing_working_folder(tmp_path, monkeypatch):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert libraries.find("json") is not None
+    assert libraries.find_in_libraries("json") is not None
 
 
 # Imports ------------------------------------------------------------------------------
@@ -139,7 +141,7 @@ def test_metadata_is_looked_for_in_libraries_only(planted, tmp_path, monkeypatch
         assert (seen.version, len(seen.plugins)) == ("0.1", 1)
         del sys.modules["asks_of_test"]
         monkeypatch.setattr(libraries, "_is_code_of_library", lambda file: True)
-        monkeypatch.setattr(libraries, "find", libraries.find_anywhere)
+        monkeypatch.setattr(libraries, "find_in_libraries", libraries.find_anywhere)
         seen = libraries.import_library("asks_of_test")
         assert (seen.version, len(seen.plugins)) == (np.__version__, 0)
     finally:

@@ -40,7 +40,7 @@ from .._tree.locate import locate
 from .._trust import libraries
 from .._trust.finding import Unresolved
 from .._trust.judge import Judge
-from .._trust.names import find, name_of
+from .._trust.names import lookup_or_none, name_of
 from .._trust.renames import is_name
 from .._trust.roles import Role, Use
 from .load import deserialise, read_metadata
@@ -397,7 +397,7 @@ def _proposed(
     taken: Counter[str] = Counter()
     for name, known in gathered.known.items():
         new = renames.get(name, name)
-        cls = find(new) if known.reason else known.found
+        cls = lookup_or_none(new) if known.reason else known.found
         # Those with most fields first: what is for few is not for them.
         variants = sorted(known.variants.values(), key=lambda v: -len(v[0]["node"]))
         for node, path, files in variants:

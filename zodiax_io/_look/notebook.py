@@ -7,7 +7,7 @@ import html
 import sys
 from collections.abc import Iterator, Mapping
 
-from .._trust.libraries import find
+from .._trust.libraries import find_in_libraries
 from .items import Contents, Item, size_of
 from .numbers import Picture
 from .text import folded, head_of, text_of, totals_of, words_of
@@ -18,7 +18,7 @@ _FEW = 40  # so many lines are all unfolded
 
 def html_of(summary: Contents) -> str:
     """A summary for a notebook; drawn by treescope, where that is installed."""
-    if "treescope" in sys.modules or find("treescope") is not None:
+    if "treescope" in sys.modules or find_in_libraries("treescope") is not None:
         from .treescope import html_by_treescope
 
         return html_by_treescope(summary)

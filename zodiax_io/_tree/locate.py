@@ -32,7 +32,7 @@ from .._structure.pairing import NameHere
 from .._structure.paths import Path
 from .._trust import reflection
 from .._trust.judge import Judge
-from .._trust.names import find, find_registered, name_of
+from .._trust.names import lookup_or_none, name_of, resolve_or_none
 from .encode import Encoder
 
 
@@ -48,9 +48,9 @@ def names_here(judge: Judge) -> NameHere:
     def name_here(name: str) -> str:
         name = judge.now(name)
         module, _, qualname = name.partition(":")
-        found = find_registered(name)
+        found = resolve_or_none(name)
         if found is None and module == packages.script().get("script"):
-            found = find(f"__main__:{qualname}")
+            found = lookup_or_none(f"__main__:{qualname}")
         return name if found is None else name_of(found) or name
 
     return name_here

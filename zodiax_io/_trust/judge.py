@@ -199,7 +199,7 @@ class Judge:
             return Holder()  # refused for its name
         if module == "__main__":
             module, qualname = self._finder.home_of_main(qualname)
-        found = names.find(f"{module}:{qualname}")
+        found = names.lookup_or_none(f"{module}:{qualname}")
         if (
             {in_file, name} & self._trust.names
             or names.is_registered(name)
@@ -234,7 +234,7 @@ class Judge:
         if module != "__main__":
             return name
         module, qualname = self._finder.home_of_main(qualname)
-        if module == "__main__" and names.find(name) is None:
+        if module == "__main__" and names.lookup_or_none(name) is None:
             module = self.script or module
         return f"{module}:{qualname}"
 

@@ -105,7 +105,7 @@ def is_library_file(file: str) -> bool:
     return real.startswith(tuple(above.difference(_folders())))
 
 
-def find(package: str) -> ModuleSpec | None:
+def find_in_libraries(package: str) -> ModuleSpec | None:
     """Where a top-level module is, if a library has it; nothing is imported.
 
     Finders of other packages, such as those of packages that are installed to be
@@ -191,7 +191,7 @@ class _Guard:
         asking = _asking(sys._getframe(1))
         if asking is None:
             return None
-        found = find(name)
+        found = find_in_libraries(name)
         if found is None and _is_question(sys._getframe(1)):
             return None
         # `import zodiax_io` is an import of the user's, who may have put what it needs

@@ -77,7 +77,7 @@ def is_standard(package: str) -> bool:
     return package in sys.stdlib_module_names and package != "__main__"
 
 
-def find(name: str) -> Any:
+def lookup_or_none(name: str) -> Any:
     """What an imported module has under a name; None if there is no such thing."""
     module, _, qualname = name.partition(":")
     try:
@@ -86,9 +86,9 @@ def find(name: str) -> Any:
         return None
 
 
-def find_registered(name: str) -> Any:
+def resolve_or_none(name: str) -> Any:
     """What `register` or an imported module has under a name; None if nothing has."""
-    return _registered[name] if name in _registered else find(name)
+    return _registered[name] if name in _registered else lookup_or_none(name)
 
 
 def lookup(module: str, qualname: str) -> Any:
@@ -119,7 +119,7 @@ def lookup(module: str, qualname: str) -> Any:
 def owner_class(module: str, qualname: str) -> type | None:
     """The class in which a name is defined, or None if it is not in a class."""
     owner, _, _ = qualname.rpartition(".")
-    found = find(f"{module}:{owner}") if owner else None
+    found = lookup_or_none(f"{module}:{owner}") if owner else None
     return found if is_class(found) else None
 
 

@@ -75,7 +75,11 @@ def missing_submodule(module: str) -> tuple[str, str] | None:
 def installed_spec(package: str) -> ModuleSpec | None:
     """Where a package of a library lies: as it is imported, or as it would be."""
     try:
-        spec = spec_of(package) if package in sys.modules else libraries.find(package)
+        spec = (
+            spec_of(package)
+            if package in sys.modules
+            else libraries.find_in_libraries(package)
+        )
     except (ImportError, ValueError):
         return None
     return spec if spec is not None and modules.is_in_library(spec) else None
