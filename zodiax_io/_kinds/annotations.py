@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import AbstractDtype, Float, PyTree
 
 from .._trust import reflection, roles
-from .._trust.classes import is_tame
+from .._trust.classes import metaclass_runs_code
 from .._trust.names import is_printable_name, name_of
 from .._trust.reflection import class_attribute
 from .base import CannotKeep, Data, Kind, Parts, decode_reference, exactly, subclass
@@ -282,7 +282,7 @@ def _is_annotation(obj: Any) -> bool:
     if type(obj) is list:  # the parameters of a `Callable`
         return all(map(_is_annotation, obj))
     if reflection.is_class(obj):
-        return is_tame(obj)
+        return not metaclass_runs_code(obj)
     return (
         obj is ... or obj is None or reflection.is_one_of(type(obj), _ANNOTATION_TYPES)
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _jax
 from .._trust import reflection
-from .._trust.classes import is_tame
+from .._trust.classes import metaclass_runs_code
 from .._trust.reflection import class_attribute
 from .base import CannotKeep
 from .fields import declared_fields, is_of_frameworks, reads_plainly, state_of
@@ -72,7 +72,7 @@ def _check_key(key: Any, depth: int) -> None:
     if depth > _MAX_KEY_DEPTH:
         raise CannotKeep(f"One of its keys is nested too deeply. {_AS_LISTS}")
     if reflection.is_class(key):
-        if not is_tame(key):
+        if metaclass_runs_code(key):
             raise CannotKeep(
                 f"One of its keys is a class that hashes itself. {_AS_LISTS}"
             )

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _jax
 from .._trust import reflection
-from .._trust.classes import is_tame
+from .._trust.classes import metaclass_runs_code
 from .._trust.names import is_standard, top_level_package
 from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
@@ -85,7 +85,7 @@ def _is_quiet(obj: Any, left: list[int]) -> bool:
                 waiting.append(aux)
             continue
         if reflection.is_class(obj):
-            if not is_tame(obj):
+            if metaclass_runs_code(obj):
                 return False
         elif cls is dict:
             waiting += [*obj.keys(), *obj.values()]

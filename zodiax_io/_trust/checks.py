@@ -11,7 +11,7 @@ import numpy as np
 from .._errors import shown
 from . import names, reflection
 from .answers import Accept, Answer, Refuse
-from .classes import handwritten_method, has_known_metaclass, is_tame
+from .classes import handwritten_method, has_known_metaclass, metaclass_runs_code
 from .question import Question
 from .reflection import has_python_layout
 from .roles import (
@@ -72,7 +72,7 @@ def not_found(question: Question) -> Answer | None:
 
 def code_in_metaclass(question: Question) -> Answer | None:
     obj = question.obj
-    if is_tame(obj if reflection.is_class(obj) else type(obj)):
+    if not metaclass_runs_code(obj if reflection.is_class(obj) else type(obj)):
         return None
     return Refuse("has a metaclass that runs code of its own")
 

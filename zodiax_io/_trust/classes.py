@@ -48,8 +48,8 @@ _METACLASSES = (type, abc.ABCMeta, enum.EnumMeta, type(eqx.Module))
 _META_HARMLESS = frozenset({"__new__", "__init__", "__call__", "__prepare__"})
 
 
-def is_tame(cls: type) -> bool:
-    """Whether a class can be looked at and compared without its metaclass's code."""
+def metaclass_runs_code(cls: type) -> bool:
+    """Whether to look at a class, or to compare it, may run code of its metaclass."""
     for base in reflection.mro(type(cls)):
         told = reflection.own_name(base)
         package = "" if told is None else names.top_level_package(told[0])
@@ -60,8 +60,8 @@ def is_tame(cls: type) -> bool:
         for name, value in space.items():
             special = name.startswith("__") and name not in _META_HARMLESS
             if special and (type(value) is types.FunctionType or _is_descriptor(value)):
-                return False
-    return True
+                return True
+    return False
 
 
 def _is_descriptor(value: object) -> bool:
