@@ -73,9 +73,9 @@ def library(tmp_path_factory):
     import rulelab
 
     zodiax_io.register(rulelab.function, alias="rulelab.registered:function")
-    names._CURATED["rulelab"] = ("OrderedDict",)
+    names._TABLE["rulelab"] = ("OrderedDict",)
     yield
-    del names._CURATED["rulelab"]
+    del names._TABLE["rulelab"]
     del names._registered_names[id(rulelab.function)]
     sys.path.remove(str(folder))
     del sys.modules["rulelab"]

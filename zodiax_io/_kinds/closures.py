@@ -18,7 +18,7 @@ from typing import Any, cast
 from .._errors import shown
 from .._trust import reflection, roles
 from .._trust.names import (
-    is_curated,
+    is_in_table,
     is_printable_name,
     is_printable_text,
     lookup,
@@ -129,7 +129,7 @@ def _rebinds(holder: Any, function: types.FunctionType) -> bool:
 
 def _is_curated(holder: Any) -> bool:
     name = name_of(holder)
-    return name is not None and is_curated(*split(name))
+    return name is not None and is_in_table(*split(name))
 
 
 def _doc(code: types.CodeType) -> str | None:

@@ -93,7 +93,7 @@ def is_plainly_defined(function: Any, name: str) -> bool:
     of the module assigns the name.
     """
     module, qualname = names.split(name)
-    if names.is_registered(name) or names.is_curated(module, qualname):
+    if names.is_registered(name) or names.is_in_table(module, qualname):
         return True
     if not is_own_code(module):
         return True

@@ -19,7 +19,7 @@ from .._trust.classes import metaclass_runs_code
 from .._trust.names import is_standard, top_level_package
 from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
-from .._trust.table import EXEMPT, FRAMEWORKS
+from .._trust.table import FRAMEWORKS, SPECIAL_METHODS_READ
 from . import flattening
 from .base import CannotKeep, Kind, Parts, exactly, expect_children
 from .contents import is_partial
@@ -149,7 +149,9 @@ _PRINTED = (
 
 def _is_exempt(cls: type) -> bool:
     package = top_level_package((reflection.own_name(cls) or ("builtins", ""))[0])
-    return package in EXEMPT or package in FRAMEWORKS or is_standard(package)
+    return (
+        package in SPECIAL_METHODS_READ or package in FRAMEWORKS or is_standard(package)
+    )
 
 
 def _check_wrappable(obj: Any) -> None:

@@ -92,7 +92,7 @@ def _not_in_table_of(package: str) -> Refuse:
 
 def imported_from_elsewhere(question: Question) -> Answer | None:
     obj = question.obj
-    if names.is_honest(obj, question.module, question.qualname):
+    if names.is_defined_at(obj, question.module, question.qualname):
         return None
     if not callable(obj):  # a plain value, which is imported from nowhere
         return Refuse(

@@ -11,8 +11,8 @@ import equinox as eqx
 
 from . import names, reflection
 from .table import (
-    EXEMPT,
     PACKAGES,
+    SPECIAL_METHODS_READ,
 )
 
 _SPECIAL = (
@@ -30,7 +30,11 @@ def handwritten_method(cls: type) -> str | None:
     for base in reflection.mro(cls):
         told = reflection.own_name(base)
         package = names.top_level_package(told[0]) if told is not None else ""
-        if base is object or package in EXEMPT or names.is_standard(package):
+        if (
+            base is object
+            or package in SPECIAL_METHODS_READ
+            or names.is_standard(package)
+        ):
             continue
         space = reflection.namespace(base)
         for name in _SPECIAL:

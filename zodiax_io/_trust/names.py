@@ -18,14 +18,14 @@ _PART = re.compile(r"[^\W\d]\w*")
 _registered_names: dict[int, str] = {}
 _registered: dict[str, Any] = {}
 
-_CURATED: dict[str, tuple[str, ...]] = {
+_TABLE: dict[str, tuple[str, ...]] = {
     module: FUNCTIONS.get(module, ()) + VALUES.get(module, ())
     for module in (*FUNCTIONS, *VALUES)
 }
 # Where an object has several names, the module that comes first in the table wins.
-_ORDER = {module: rank for rank, module in enumerate(_CURATED)}
+_ORDER = {module: rank for rank, module in enumerate(_TABLE)}
 # Filled as modules are imported: identity to rank, module and name.
-_curated_ids: dict[int, tuple[tuple[int, bool], str, str]] = {}
+_table_ids: dict[int, tuple[tuple[int, bool], str, str]] = {}
 _indexed: set[str] = set()
 _imported = {"modules": 0}
 
@@ -123,7 +123,7 @@ def owner_class(module: str, qualname: str) -> type | None:
     return found if is_class(found) else None
 
 
-def is_honest(obj: object, module: str, qualname: str) -> bool:
+def is_defined_at(obj: object, module: str, qualname: str) -> bool:
     """Whether an object belongs under a name, rather than being imported there.
 
     It does when it says so itself, when a package re-exports under the same qualified
@@ -131,7 +131,7 @@ def is_honest(obj: object, module: str, qualname: str) -> bool:
     """
     if _registered_names.get(id(obj)) == f"{module}:{qualname}":
         return True
-    if is_curated(module, qualname):
+    if is_in_table(module, qualname):
         return True
     told = own_name(obj)
     if told is None:
@@ -168,9 +168,9 @@ def is_redefined(cls: Any) -> bool:
     return is_class(cls) and is_class(found) and own_name(found) == told
 
 
-def is_curated(module: str, qualname: str) -> bool:
+def is_in_table(module: str, qualname: str) -> bool:
     """Whether a name stands in the project's own table."""
-    return qualname in _CURATED.get(module, ())
+    return qualname in _TABLE.get(module, ())
 
 
 def _index() -> None:
@@ -178,22 +178,22 @@ def _index() -> None:
     if _imported["modules"] == len(sys.modules):
         return
     _imported["modules"] = len(sys.modules)
-    for module in _CURATED.keys() - _indexed:
+    for module in _TABLE.keys() - _indexed:
         space = module_space(module)
         if space is not None:
             _indexed.add(module)
-            for name in _CURATED[module]:
+            for name in _TABLE[module]:
                 if name in space:
                     told = getattr(space[name], "__name__", None)
                     rank = (_ORDER[module], told != name)
-                    known = _curated_ids.get(id(space[name]))
+                    known = _table_ids.get(id(space[name]))
                     if known is None or rank < known[0]:
-                        _curated_ids[id(space[name])] = (rank, module, name)
+                        _table_ids[id(space[name])] = (rank, module, name)
 
 
-def _curated_name(obj: object) -> str | None:
+def _name_in_table(obj: object) -> str | None:
     _index()
-    found = _curated_ids.get(id(obj))
+    found = _table_ids.get(id(obj))
     if found is not None and _leads_to(*found[1:], obj):
         return f"{found[1]}:{found[2]}"
     return None
@@ -226,7 +226,7 @@ def name_of(obj: Any) -> str | None:
     registered = _registered_names.get(id(obj))
     if registered is not None and _registered.get(registered) is obj:
         return registered
-    curated = _curated_name(obj)
+    curated = _name_in_table(obj)
     if curated is not None:
         return curated
     told = own_name(obj)
@@ -332,7 +332,7 @@ def _leads_to(module: str, qualname: str, obj: object) -> bool:
         found = lookup(module, qualname)
     except (LookupError, ValueError):
         return False
-    return found is obj and is_honest(obj, module, qualname)
+    return found is obj and is_defined_at(obj, module, qualname)
 
 
 def resolve(name: str) -> Any:
@@ -391,7 +391,7 @@ def register(obj: Any, alias: str | None = None) -> Any:
     if _registered.get(name, obj) is not obj:
         raise ArgumentError(f"{shown(repr(name))} is registered for another object.")
     module, qualname = split(name)
-    taken = is_curated(module, qualname) and not is_at(obj, module, qualname)
+    taken = is_in_table(module, qualname) and not is_at(obj, module, qualname)
     if (
         taken
         or top_level_package(module) == "zodiax_io"

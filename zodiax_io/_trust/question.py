@@ -59,7 +59,7 @@ class Question:
     @cached_property
     def is_in_table(self) -> bool:
         """Whether the table has the name, and the file has nothing built from it."""
-        return names.is_curated(self.module, self.qualname) and not self.role.builds
+        return names.is_in_table(self.module, self.qualname) and not self.role.builds
 
     @cached_property
     def _lookup(self) -> Found | Refuse | ImportFirst:

@@ -74,7 +74,7 @@ PACKAGES = frozenset(
 )
 
 # Packages whose own classes may hand-write `__getattr__` and its kin, unasked.
-EXEMPT = frozenset({"equinox", "zodiax", "dLux"})
+SPECIAL_METHODS_READ = frozenset({"equinox", "zodiax", "dLux"})
 
 # Modules whose classes were read: they call the functions that they hold with the
 # inputs of their own calls, and with what they compute from these. `BoundMethod`, in
