@@ -296,7 +296,7 @@ class _Today:
         here = self.by_path.get(use.path(), {}).get("type")
         held = set(node["node"]) if isinstance(node.get("node"), dict) else set()
         scores: dict[str, float] = {}
-        for new, obj in judge.known(module) if effort.spend(_SEARCH) else ():
+        for new, obj in judge.candidates(module) if effort.spend(_SEARCH) else ():
             if not (effort.spend(1) and use.role.accepts(obj)):
                 continue
             new_module, _, new_name = new.partition(":")

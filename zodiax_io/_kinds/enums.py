@@ -94,11 +94,11 @@ def _decode_enum(parts: Parts) -> enum.Enum:
 
 
 def _with_present_members(
-    node: dict[str, Any], member_now: Callable[[str, Any], Any]
+    node: dict[str, Any], current_member: Callable[[str, Any], Any]
 ) -> dict[str, Any]:
     """The node of a member with the name that the class has for it now."""
     held = [name for name in ("value", "members") if name in node]
-    return node | {name: member_now(node["type"], node[name]) for name in held}
+    return node | {name: current_member(node["type"], node[name]) for name in held}
 
 
 ENUM = Kind(

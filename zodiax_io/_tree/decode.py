@@ -147,7 +147,7 @@ class _Decoder:
         ):
             reason = around_opaque(parts) or reason
         if kind.renamed is not None and reason is None:
-            parts.extra = kind.renamed(node, self.judge.member_now)
+            parts.extra = kind.renamed(node, self.judge.current_member)
             parts.value = parts.extra.get("value")
         if reason is not None:
             self.stood_in += 1
@@ -219,7 +219,7 @@ class _Decoder:
 
     def _old_name(self, node: Node, member: str) -> str:
         """What the file calls a member of an Enum."""
-        value, now = node["value"], self.judge.member_now
+        value, now = node["value"], self.judge.current_member
         names = [value] if type(value) is str else node["members"]
         return next(name for name in names if now(node["type"], name) == member)
 

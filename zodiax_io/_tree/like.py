@@ -103,7 +103,7 @@ class Likeness:
         self._kept: list[str] = []
         self._differ: list[str] = []
         self._by_id, self._file = found.by_id, file
-        self._member_now, self._name_here = judge.member_now, names_here(judge)
+        self._current_member, self._name_here = judge.current_member, names_here(judge)
         self._chosen: dict[int, set[Any]] | None = None
         if chosen is not None:
             self._chosen = {}
@@ -162,7 +162,7 @@ class Likeness:
             self.statics.append((path, ours, self._theirs.sources[id(theirs)]))
         else:
             if kind.renamed is not None:
-                ours = kind.renamed(ours, self._member_now)
+                ours = kind.renamed(ours, self._current_member)
             if kind.comparable is not None and here is kind:
                 ours = kind.comparable(ours, theirs)
             if plain(ours, self._name_here) != plain(theirs, None):

@@ -46,7 +46,7 @@ def names_here(judge: Judge) -> NameHere:
 
     @functools.cache
     def name_here(name: str) -> str:
-        name = judge.now(name)
+        name = judge.current_name(name)
         module, _, qualname = name.partition(":")
         found = resolve_or_none(name)
         if found is None and module == packages.script().get("script"):

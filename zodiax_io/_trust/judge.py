@@ -212,10 +212,10 @@ class Judge:
             return Holder(passes=True)
         return declared_holder(found) if reflection.is_class(found) else Holder()
 
-    def member_now(self, name: str, member: Any) -> Any:
+    def current_member(self, name: str, member: Any) -> Any:
         """What a member, or several, of an Enum of the file is called now."""
         if type(member) is list:
-            return [self.member_now(name, each) for each in member]
+            return [self.current_member(name, each) for each in member]
         if type(member) is not str or not self._renames:
             return member
         cls, _, now = current(f"{name}.{member}", self._renames).rpartition(".")
@@ -227,7 +227,7 @@ class Judge:
         reason = self._trust.trusted_because(cls, home)
         return reason is not None or names.top_level_package(home) in PACKAGES
 
-    def now(self, name: str) -> str:
+    def current_name(self, name: str) -> str:
         """What a name of the file is called now, as far as the name alone shows."""
         name = current(name, self._renames)
         module, _, qualname = name.partition(":")
@@ -238,7 +238,7 @@ class Judge:
             module = self.script or module
         return f"{module}:{qualname}"
 
-    def known(self, module: str) -> Iterator[tuple[str, Any]]:
+    def candidates(self, module: str) -> Iterator[tuple[str, Any]]:
         """What is imported of a module's package, of trusted ones, and of one's own."""
         return self._finder.suggestions.candidates(module)
 

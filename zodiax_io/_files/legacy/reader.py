@@ -133,7 +133,7 @@ class LegacyReader(ArrayReader):
     def _use_classes(self, judge: Judge) -> None:
         new: dict[str, Any] = {}
         for name in dict.fromkeys(use.name for use in survey(self.document.tree).uses):
-            cls = names.lookup_or_none(judge.now(name))
+            cls = names.lookup_or_none(judge.current_name(name))
             if reflection.is_class(cls) and self._found.get(name, cls) is not cls:
                 new[name] = cls
         if new:
