@@ -1,7 +1,7 @@
-"""The few private names of JAX and Equinox that we touch, each behind one function.
+"""The few private names of JAX and Equinox that are used, each behind one function.
 
-Every function has a public fallback, or says plainly that the installed release
-lacks what is needed, so that a new release of JAX breaks one place at most.
+A function falls back on public names, or returns None where the installed release lacks
+something, so that a new release of JAX breaks this file at most.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from jax.flatten_util import ravel_pytree
 
 @contextlib.contextmanager
 def without_tracing() -> Generator[None, None, None]:
-    """Evaluate what JAX is asked for at once, and count its transfers as explicit.
+    """Evaluate operations of JAX at once, and count its transfers as explicit.
 
     A caller inside of `jax.jit`, `jax.lax.scan` or `jax.shard_map` would get tracers
-    instead of arrays, also from code that a load imports or calls; one under
-    `jax.transfer_guard("disallow")` forbids the transfers that nobody asked for, while
-    a save or a load asks for each of its own.
+    instead of arrays, also from code that a load imports or calls. A caller under
+    `jax.transfer_guard("disallow")` forbids implicit transfers, but those of a save or
+    a load are intended.
     """
     with _eval_context(), _device_put_scope(), _device_get_scope(), _unmapped():
         yield
@@ -36,7 +36,7 @@ def without_tracing() -> Generator[None, None, None]:
 
 try:
     from jax._src.core import eval_context as _eval_context
-except ImportError:  # without effect inside of an eager `jax.shard_map`
+except ImportError:  # this has no effect inside of an eager `jax.shard_map`
     _eval_context = jax.ensure_compile_time_eval
 
 try:
@@ -49,14 +49,14 @@ except ImportError:  # `jax.device_put` alone then counts as explicit
 
 
 def _unmapped() -> contextlib.AbstractContextManager[Any]:
-    """No mesh of a surrounding `jax.shard_map`, in which new arrays would lie."""
+    """Leave the mesh of a surrounding `jax.shard_map`, where new arrays would be."""
     if not jax.sharding.get_abstract_mesh().manual_axes:
         return contextlib.nullcontext()
     return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
 
 
 def flatten_once(obj: object) -> tuple[list[Any], Any] | None:
-    """Children and auxiliary data of one pytree node, or None for a leaf."""
+    """Children and auxiliary data of a pytree node, or None for a leaf."""
     flat = jtu.default_registry.flatten_one_level(obj)
     return None if flat is None else (list(flat[0]), flat[1])
 
@@ -71,7 +71,7 @@ except ImportError:
             KeyTy,
             PRNGKeyArray,
         )
-    except ImportError:  # moved: ask instances, though that starts a backend
+    except ImportError:  # moved: use instances, though that starts a backend
         ArrayImpl = type(jnp.zeros(()))
         PRNGKeyArray = type(jax.random.key(0))
         KeyTy = type(jax.random.key(0).dtype)
@@ -84,8 +84,8 @@ def is_registered_node(cls: type) -> bool:
     return _is_in_registry(cls)
 
 
-# Those of distrax make their class a pytree when the first of them is made, and pass
-# over a class that is one already.
+# A class of distrax becomes a pytree when its first instance is made, unless it is one
+# already.
 _LATE = ("distrax._src.utils.jittable", "Jittable")
 
 
@@ -116,13 +116,13 @@ def unflatten_once(cls: type, aux: Any, children: Sequence[Any]) -> Any:
 
 
 def weakly_typed(array: jax.Array) -> jax.Array:
-    """The same array, of weak type: bit for bit, so no arithmetic is involved."""
+    """The same array with a weak type, bit for bit: no arithmetic is involved."""
     with contextlib.suppress(AttributeError, TypeError):
-        # What unpickling a JAX array does; `array` is ours alone at this point.
+        # As unpickling does. The caller has made this array, so no other code sees it.
         array.aval = array.aval.update(weak_type=True)  # type: ignore[misc]
     if array.weak_type:
         return array
-    # The pickle protocol of a weakly typed array is public, and rebuilds any other.
+    # The public pickle protocol of a weakly typed array can rebuild any array.
     reduced: Any = jnp.asarray(0).__reduce__()
     rebuild, (fun, _, _, aval_state) = reduced
     plain: Any = jax.device_get(array).__reduce__()
@@ -131,10 +131,10 @@ def weakly_typed(array: jax.Array) -> jax.Array:
 
 
 def free_unused_arrays() -> None:
-    """Free the memory of arrays that nobody has any more.
+    """Free the memory of arrays that are no longer used.
 
-    JAX lets go of NumPy's memory, which its arrays on a CPU share, the next time that
-    it does something: to load a model again would take the memory of two.
+    JAX releases the memory that its arrays on a CPU share with NumPy at its next
+    operation only: to load a model again would take the memory of two.
     """
     if _collect is not None:
         _collect()
@@ -143,12 +143,12 @@ def free_unused_arrays() -> None:
 def device_put(arrays: Sequence[Any], target: Any = None) -> list[jax.Array]:
     """NumPy arrays as JAX arrays, which share aligned memory on a CPU.
 
-    Without a device or sharding as target they are uncommitted, on the default device.
-    `jax.device_put` looks at each array for some time; what it calls in the end takes
-    as long as the arrays take.
+    Without a target (a device or sharding) they are uncommitted, on the default device.
+    The function that `jax.device_put` calls in the end has less overhead for each
+    array.
     """
     if isinstance(target, jax.sharding.Sharding) and not target.is_fully_addressable:
-        # `jax.device_put` would wait until every process does the same, to compare.
+        # `jax.device_put` would wait for a comparison with every other process.
         return [_spread(array, target) for array in arrays]
     if target is not None:
         return jax.device_put(list(arrays), target)
@@ -163,57 +163,48 @@ def device_put(arrays: Sequence[Any], target: Any = None) -> list[jax.Array]:
     avals: dict[tuple[Any, Any], Any] = {}
     result: list[jax.Array] = []
     for array in arrays:
-        what = array.shape, array.dtype
-        aval = avals.get(what)
+        key = array.shape, array.dtype
+        aval = avals.get(key)
         if aval is None:
-            aval = avals[what] = ShapedArray(*what)
+            aval = avals[key] = ShapedArray(*key)
         result.append(_batched_put(aval, sharding, [array], [device], False))
     return result
 
 
 def _spread(array: Any, sharding: jax.sharding.Sharding) -> jax.Array:
-    """An array of several processes, of which this one brings its own shards."""
-    # Its dtype, for a process that has none of them.
+    """An array over several processes, from the shards of this process."""
+    # The dtype is for a process that has no shard.
     return jax.make_array_from_callback(
         array.shape, sharding, lambda index: array[index], dtype=array.dtype
     )
 
 
+try:
+    from jax._src.lib import (
+        xla_client as _xla_client,  # pyright: ignore[reportPrivateImportUsage]
+    )
+except ImportError:
+    _xla_client: Any = None
+
+
 def _find_batched_put() -> Any:
-    """The private function, if it does here what we know of it; else None."""
-    try:
-        from jax._src.lib import (
-            xla_client,  # pyright: ignore[reportPrivateImportUsage]
-        )
-    except ImportError:
-        return None
+    """The private function, if this release has it as expected; else None."""
     if _device_put_scope is contextlib.nullcontext:
         return None
-    return getattr(xla_client, "batched_device_put", None)
+    return getattr(_xla_client, "batched_device_put", None)
 
 
 _batched_put: Any = _find_batched_put()
 
 
-def _find_collect() -> Any:
-    try:
-        from jax._src.lib import (
-            xla_client,  # pyright: ignore[reportPrivateImportUsage]
-        )
-    except ImportError:
-        return None
-    inner = getattr(xla_client, "_xla", None)
-    return getattr(inner, "collect_garbage", None)
-
-
-_collect: Any = _find_collect()
+_collect: Any = getattr(getattr(_xla_client, "_xla", None), "collect_garbage", None)
 
 
 def fetching(array: jax.Array) -> list[tuple[Any, jax.Array]]:
-    """The pieces that make up an array, each with its index, on their way to the host.
+    """The shards that make up an array, each with its index, on their way to the host.
 
-    An array keeps the copy on the host that NumPy asks it for. These are new arrays of
-    the same buffers, so the copies go when they go.
+    An array keeps the copy that NumPy makes on the host. These are new arrays of the
+    same buffers, so the copies are freed with them.
     """
     pieces: list[tuple[Any, jax.Array]] = [(..., array)]
     if not array.is_fully_replicated:
@@ -226,8 +217,8 @@ def fetching(array: jax.Array) -> list[tuple[Any, jax.Array]]:
 
 
 def _tiles(array: jax.Array) -> list[Any]:
-    """One shard of this process for each part of an array that it has any of."""
-    # Not those with the replica 0, which may belong to another process.
+    """One shard for each part of an array that this process has."""
+    # Not only shards of replica 0, which may belong to another process.
     tiles: dict[Any, Any] = {}
     for shard in array.addressable_shards:
         where = zip(shard.index, array.shape, strict=True)
@@ -256,7 +247,7 @@ def is_deleted(array: jax.Array) -> bool:
 
 
 def array_type() -> type:
-    """The type of a concrete JAX array; asking must not start JAX's backends."""
+    """The type of a concrete JAX array, without starting a backend of JAX."""
     return ArrayImpl
 
 
@@ -282,11 +273,11 @@ def enumeration_item_type() -> type:
 
 @functools.cache
 def jit_function_type() -> type:
-    """The type of what `jax.jit` returns."""
+    """The type of the functions that `jax.jit` returns."""
     return type(jax.jit(lambda: None))
 
 
-# Options of `jax.jit` that decide what the jitted function computes or consumes.
+# Options of `jax.jit` that change the results of the function, or donate its arguments.
 _JIT_OPTIONS: dict[str, type] = {
     "static_argnums": int,
     "static_argnames": str,
@@ -298,16 +289,16 @@ _JIT_OPTIONS: dict[str, type] = {
 
 
 def _inlining(value: Any) -> bool | str:
-    """How a jitted function is inlined, as plain data."""
-    for given in (False, True):
-        info: Any = getattr(jax.jit(_inlining, inline=given), "_jit_info", None)
+    """The option `inline` of a jitted function, as plain data."""
+    for option in (False, True):
+        info: Any = getattr(jax.jit(_inlining, inline=option), "_jit_info", None)
         if getattr(info, "inline", None) == value:
-            return given
+            return option
     return value.value
 
 
 def jit_options(function: Any) -> dict[str, Any] | None:
-    """The options of `jax.jit(f, …)`; None where they cannot be read back exactly."""
+    """The options of `jax.jit(f, …)`; None if they cannot be read exactly."""
     info = getattr(function, "_jit_info", None)
     if info is None:
         return None
@@ -330,7 +321,7 @@ def jit_options(function: Any) -> dict[str, Any] | None:
 
 
 def jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """`jax.jit` with options as `jit_options` gives them."""
+    """`jax.jit` with options as `jit_options` returns them."""
     for name, value in options.items():
         expected = _JIT_OPTIONS.get(name)
         items = value if isinstance(value, list) else [value]
@@ -348,7 +339,7 @@ def jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     return jax.jit(function, **given)
 
 
-# What `jax.vmap(f)` and its kin return is a closure around `f` and the options.
+# Each of these returns a closure around the function and the options.
 _TRANSFORMS: dict[str, Callable[..., Any]] = {
     "vmap": jax.vmap,
     "grad": jax.grad,
@@ -361,7 +352,7 @@ _TRANSFORMS: dict[str, Callable[..., Any]] = {
 
 
 def _innermost(function: Any) -> types.FunctionType | None:
-    """The closure below the wrapper that shortens JAX's tracebacks."""
+    """The closure inside of the wrapper that shortens JAX's tracebacks."""
     while type(function) is types.FunctionType:
         if function.__code__.co_name != "reraise_with_filtered_traceback":
             return function
@@ -386,7 +377,7 @@ def _sample(name: str) -> types.FunctionType | None:
 
 
 def transform_parts(function: Any) -> tuple[str, Any, dict[str, Any]] | None:
-    """Name, function and options of ``jax.vmap(f, …)``; None where they are unclear."""
+    """Name, function and options of ``jax.vmap(f, …)`` and the like, or None."""
     found = _innermost(function)
     if found is None:
         return None
@@ -404,23 +395,24 @@ def transform_parts(function: Any) -> tuple[str, Any, dict[str, Any]] | None:
 def _transform_options(
     name: str, found: types.FunctionType, sample: types.FunctionType
 ) -> tuple[Any, dict[str, Any]] | None:
-    held, usual = _closure(found), _closure(sample)
-    nested = _innermost(held.get("value_and_grad_f"))
+    cells, defaults = _closure(found), _closure(sample)
+    nested = _innermost(cells.get("value_and_grad_f"))
     if name == "grad" and nested is not None:
-        held, usual = _closure(nested), _closure(_sample("value_and_grad") or sample)
-    given, *options = inspect.signature(_TRANSFORMS[name]).parameters
-    inner = held.get("fun", held.get(given, held.get("pyfunc")))
+        cells = _closure(nested)
+        defaults = _closure(_sample("value_and_grad") or sample)
+    first, *options = inspect.signature(_TRANSFORMS[name]).parameters
+    inner = cells.get("fun", cells.get(first, cells.get("pyfunc")))
     if not callable(inner):
         return None
     return inner, {
-        option: held[option]
+        option: cells[option]
         for option in options
-        if option in held and held[option] is not usual.get(option)
+        if option in cells and cells[option] is not defaults.get(option)
     }
 
 
 def function_with_rule(obj: Any) -> Any:
-    """The function around which `equinox.filter_custom_jvp` was put, or None."""
+    """The function that `equinox.filter_custom_jvp` wraps, or None."""
     if (
         type(obj) is not eqx.filter_custom_jvp
         and type(obj) is not eqx.filter_custom_vjp
@@ -456,7 +448,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def transform(name: str, function: Any, options: dict[str, Any]) -> Any:
-    """``jax.vmap(f, …)`` and its kin, from what `transform_parts` gives.
+    """``jax.vmap(f, …)`` and the like, from the result of `transform_parts`.
 
     Raises
     ------
@@ -464,7 +456,7 @@ def transform(name: str, function: Any, options: dict[str, Any]) -> Any:
         If there is no such transformation.
     """
     if name not in _TRANSFORMS:
-        raise ValueError(f"{name!r:.80} is no transformation")
+        raise ValueError(f"{name!r:.80} is not a transformation")
     unknown = options.keys() - set(inspect.signature(_TRANSFORMS[name]).parameters)
     if unknown:
         raise ValueError(f"`jax.{name}` has no option {min(unknown)!r:.80}")
@@ -473,7 +465,7 @@ def transform(name: str, function: Any, options: dict[str, Any]) -> Any:
 
 @functools.cache
 def unravel_type() -> type:
-    """The type of the function by which `jax.flatten_util.ravel_pytree` goes back."""
+    """The type of the inverse that `jax.flatten_util.ravel_pytree` returns."""
     return type(ravel_pytree(0)[1])
 
 
@@ -485,7 +477,7 @@ def equinox_wrapper_names() -> tuple[str, ...]:
 
 @functools.cache
 def bound_method_type() -> type:
-    """The class of the method of an `equinox.Module`'s instance, itself a Module."""
+    """The class of a bound method of an `equinox.Module`, itself a Module."""
 
     class Example(eqx.Module):
         def method(self) -> None:
@@ -496,13 +488,13 @@ def bound_method_type() -> type:
 
 @functools.cache
 def filter_jit_type() -> type:
-    """The class of what `equinox.filter_jit` returns."""
+    """The class of the functions that `equinox.filter_jit` returns."""
     return type(eqx.filter_jit(lambda: None))
 
 
 @functools.cache
 def equinox_missing() -> Any:
-    """The marker by which Equinox keeps an absent attribute of a wrapper."""
+    """The marker of Equinox for an attribute that a wrapped function lacks."""
     try:
         from equinox._module._flatten import MISSING
     except ImportError:  # older releases leave the attribute out instead

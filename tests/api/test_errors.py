@@ -389,7 +389,7 @@ def test_unknown_backend():
     with pytest.raises(zodiax_io.UnknownFormatError) as caught:
         checkpoint.load()
     assert str(caught.value) == (
-        "The file keeps its arrays by the backend 'zarr', which this release of "
+        "The file holds arrays of the backend 'zarr', which this release of "
         "zodiax_io does not have. Upgrade zodiax_io to read it."
     )
 

@@ -60,12 +60,12 @@ def test_backends_that_there_are_not(backend, message):
     [
         (
             {"name": "later"},
-            "The file keeps its arrays by the backend 'later', which this release of "
+            "The file holds arrays of the backend 'later', which this release of "
             "zodiax_io does not have. Upgrade zodiax_io to read it.",
         ),
         (
             {"name": "eqx", "shuffle": True},
-            "The file keeps its arrays by the backend 'eqx', which, in this release of "
+            "The file holds arrays of the backend 'eqx', which, in this release of "
             "zodiax_io, has no option 'shuffle'. Upgrade zodiax_io to read it.",
         ),
     ],

@@ -383,7 +383,7 @@ def test_an_unknown_option_of_the_backend_is_of_a_newer_format(tmp_path):
         with pytest.raises(NewerFormatError) as caught:
             call(io.BytesIO(checkpoint.companion()))
         assert str(caught.value) == (
-            "The file keeps its arrays by the backend 'eqx', which, in this release of "
+            "The file holds arrays of the backend 'eqx', which, in this release of "
             "zodiax_io, has no option 'compression'. Upgrade zodiax_io to read it."
         )
 

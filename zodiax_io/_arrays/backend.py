@@ -1,4 +1,4 @@
-"""What an array backend does: records to bytes of a companion, and back."""
+"""The interface of an array backend: records to the bytes of a companion, and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .records import Record
 
 @runtime_checkable
 class Sink(Protocol):
-    """What bytes can be written to, one after the other."""
+    """A file that bytes can be appended to."""
 
     def write(self, data: Any, /) -> Any:
         """Write bytes."""
@@ -25,7 +25,7 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Source(Protocol):
-    """Bytes that can be read at any offset, all from one version of a file."""
+    """Bytes that can be read at any offset, all of one version of a file."""
 
     size: int
 
@@ -34,13 +34,13 @@ class Source(Protocol):
         ...
 
     def map(self) -> Any:
-        """All bytes, read-only, none of which is read before somebody looks at it."""
+        """All bytes, read-only; a page is read when it is first used."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Entry:
-    """What the structure says of one record of the companion."""
+    """A record of the companion, as the structure describes it."""
 
     offset: int
     length: int
@@ -50,15 +50,15 @@ class Entry:
     fortran: bool
 
 
-# Told how many bytes have been read or written since it was last called.
+# Called with the number of bytes read or written since the last call.
 Tick = Callable[[int], object]
 
 
 def no_tick(count: int, /) -> None:
-    """Keep no count."""
+    """Ignore the count."""
 
 
-# By the number of the record; the message of a CorruptFileError is the reason alone.
+# Errors by the number of the record; the message of each is the reason alone.
 Faults = dict[int, CorruptFileError | ReadError]
 
 
@@ -68,13 +68,13 @@ class ArrayReader(abc.ABC):
     Attributes
     ----------
     structure : bytes
-        The structure file that belongs to it.
+        The bytes of its structure file.
     written_by : str or None
-        The backend that the ends of the file are of; None if they were not looked at.
+        The backend that the ends of the file show; None if they were not read.
     is_old : bool
-        Whether the file is of an older format, which has no structure file.
+        Whether the file has an older format, without a structure file.
     needs : set of str
-        The classes without which an old file does not say all that it holds.
+        Missing classes without which the document of an old file stays incomplete.
     """
 
     structure: bytes
@@ -83,19 +83,19 @@ class ArrayReader(abc.ABC):
     needs: Set[str] = frozenset()
 
     def complete_document(self, document: Any, judge: Any) -> Any:
-        """The document, with what the classes of this process add to an old file's."""
+        """The document, with facts that imported classes add to an old file."""
         return document
 
     @abc.abstractmethod
     def entries(self, records: Sequence[Any]) -> list[Any]:
         """The index of the records, checked against the file without reading data.
 
-        Of an entry, all other code knows only its `length` in bytes.
+        Other code uses only the `length` of an entry, in bytes.
 
         Raises
         ------
         CorruptFileError
-            If the index is not one that this backend writes.
+            If this backend writes no such index.
         """
 
     @abc.abstractmethod
@@ -107,7 +107,7 @@ class ArrayReader(abc.ABC):
         verify: bool,
         tick: Tick = no_tick,
     ) -> tuple[dict[int, NDArray[Any]], Faults]:
-        """The arrays of the wanted records, and what is wrong with the others."""
+        """The arrays of the wanted records, and the errors of those that fail."""
 
     def map(
         self, entries: Sequence[Any], wanted: Iterable[int]
@@ -117,31 +117,31 @@ class ArrayReader(abc.ABC):
         Raises
         ------
         ArgumentError
-            If the backend keeps arrays in a form that memory cannot hold.
+            If the backend stores arrays in another form than memory holds.
         """
         raise ArgumentError(
-            "`lazy=True` maps arrays into memory, which the backend of this file does "
-            "not keep in that form. Load it without `lazy`, or a part of it by `only`."
+            "`lazy=True` maps arrays into memory, but the backend of this file stores "
+            "them in another form. Load it without `lazy`, or a part of it by `only`."
         )
 
     def check(self, entries: Sequence[Any]) -> Faults:
-        """What is wrong with the records; one of them is in memory at a time."""
+        """The errors of the records; one record at a time is in memory."""
         faults: Faults = {}
         for number in range(len(entries)):
             faults |= self.read(entries, [number], verify=True)[1]
         return faults
 
     def can_repair(self, entries: Sequence[Any]) -> bool:
-        """Whether nothing but its structure would be lost by writing it again."""
+        """Whether `repair` would lose nothing but a damaged copy of the structure."""
         return False
 
     def repair(self, entries: Sequence[Any], file: Sink) -> bytes:
-        """Write the companion again: its records, all intact, and its structure.
+        """Write the companion again: its records, which are intact, and its structure.
 
         Raises
         ------
         CorruptFileError
-            If a record is not what it was when it was checked.
+            If a record has changed since it was checked.
         """
         raise NotImplementedError
 
@@ -149,7 +149,7 @@ class ArrayReader(abc.ABC):
 def read_whole(
     reader: ArrayReader, entries: Sequence[Any], wanted: Iterable[int], file: str
 ) -> dict[int, NDArray[Any]]:
-    """The arrays of records of which each must be whole.
+    """The arrays of records that must all be whole.
 
     Raises
     ------
@@ -165,16 +165,16 @@ def read_whole(
 
 
 class ArrayBackend(abc.ABC):
-    """A way to keep arrays: a frozen dataclass, whose fields are its options.
+    """A way to store arrays: a frozen dataclass, whose fields are its options.
 
-    The options are stored in each file, and given back when it is opened.
+    The options are stored in each file, and used again when it is opened.
 
     Attributes
     ----------
     name : str
-        What files call it.
+        Its name in files.
     suffix, magic : str, bytes
-        With which the names of its companions end, and their bytes begin.
+        The suffix of its companions, and their first bytes.
     """
 
     name: ClassVar[str]
@@ -202,12 +202,12 @@ class ArrayBackend(abc.ABC):
 
     @abc.abstractmethod
     def open_damaged(self, source: Source, file: str, structure: bytes) -> ArrayReader:
-        """Open a companion whose structure is damaged, by that of the file beside it.
+        """Open a companion whose structure is damaged, with that of its structure file.
 
         Raises
         ------
         CorruptFileError
-            If nothing can be read of it without its own.
+            If the companion cannot be read without its own structure.
         """
 
     def is_whole(self, size: int, read: Callable[[int, int], bytes]) -> bool:
@@ -216,9 +216,9 @@ class ArrayBackend(abc.ABC):
         return self.recognises(read(0, ends), read(size - ends, ends))
 
     def end_of_first(self, data: bytes) -> int | None:
-        """Where the companion ends with which some bytes begin; None if none does.
+        """Where the first companion in some bytes ends; None if that is unknown.
 
-        A backend with an end of its own lets several lie behind another in one file.
+        A backend that marks the end of a companion allows several in one file.
         """
         return None
 
@@ -230,13 +230,13 @@ class ArrayBackend(abc.ABC):
 ENDS = 16  # bytes at either end of a file by which a companion is recognised
 
 
-_ALIKE = 0.75  # of the bytes: more is left where a few bits or a block are damaged
+_EQUAL = 0.75  # of the bytes: a few damaged bits, or one block, leave more
 
 
 def is_damaged_copy(damaged: bytes, expected: bytes) -> bool:
-    """Whether bytes may be what is left of others."""
+    """Whether bytes may be a damaged copy of others, perhaps cut short."""
     if len(damaged) > len(expected):
         return False
     one = np.frombuffer(damaged, np.uint8)
     other = np.frombuffer(expected, np.uint8, len(damaged))
-    return int(np.count_nonzero(one == other)) >= _ALIKE * len(damaged)
+    return int(np.count_nonzero(one == other)) >= _EQUAL * len(damaged)

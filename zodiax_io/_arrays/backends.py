@@ -1,4 +1,4 @@
-"""The table of array backends: a row for each way to keep the arrays."""
+"""The table of array backends."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BACKENDS: list[type[ArrayBackend]] = [EqxBackend]
 
 
 def backend_named(name: object) -> type[ArrayBackend] | None:
-    """The row of a backend; None if there is none of this name."""
+    """The backend with a name, or None."""
     return next((row for row in BACKENDS if row.name == name), None)
 
 
 def backend_for(asked: object) -> ArrayBackend:
-    """The backend that a caller asks for, by its name or with options.
+    """The backend of an argument: a name, or a mapping with name and options.
 
     Raises
     ------
@@ -42,27 +42,27 @@ def backend_for(asked: object) -> ArrayBackend:
 
 
 def backend_of(stored: Mapping[str, Any], file: str) -> ArrayBackend:
-    """The backend that wrote the arrays of a file, with the options of that time.
+    """The backend that wrote the arrays of a file, with its stored options.
 
     Raises
     ------
     NewerFormatError
-        If this release does not have it, or not one of its options.
+        If this release lacks the backend, or one of its options.
     """
     options = dict(stored)
     name = options.pop("name", None)
     row = backend_named(name)
     if row is None:
         raise NewerFormatError(
-            f"{file} keeps its arrays by the backend {shown(repr(name))}, which this "
+            f"{file} holds arrays of the backend {shown(repr(name))}, which this "
             "release of zodiax_io does not have. Upgrade zodiax_io to read it."
         )
     try:
         return _with_options(row, options)
     except ValueError as error:
         raise NewerFormatError(
-            f"{file} keeps its arrays by the backend {row.name!r}, which, in this "
-            f"release of zodiax_io, {error}. Upgrade zodiax_io to read it."
+            f"{file} holds arrays of the backend {row.name!r}, which, in this release "
+            f"of zodiax_io, {error}. Upgrade zodiax_io to read it."
         ) from None
 
 
@@ -80,7 +80,7 @@ def _with_options(row: type[ArrayBackend], options: dict[Any, Any]) -> ArrayBack
 
 
 def options_of(backend: ArrayBackend) -> dict[str, Any]:
-    """What a file says of its backend: the name and the options."""
+    """The entry of a file for its backend: the name and the options."""
     return {"name": backend.name, **vars(backend)}
 
 
@@ -94,16 +94,16 @@ def recognise_backend(start: bytes, end: bytes) -> ArrayBackend | None:
 
 
 def suffixes() -> list[str]:
-    """With which the names of companions end, that of the default backend first."""
+    """The suffixes of companions, that of the default backend first."""
     return [row.suffix for row in BACKENDS]
 
 
 def default_backend() -> ArrayBackend:
-    """The backend that writes what a caller gives no backend for."""
+    """The backend of a save without `backend=`."""
     return BACKENDS[0]()
 
 
 def backend_for_suffix(suffix: str) -> ArrayBackend:
-    """The backend whose companions have a suffix; the default one if none has."""
+    """The backend whose companions have a suffix, or the default one."""
     row = next((row for row in BACKENDS if row.suffix == suffix), None)
     return default_backend() if row is None else row()

@@ -1,4 +1,4 @@
-"""How far apart the numbers of two arrays are, found a stretch at a time."""
+"""How far apart the numbers of two arrays are, in chunks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_STRETCH = 1 << 20  # numbers that are compared together
+_CHUNK = 1 << 20  # numbers that are compared together
 
 
 def difference(
     x: NDArray[Any], y: NDArray[Any], atol: float, rtol: float
 ) -> tuple[float | None, float | None] | None:
-    """The largest difference of two arrays of one shape and dtype; None if none.
+    """The largest absolute and relative difference of two arrays; None if equal.
 
-    Without tolerances arrays are the same only bit for bit. Integers are compared as
-    integers, however large. What is no number has no difference, but may differ.
+    Both have one shape and dtype. Without tolerances, arrays are equal only bit for
+    bit. Integers are compared as integers, however large. Values that are not numbers
+    may differ, without a difference in numbers: (None, None).
     """
     if same_bytes(x, y):
         return None
@@ -27,7 +28,7 @@ def difference(
     largest = relative = 0.0
     within = atol > 0 or rtol > 0
     with np.errstate(all="ignore"):
-        for ours, theirs in _stretches(x, y):
+        for ours, theirs in _chunks(x, y):
             apart, a, b = _apart(ours, theirs)
             within = within and bool(np.all(apart <= atol + rtol * b))
             largest = max(largest, float(apart.max(initial=0)))
@@ -38,7 +39,7 @@ def difference(
 
 
 def is_numeric(dtype: Any) -> bool:
-    """Whether values of a dtype are numbers: those that NumPy or ml_dtypes defines."""
+    """Whether the values of a dtype are numbers, of NumPy or of ml_dtypes."""
     if dtype.kind in "biufc":
         return True
     return dtype.kind == "V" and dtype.fields is None and dtype.type is not np.void
@@ -46,16 +47,16 @@ def is_numeric(dtype: Any) -> bool:
 
 def same_bytes(x: NDArray[Any], y: NDArray[Any]) -> bool:
     """Whether two arrays of one shape and dtype hold the same bytes."""
-    return all(a.tobytes() == b.tobytes() for a, b in _stretches(x, y))
+    return all(a.tobytes() == b.tobytes() for a, b in _chunks(x, y))
 
 
-def _stretches(
+def _chunks(
     x: NDArray[Any], y: NDArray[Any]
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    # As they are stored, if alike: a view instead of a copy.
+    # In the order of their memory if both have the same: a view instead of a copy.
     order = "F" if x.flags.f_contiguous and y.flags.f_contiguous else "C"
     x, y = x.ravel(order), y.ravel(order)
-    step = max(1, _STRETCH // max(1, x.dtype.itemsize // 8))
+    step = max(1, _CHUNK // max(1, x.dtype.itemsize // 8))
     for start in range(0, x.size, step):
         yield x[start : start + step], y[start : start + step]
 
@@ -63,10 +64,10 @@ def _stretches(
 def _apart(
     x: NDArray[Any], y: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """How far apart numbers are, and how large they are, without losing any of it."""
+    """Differences and absolute values of numbers, in a dtype wide enough for both."""
     if x.dtype.kind in "biu":
         low, high = np.minimum(x, y), np.maximum(x, y)
-        # Modulo 2**64, which no two integers are apart by.
+        # Modulo 2**64: no two integers of a dtype are that far apart.
         apart = high.astype(np.uint64) - low.astype(np.uint64)
         return apart, np.abs(x.astype(np.float64)), np.abs(y.astype(np.float64))
     wide: Any = np.float64

@@ -1,4 +1,4 @@
-"""Dtypes as plain data, and the `.npy` storage of those that `.npy` cannot name."""
+"""Dtypes as plain data, those included that `.npy` cannot name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._errors import shown
 # jax.dtypes.float0 is a structured dtype without bytes: the tangent of an integer.
 FLOAT0 = np.dtype(jax.dtypes.float0)
 
-# Their NumPy kind is "V", and `np.save` forgets which of them it was.
+# Their NumPy kind is "V", and `np.save` does not keep which of them it was.
 EXTENDED: dict[str, np.dtype[Any]] = {
     name: np.dtype(getattr(ml_dtypes, name))
     for name in dir(ml_dtypes)
@@ -35,7 +35,7 @@ for _alias in ("longlong", "ulonglong"):
     if np.dtype(_alias).char != _NATIVE[np.dtype(_alias).name].char:
         _BY_NAME[_alias] = np.dtype(_alias)
 
-# Plain dtypes are the same objects always, and kept by the table above.
+# Plain dtypes are always the same objects, and the table above keeps them alive.
 _BY_IDENTITY = {id(dtype): name for name, dtype in _BY_NAME.items()}
 
 _TYPESTR = (
@@ -50,7 +50,7 @@ def describe(dtype: np.dtype[Any]) -> str | dict[str, Any]:
     Raises
     ------
     ValueError
-        If the dtype cannot be kept: Python objects, variable-width strings, metadata.
+        If it cannot be saved: Python objects, strings of variable width, metadata.
     """
     name = _BY_IDENTITY.get(id(dtype))
     if name is not None:
@@ -86,26 +86,26 @@ def describe(dtype: np.dtype[Any]) -> str | dict[str, Any]:
             return name
     if re.fullmatch(_TYPESTR, dtype.str) and np.dtype(dtype.str) == dtype:
         return dtype.str
-    raise ValueError(f"dtype {dtype} has no name to come back by")
+    raise ValueError(f"dtype {dtype} has no name that NumPy reads")
 
 
 def parse(plain: Any) -> np.dtype[Any]:
-    """The dtype that `describe` described; every text NumPy would guess at is refused.
+    """The dtype of a description; any other text that NumPy understands is refused.
 
     Raises
     ------
     ValueError
-        If the description is not one that `describe` can give.
+        If `describe` returns no such description.
     """
     if type(plain) is str and plain in _BY_NAME:
         return _BY_NAME[plain]
     parsed = _parse(plain)
     try:
-        same = describe(parsed) == plain
+        is_canonical = describe(parsed) == plain
     except ValueError:
-        same = False
-    if not same:  # as "<f8", which is called "float64"
-        raise ValueError(f"a dtype is not described as {shown(parsed)} is")
+        is_canonical = False
+    if not is_canonical:  # such as "<f8" for "float64"
+        raise ValueError(f"the dtype {shown(parsed)} has another description")
     return parsed
 
 
@@ -127,7 +127,7 @@ def _parse(plain: Any) -> np.dtype[Any]:
         if set(plain) == {"base", "shape"}:
             shape = tuple(_length(n) for n in plain["shape"])
             base = _parse(plain["base"])
-            # Only of few lengths is the product taken in no time.
+            # The product of very many lengths would take its time.
             if len(shape) > MAX_DIMENSIONS or (
                 math.prod(shape) * base.itemsize > _MAX_ITEMSIZE
             ):
@@ -139,7 +139,7 @@ def _parse(plain: Any) -> np.dtype[Any]:
             raise ValueError("a field of a dtype has no name")
         formats = [_parse(entry) for entry in plain["formats"]]
         itemsize = _length(plain["itemsize"])
-        # NumPy adds in 32 bits, and takes what overflows for small.
+        # NumPy adds in 32 bits, where a large sum overflows to a small one.
         if not len(names) == len(formats) == len(offsets) or any(
             offset + entry.itemsize > itemsize
             for offset, entry in zip(offsets, formats, strict=True)
@@ -155,7 +155,7 @@ def _parse(plain: Any) -> np.dtype[Any]:
             description["titles"] = list(titles)
         return np.dtype(description, align=plain["aligned"] is True)  # type: ignore[call-overload]
     except (TypeError, ValueError, KeyError, RecursionError, OverflowError) as error:
-        raise ValueError(f"a dtype is described wrongly: {error}") from error
+        raise ValueError(f"a description of a dtype is invalid: {error}") from error
 
 
 MAX_DIMENSIONS = 64  # NumPy's own limit
@@ -163,12 +163,12 @@ MAX_DIMENSIONS = 64  # NumPy's own limit
 
 def _length(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= _MAX_ITEMSIZE:
-        raise ValueError("a length is not an integer between 0 and 2^31")
+        raise ValueError("a length is not an integer from 0 to 2^31 - 1")
     return value
 
 
 def is_of_jax(plain: Any) -> bool:
-    """Whether a described dtype is one that JAX's arrays can have, in native order."""
+    """Whether arrays of JAX can have a described dtype, in native byte order."""
     return type(plain) is str and plain.isidentifier() and "longlong" not in plain
 
 
@@ -179,7 +179,7 @@ def is_extended(dtype: np.dtype[Any]) -> bool:
 
 
 def plain_shape(plain: Any) -> tuple[int, ...]:
-    """The shape of a node, if it is one."""
+    """The shape in a node; anything else is a ValueError."""
     if (
         type(plain) is not list
         or len(plain) > MAX_DIMENSIONS

@@ -10,7 +10,7 @@ import numpy as np
 
 from .dtypes import EXTENDED, FLOAT0, STORED, is_extended
 
-MAGIC = b"\x93NUMPY"  # with which each record begins
+MAGIC = b"\x93NUMPY"  # the first bytes of each record
 
 
 def storage(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -73,9 +73,7 @@ def _padded_header(
     padding = -(offset + total) % align
     length = len(text) + 1 + padding
     if wide:
-        start = (
-            b"\x93NUMPY" + bytes([max(version, 2), 0]) + length.to_bytes(4, "little")
-        )
+        start = MAGIC + bytes([max(version, 2), 0]) + length.to_bytes(4, "little")
     else:
-        start = b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little")
+        start = MAGIC + b"\x01\x00" + length.to_bytes(2, "little")
     return start + text + b" " * padding + b"\n"

@@ -16,39 +16,39 @@ from .npy import storage
 
 
 class Fetched:
-    """A JAX array whose data is on the way from its devices; NumPy waits for it."""
+    """A JAX array on its way from the devices to the host; NumPy waits for it."""
 
     def __init__(self, array: jax.Array) -> None:
-        self._pieces = fetching(array)
+        self._shards = fetching(array)
         self._shape, self._dtype = array.shape, array.dtype
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The whole of it; of one piece, without a copy where there need be none."""
-        if 0 in self._shape:  # whose pieces may have any shape without elements
+        """The whole array; without a copy if it has one shard."""
+        if 0 in self._shape:  # the shards may have other shapes without elements
             return np.empty(self._shape, self._dtype)
-        (index, piece), *others = self._pieces
+        (index, shard), *others = self._shards
         if not others and index is ...:
-            return np.asarray(piece)
+            return np.asarray(shard)
         whole = np.empty(self._shape, self._dtype)
-        for index, piece in self._pieces:
-            whole[index] = np.asarray(piece)
+        for index, shard in self._shards:
+            whole[index] = np.asarray(shard)
         return whole
 
 
 def on_host(array: Any) -> NDArray[Any]:
-    """An array as NumPy's, from the devices of this process if others hold it, too."""
+    """An array as a NumPy array, from the devices of this process."""
     return np.asarray(Fetched(array) if type(array) is array_type() else array)
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Record:
-    """One array on its way to the companion: what holds it, and how it is stored."""
+    """One array on its way to the companion, and how it is stored."""
 
     source: Any  # np.ndarray, jax.Array or Fetched
     dtype: np.dtype[Any]  # as stored
     shape: tuple[int, ...]
     fortran: bool
-    copied: bool = False  # nobody else has this NumPy array
+    copied: bool = False  # no other code refers to this NumPy array
     path: Any = None  # its place in the tree, for `path_text`
 
     @property
@@ -58,20 +58,20 @@ class Record:
 
     @property
     def is_immutable(self) -> bool:
-        """Whether nobody can change the data while it is written."""
+        """Whether the data cannot change while it is written."""
         return self.copied or type(self.source) is not np.ndarray
 
     def fetched(self) -> Record:
-        """The same record, its data on the way from its devices."""
+        """The same record, with its data on the way to the host."""
         if type(self.source) is not array_type():
             return self
         return replace(self, source=Fetched(self.source))
 
     def with_copy(self) -> Record:
-        """The same record with data that stays, whatever becomes of its source.
+        """The same record with data that stays when its source changes.
 
-        On a CPU a JAX array is shared: a computation that it is donated to copies it
-        while something else holds its memory.
+        The memory of a JAX array on a CPU is shared: JAX copies a donated array whose
+        memory is in use elsewhere.
         """
         if type(self.source) is np.ndarray:
             order = "F" if self.fortran else "C"
@@ -79,17 +79,17 @@ class Record:
         return replace(self, source=on_host(self.source), copied=True)
 
     def buffer(self) -> Any:
-        """The data in the order in which it is stored, as something with a buffer."""
+        """The data in the order in which it is stored, with the buffer protocol."""
         if self.is_immutable and self.dtype.char in STORED:
             try:
                 view = memoryview(self.source)
             except (BufferError, ValueError, TypeError, RuntimeError):
-                pass  # on another device, or not of one piece
+                pass  # on another device, or not contiguous
             else:
                 if view.c_contiguous and view.nbytes:
                     return view
         order = "F" if self.fortran else "C"
-        # In the order that is written: to copy a struct leaves its padding to chance.
+        # In the order of the file: a copy of a struct would have any bytes for padding.
         flat = without_padding(on_host(self.source), order).ravel(order=order)
         if self.nbytes == 0:
             return np.empty(0, np.uint8)
@@ -103,21 +103,21 @@ def record_of(array: Any) -> Record:
     return Record(array, storage(array.dtype), array.shape, fortran)
 
 
-# The ten bytes of an extended float lie in sixteen; the rest is whatever was there.
+# An extended float has ten bytes in sixteen; the other six may hold anything.
 _EXTENDED_FLOAT = np.finfo(np.longdouble).nmant == 63
 
 
 def without_padding(
     array: NDArray[Any], order: Literal["C", "F"] = "C"
 ) -> NDArray[Any]:
-    """The array, or a copy with zeros for padding: the same values, the same bytes."""
+    """The array, or a copy with zeros for padding: equal values give equal bytes."""
     if array.dtype.type in (np.longdouble, np.clongdouble) and _EXTENDED_FLOAT:
         flat = np.array(array, order="C").reshape(-1)
         flat.view(np.uint8).reshape(-1, 16)[:, 10:] = 0
         return flat.reshape(array.shape)
     if array.dtype.fields is None or array.dtype == FLOAT0:
         return array
-    # `zeros_like` leaves the padding as is.
+    # `zeros_like` does not set the padding.
     clean = np.zeros(array.shape, array.dtype, order)
     _copy_fields(clean, array)
     return clean

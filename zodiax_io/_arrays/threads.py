@@ -1,4 +1,4 @@
-"""Work handed to other threads, and done in this one where no thread can be started."""
+"""Calls made by other threads, or by this one where no thread can be started."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 
 class _Ending:
-    """What threads wait for until it has ended.
+    """An event that threads wait for.
 
-    A flag says so, and the lock only wakes them: an interrupt may leave a lock taken.
+    The flag decides, and the lock only wakes them: an interrupt may leave a lock taken.
     """
 
     __slots__ = ("_lock", "ended")
@@ -24,12 +24,12 @@ class _Ending:
         self._lock.acquire()
 
     def end(self) -> None:
-        """Wake all that wait."""
+        """Set the flag, and wake all waiting threads."""
         self.ended = True
         self._lock.release()
 
     def wait(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the flag is set."""
         while not self.ended:
             if self._lock.acquire(timeout=_LONGEST_WAIT):
                 self._lock.release()
@@ -39,7 +39,7 @@ _LONGEST_WAIT = 0.1  # seconds after which a thread looks again
 
 
 class Job:
-    """A call that one thread makes, and any thread may wait for."""
+    """A call that one thread makes, and whose result any thread may wait for."""
 
     __slots__ = ("_begun", "_call", "_ending", "_error", "_value")
 
@@ -53,12 +53,12 @@ class Job:
         self._ending = _Ending()
 
     def run(self) -> None:
-        """Make the call, unless a thread has begun with it."""
+        """Make the call, unless another thread has begun it."""
         if not self._begun.acquire(blocking=False):
             return
         try:
             function, arguments = self._call
-            self._call = None  # no job keeps the one before it
+            self._call = None  # a finished job must not keep the one before it alive
             self._value = function(*arguments)
         except BaseException as error:
             self._error = error
@@ -66,9 +66,9 @@ class Job:
             self._ending.end()
 
     def result(self) -> Any:
-        """The value of the call, made here if no thread has begun with it.
+        """The value of the call, which is made here if no thread has begun it.
 
-        Raises what the call raised, in whichever thread.
+        Raises the error of the call, in whichever thread it was.
         """
         self.run()
         self._ending.wait()
@@ -78,7 +78,7 @@ class Job:
 
 
 class _Worker:
-    """A thread that may never run: its interpreter may be ending."""
+    """A thread that may never run, as when the interpreter is ending."""
 
     __slots__ = ("begun", "ending")
 
@@ -87,33 +87,33 @@ class _Worker:
         self.ending = _Ending()
 
     def work(self, jobs: queue.SimpleQueue[Job | None], owner: Any) -> None:
-        """Do jobs until there is a None among them, or nobody is left to add one."""
+        """Do jobs until one is None, or until the owner is gone."""
         self.begun = True
         try:
             while True:
                 try:
                     job = jobs.get(timeout=_LONGEST_WAIT)
                 except queue.Empty:
-                    if owner() is None:  # an interrupt came before it could say so
+                    if owner() is None:  # an interrupt came before it could add a None
                         return
                     continue
                 if job is None:
                     return
                 job.run()
-                del job  # and with it what it has read
+                del job  # and with it the memory that it has read into
         finally:
             self.ending.end()
 
 
 class Threads:
-    """Up to so many threads, as a context; all their work is done when it ends.
+    """A pool of up to `count` threads, as a context; no job runs after its end.
 
     A pool of `concurrent.futures` takes no work once the main thread has ended, and
-    `threading.Thread.start` waits for a thread that may never come. Here nobody waits
-    for a thread to start: a job whose result is asked for before a thread has begun
-    with it is done by the thread that asks. So a save or load works in an `atexit`
-    handler, in a thread that outlives the main one, in a `__del__` that runs then, and
-    where a limit of processes or memory forbids another thread.
+    `threading.Thread.start` waits for a thread that may never start. This pool never
+    waits for a thread to start: a job that no thread has begun is done by the thread
+    that needs its result. So a save or load works in an `atexit` handler, in a thread
+    that outlives the main one, in a `__del__` that runs then, and where a limit of
+    processes or memory forbids another thread.
     """
 
     def __init__(self, count: int) -> None:
@@ -122,9 +122,9 @@ class Threads:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
     def begin(self, function: Callable[..., Any], *arguments: Any) -> Job:
-        """Hand a call to a thread, and start one if there are fewer than there may be.
+        """Give a call to a thread, and start a thread if there may be one more.
 
-        Without any thread, the call is made by the first who asks for its result.
+        Without any thread, the first call of `result` makes it.
         """
         job = Job(function, arguments)
         if len(self._workers) < self._count:
@@ -134,15 +134,15 @@ class Threads:
         return job
 
     def _start(self) -> None:
-        if sys.is_finalizing():  # a new thread would wait for the interpreter for ever
+        if sys.is_finalizing():  # a new thread would wait for ever
             self._count = 0
             return
         worker = _Worker()
-        # Listed first: an interrupt between the two would leave a thread that waits.
+        # Listed first: an interrupt in between would leave a thread that waits.
         self._workers.append(worker)
         try:
             _thread.start_new_thread(worker.work, (self._jobs, weakref.ref(self)))
-        except Exception:  # a limit of processes or memory, or an interpreter that ends
+        except Exception:  # a limit of processes or memory, or the interpreter ends
             self._workers.remove(worker)
             self._count = len(self._workers)
 
@@ -156,7 +156,7 @@ class Threads:
             self._end()
 
     def _end(self) -> None:
-        """Drop what nobody has begun, and wait for what somebody has."""
+        """Drop jobs that no thread has begun, and wait for the others."""
         try:
             while True:
                 self._jobs.get_nowait()
