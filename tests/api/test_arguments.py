@@ -203,7 +203,7 @@ WRONG = {
     ),
     "an old name": (
         lambda x: zodiax_io.renamed([], Lens),
-        "The old name is text, not [].",
+        "`old` must be a string, not [].",
     ),
 }
 

@@ -324,11 +324,11 @@ def test_refused_names():
     with pytest.raises(zodiax_io.UntrustedError) as caught:
         load_node(container("list", [named("os:system"), named("hypothesis:given")]))
     assert str(caught.value) == (
-        "The file names what it may not use:\n"
+        "The file refers to names that are missing or not trusted:\n"
         "  `os:system` at `model[0]` belongs to Python's standard library, which no "
         "file may use.\n"
         "  `hypothesis:given` at `model[1]` is not trusted.\n"
-        'For those that trust would help, pass `trusted=["hypothesis"]`.\n'
+        'For the names that need trust, pass `trusted=["hypothesis"]`.\n'
         'To look at the file without them, pass `unknown="opaque"`.'
     )
     assert [refusal.path for refusal in caught.value.refusals] == [
@@ -343,9 +343,9 @@ def test_a_package_that_is_missing():
     with pytest.raises(zodiax_io.UntrustedError) as caught:
         load_node(named("no_such_lab.optics:f"))
     assert str(caught.value) == (
-        "The file names what it may not use:\n"
+        "The file refers to names that are missing or not trusted:\n"
         "  `no_such_lab.optics:f` at `model` needs `no_such_lab`, which is neither "
-        "imported nor installed; `renames=` says if it is called otherwise now.\n"
+        "imported nor installed; if it was renamed, pass `renames=`.\n"
         'To look at the file without them, pass `unknown="opaque"`.'
     )
     assert caught.value.trusted == ()
@@ -366,8 +366,9 @@ def test_refused_names_of_a_structure():
     with pytest.raises(zodiax_io.UntrustedError) as caught:
         load_structure(named("os:system"))
     assert str(caught.value) == (
-        "The structure names what it may not use:\n  `os:system` at `model` belongs "
-        "to Python's standard library, which no file may use.\n"
+        "The structure refers to names that are missing or not trusted:\n"
+        "  `os:system` at `model` belongs to Python's standard library, which no file "
+        "may use.\n"
         'To look at the file without them, pass `unknown="opaque"`.'
     )
 

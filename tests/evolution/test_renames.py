@@ -87,7 +87,10 @@ def test_names_that_changed(lab, tmp_path):
     assert differences(expected, deserialise(tmp_path / "m")) == []
     assert zodiax_io.untrusted(tmp_path / "m") == []
     reasons = {v.name: v.reason for v in zodiax_io.names(tmp_path / "m")}
-    assert "is called `oldlab_optics:ThickLens` now" in reasons["oldlab_optics:Lens"]
+    assert (
+        "was renamed to `oldlab_optics:ThickLens`, which"
+        in reasons["oldlab_optics:Lens"]
+    )
 
 
 def test_the_error_proposes_what_is_called_alike(lab, tmp_path):
@@ -104,7 +107,9 @@ def test_the_error_proposes_what_is_called_alike(lab, tmp_path):
     path = sys.modules.pop("oldlab_optics").__file__
     Path(path).unlink()
     lab("newlab_optics", OLD)
-    with pytest.raises(UntrustedError, match="if it is `newlab_optics:Lens`"):
+    with pytest.raises(
+        UntrustedError, match="if it was renamed to `newlab_optics:Lens`"
+    ):
         deserialise(tmp_path / "m")
 
 
@@ -128,16 +133,16 @@ def test_a_rename_gives_no_trust(target):
     """What something is called now is judged as if the file named it."""
     saved = Checkpoint.of(jnp.tanh)
     saved.document["tree"]["type"] = "lab:function"
-    with pytest.raises(UntrustedError, match=f"is called `{target}` now, which"):
+    with pytest.raises(UntrustedError, match=f"was renamed to `{target}`, which"):
         saved.load(renames={"lab:function": target})
 
 
 @pytest.mark.parametrize(
     ("renames", "message"),
     [
-        (3, "is a dictionary"),
-        ({"a:B": "c"}, "not both"),
-        ({"a": "c:D"}, "not both"),
+        (3, "must be a dictionary"),
+        ({"a:B": "c"}, "must both be names or both modules"),
+        ({"a": "c:D"}, "must both be names or both modules"),
         ({"a b": "c"}, "neither a name"),
         ({3: "c"}, "neither a name"),
         ({"a:B": "c:D:E"}, "neither a name"),
@@ -162,12 +167,12 @@ def test_a_rename_of_nothing_in_the_file_is_mentioned(lab, tmp_path):
     with pytest.raises(UntrustedError) as caught:
         deserialise(tmp_path / "m", renames=renames)
     assert str(caught.value) == (
-        "m.eqx names what it may not use:\n"
-        "  `lab:Mode` at `model[0]` is an Enum class in the file, and a value of the "
+        "m.eqx refers to names that are missing or not trusted:\n"
+        "  `lab:Mode` at `model[0]` is an Enum class in the file, but an object of "
         "type `int` here.\n"
         'To look at the file without them, pass `unknown="opaque"`.\n'
-        "Nothing in it is called `lab:Mood`, which you rename.\n"
-        "Nothing in it is called `labs`, which you rename."
+        "No name in it belongs to `lab:Mood`, which is in `renames`.\n"
+        "No name in it belongs to `labs`, which is in `renames`."
     )
 
 
@@ -176,5 +181,5 @@ def test_a_function_that_is_a_plain_value_now(lab, tmp_path):
     own = lab("lab", "def function(x):\n    return x\n")
     serialise(tmp_path / "m", [own.function])
     own.function = 3
-    with pytest.raises(UntrustedError, match="a value of the type `int` here"):
+    with pytest.raises(UntrustedError, match="but an object of type `int` here"):
         deserialise(tmp_path / "m")

@@ -47,7 +47,7 @@ def test_every_name_has_a_verdict():
     """Names of classes and functions, fields and metadata, with path and reason."""
     file = saved([Mirror(1.0), jax.nn.relu], metadata={"loss": jnp.sum})
     found = {v.name: (v.path, v.status, v.reason) for v in zodiax_io.names(file)}
-    table = "is in the table of what any file may use"
+    table = "is in the table of names that any file may use"
     assert found == {
         f"{__name__}:Mirror": ("model[0]", "trusted", "is your own code"),
         "jax.nn:relu": ("model[1]", "trusted", table),
@@ -73,7 +73,7 @@ STATUS = {
     "seen_lab.x:f": ("missing", "write `import seen_lab.x`", "seen_lab"),
     "jax.nn:not_there": ("missing", "has no `not_there`", None),
     "hypothesis:given": ("refused", "is not trusted", "hypothesis"),
-    "a b": ("refused", "not a name", None),
+    "a b": ("refused", "is not a valid name", None),
 }
 
 

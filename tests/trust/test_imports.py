@@ -106,7 +106,7 @@ def test_modules_of_a_known_package_are_imported(field, name):
     """A file opens without an import by hand, and `names` has said so."""
     verdict = judged(module(name))[name]
     assert verdict.status == "trusted"
-    assert verdict.reason.startswith("will be looked for once `jaxdf")
+    assert verdict.reason.startswith("will be checked once `jaxdf")
     assert "jaxdf" not in sys.modules
     assert type(load_node(module(name))).__name__ == "M"
 
@@ -123,7 +123,7 @@ def test_modules_of_a_known_package_are_imported(field, name):
             (f"jaxdf.filled_{n}:M", "is not imported: trust it, or write", "jaxdf")
             for n in range(len(FILLED))
         ),
-        ("jaxdf.__main__:M", "is not a name", None),
+        ("jaxdf.__main__:M", "is not a valid name", None),
         ("jaxdf.tools:M", "does not exist here: `jaxdf.tools` has no `M`", None),
         ("jaxdf.layers:Gone", "does not exist here: `jaxdf.layers` has no", None),
         ("jaxdf.gone.deep:M", "does not exist here: `jaxdf` has no module", None),
@@ -161,11 +161,11 @@ def test_nothing_is_imported_beside_a_refused_name(field, options):
     assert not {"jaxdf", "imported_lab"} & set(sys.modules)
     modules = "`jaxdf.layers.deep`" + ", `imported_lab`" * bool(options)
     assert str(error) == (
-        "The file names what it may not use:\n"
+        "The file refers to names that are missing or not trusted:\n"
         "  `os:system` at `model[1]` belongs to Python's standard library, which no "
         "file may use.\n"
         'To look at the file without them, pass `unknown="opaque"`.\n'
-        f"Not imported for it, and so not looked at yet: {modules}."
+        f"Names in modules that are not imported yet were not checked: {modules}."
     )
 
 
@@ -186,10 +186,10 @@ def test_one_reason_of_a_package_is_one_line():
     error = refused(lst(*map(module, names)))
     assert len(error.refusals) == 12
     assert str(error) == (
-        "The file names what it may not use:\n"
+        "The file refers to names that are missing or not trusted:\n"
         f"  `{names[0]}` at `model[0]` needs `no_such_lab`, which is neither imported "
-        "nor installed; `renames=` says if it is called otherwise now.\n"
-        "    The same holds for "
+        "nor installed; if it was renamed, pass `renames=`.\n"
+        "    The same applies to "
         + ", ".join(f"`{names[n]}` at `model[{n}]`" for n in range(1, 9))
         + ", 3 more.\n"
         'To look at the file without them, pass `unknown="opaque"`.'

@@ -90,17 +90,14 @@ def own_function(x):
     return x
 
 
-KNOWN = Accept("belongs to a known package of the field")
+KNOWN = Accept("belongs to a known package")
 
 # For each rule: a name, its role, and the answer.
 EXAMPLES = {
     "not_a_name": (
         "os.system",
         roles.FUNCTION,
-        Refuse(
-            "is not a name that a file may hold: a name must read "
-            "`package.module:Qual.Name`"
-        ),
+        Refuse("is not a valid name: a name has the form `package.module:Qual.Name`"),
     ),
     "registered": (
         "rulelab.registered:function",
@@ -110,7 +107,7 @@ EXAMPLES = {
     "in_the_table": (
         "jax.numpy:sin",
         roles.FUNCTION,
-        Accept("is in the table of what any file may use"),
+        Accept("is in the table of names that any file may use"),
     ),
     "of_zodiax_io": (
         "zodiax_io:serialise",
@@ -130,23 +127,20 @@ EXAMPLES = {
     "code_in_metaclass": (
         "rulelab:Watched",
         roles.MARKER,
-        Refuse("has a metaclass that runs code of its own"),
+        Refuse("has a metaclass that would run code"),
     ),
     "local_function_of_framework": (
         "equinox.nn:MLP",
         roles.CODE,
         Refuse(
-            "is not among the functions of `equinox` that a file may use; your "
-            "program may allow it by `zodiax_io.register`"
+            "is not among the functions of `equinox` that a file may use; to allow it, "
+            "pass it to `zodiax_io.register` in your program"
         ),
     ),
     "imported_from_elsewhere": (
         "rulelab:MLP",
         roles.MODULE,
-        Refuse(
-            "is not defined in `rulelab`, only imported there, so it is not what it "
-            "claims to be"
-        ),
+        Refuse("is not defined in `rulelab`, only imported there"),
     ),
     "defined_in_standard_library": (
         "rulelab:OrderedDict",  # which the fixture puts into the table
@@ -157,51 +151,51 @@ EXAMPLES = {
     "has_finaliser": (
         "rulelab:Finalised",
         roles.MODULE,
-        Refuse("has a `__del__`, which would run when the object goes"),
+        Refuse("has a `__del__`, which would run when the object is deleted"),
     ),
     "built_on_type_in_c": (
         "rulelab:Table",
         roles.MARKER,
-        Refuse("is built on a type written in C"),
+        Refuse("derives from a type written in C"),
     ),
     "bare_object": (
         "rulelab:bare",
         roles.CONSTANT,
-        Accept("is a bare object, which does nothing"),
+        Accept("is an `object()`, which does nothing"),
     ),
     "constant_of_standard_library": (
         "rulelab:parameters",
         roles.CONSTANT,
-        Refuse("is an object of Python's standard library"),
+        Refuse("is a constant of Python's standard library"),
     ),
     "constant_of_framework": (
         "jax.lax:add_p",
         roles.CONSTANT,
-        Refuse("is an object of `jax` that a file may not use"),
+        Refuse("is a constant of `jax` that no file may use"),
     ),
     "function_of_framework": (
         "numpy:load",
         roles.FUNCTION,
         Refuse(
-            "is not among the functions of `numpy` that a file may use; your program "
-            "may allow it by `zodiax_io.register`"
+            "is not among the functions of `numpy` that a file may use; to allow it, "
+            "pass it to `zodiax_io.register` in your program"
         ),
     ),
     "trusted": (f"{__name__}:own_function", roles.FUNCTION, Accept("is your own code")),
     "has_metaclass": (
         "rulelab:Made",
         roles.MARKER,
-        Refuse("has a metaclass of its own", trust="rulelab"),
+        Refuse("has a metaclass that is not known", trust="rulelab"),
     ),
     "class_in_the_table": (
         "equinox.nn:State",
         roles.NODE,
-        Accept("is in the table of what any file may use"),
+        Accept("is in the table of names that any file may use"),
     ),
     "special_methods": (
         "rulelab:Equal",
         roles.MODULE,
-        Refuse("writes its own `__eq__`", trust="rulelab"),
+        Refuse("defines its own `__eq__`", trust="rulelab"),
     ),
     "equinox_module": ("rulelab:Plain", roles.MODULE, Accept("is an equinox Module")),
     "class_as_value": ("numpy:float32", roles.CLASS, KNOWN),
@@ -211,8 +205,8 @@ EXAMPLES = {
         "numpy:memmap",
         roles.CLASS,
         Refuse(
-            "belongs to `numpy`, whose classes are trusted one by one, by "
-            "`zodiax_io.register`"
+            "is not among the classes of `numpy` that a file may use; to allow it, "
+            "pass it to `zodiax_io.register` in your program"
         ),
     ),
     "constant_of_the_field": ("lineax:unit_diagonal_tag", roles.CONSTANT, KNOWN),

@@ -975,7 +975,7 @@ def test_trust_that_meets_nothing_is_told():
     with pytest.raises(UntrustedError) as caught:
         load_node(named("no_such_lab:f"), trusted=["no_such_lap", "no_such_lab"])
     message = str(caught.value)
-    assert "Nothing in it belongs to `no_such_lap`" in message
+    assert "No name in it belongs to `no_such_lap`" in message
     assert "to `no_such_lab`" not in message
 
 

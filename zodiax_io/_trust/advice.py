@@ -1,4 +1,4 @@
-"""Verdicts, and what to do about the refused ones."""
+"""Verdicts on the names of a file, and the error that lists the next steps."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .roles import Use
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What becomes of one name of a file, and why.
+    """Whether a file may use one of its names, and why.
 
     Attributes
     ----------
     name : str
-        The name as it stands in the file.
+        The name as the file spells it.
     path : str
-        Where in the tree it is used first.
+        The first path in the tree where it is used.
     role : str
-        What the file wants it for, such as ``"an equinox Module class"``.
+        What the file uses it as, such as ``"an equinox Module class"``.
     status : {"trusted", "missing", "refused"}
-        Whether the file may use it; "missing" if it is not there to be used: not
-        imported, not installed, or gone.
+        Whether the file may use it; "missing" if it is not imported, not installed,
+        or gone.
     reason : str
-        Why, as the end of a sentence that begins with the name.
+        Why: the end of a sentence that begins with the name.
     trust : str or None
-        What to add to ``trusted=``; None when nothing is needed, or nothing would help.
+        What to add to ``trusted=``; None if that is not needed or would not help.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Verdict:
 
 
 class Decision(NamedTuple):
-    """What is decided about a use of a name; the fields are those of `Verdict`."""
+    """The decision on one use of a name, with the fields of `Verdict`."""
 
     use: Use
     status: str
@@ -70,29 +70,30 @@ def untrusted(
     """The error that lists what is refused, with the next step for each."""
     trust = tuple(dict.fromkeys(r.trust for r in refusals if r.trust is not None))
     helped = all(refusal.trust is not None for refusal in refusals)
-    text = f"{file} names what it may not use:\n" + "\n".join(_lines(refusals))
+    text = f"{file} refers to names that are missing or not trusted:\n"
+    text += "\n".join(_lines(refusals))
     if trust:
         names = ", ".join(f'"{name}"' for name in trust[:_MAX_SHOWN])
-        what = "If you trust this file" if helped else "For those that trust would help"
-        text += f"\n{what}, pass `trusted=[{names}]`."
+        which = "If you trust this file" if helped else "For the names that need trust"
+        text += f"\n{which}, pass `trusted=[{names}]`."
     text += '\nTo look at the file without them, pass `unknown="opaque"`.'
     modules = list(dict.fromkeys(map(shown, waiting)))
     if modules:
         listed = ", ".join(f"`{module}`" for module in modules[:_MAX_ALSO])
         more = len(modules) - _MAX_ALSO
         text += (
-            f"\nNot imported for it, and so not looked at yet: {listed}"
+            f"\nNames in modules that are not imported yet were not checked: {listed}"
             f"{f' and {more} more' if more > 0 else ''}."
         )
     for name in sorted(unused_trust):
-        text += f"\nNothing in it belongs to `{shown(name)}`, which you trust."
+        text += f"\nNo name in it belongs to `{shown(name)}`, which is in `trusted`."
     for name in sorted(unused_renames):
-        text += f"\nNothing in it is called `{shown(name)}`, which you rename."
+        text += f"\nNo name in it belongs to `{shown(name)}`, which is in `renames`."
     return UntrustedError(text, refusals, trust)
 
 
 def _lines(refusals: list[Verdict]) -> list[str]:
-    """One line for each reason in a package, and one for the others it holds for."""
+    """One line for each reason in a package, and one with other names it applies to."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for refusal in refusals:
         module = refusal.name.partition(":")[0]
@@ -100,11 +101,11 @@ def _lines(refusals: list[Verdict]) -> list[str]:
         groups.setdefault((top_level_package(module), reason), []).append(refusal)
     lines: list[str] = []
     for first, *others in list(groups.values())[:_MAX_SHOWN]:
-        lines.append(f"  {_placed(first)} {first.reason}.")
-        also = [_placed(refusal) for refusal in others[:_MAX_ALSO]]
+        lines.append(f"  {_name_and_path(first)} {first.reason}.")
+        also = [_name_and_path(refusal) for refusal in others[:_MAX_ALSO]]
         also += [f"{len(others) - _MAX_ALSO} more"] * (len(others) > _MAX_ALSO)
         if also:
-            lines.append(f"    The same holds for {', '.join(also)}.")
+            lines.append(f"    The same applies to {', '.join(also)}.")
     if len(groups) > _MAX_SHOWN:
         lines.append(f"  … and {len(groups) - _MAX_SHOWN} more.")
     return lines
@@ -113,5 +114,5 @@ def _lines(refusals: list[Verdict]) -> list[str]:
 _MAX_ALSO = 8
 
 
-def _placed(refusal: Verdict) -> str:
+def _name_and_path(refusal: Verdict) -> str:
     return f"`{shown(refusal.name)}` at `{shown(refusal.path)}`"

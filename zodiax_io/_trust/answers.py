@@ -1,4 +1,4 @@
-"""The answers to the question whether a file may use a name."""
+"""The answers of the rules: accept, refuse, or import a module first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Refuse(NamedTuple):
 
 
 class ImportFirst(NamedTuple):
-    """The file may use the name, or not: that shows once this module is imported."""
+    """The name can only be judged once this module is imported, which is allowed."""
 
     module: str
 

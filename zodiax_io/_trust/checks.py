@@ -31,8 +31,8 @@ from .roles import (
 )
 from .table import CLASSES, FRAMEWORKS, LOCAL_FUNCTIONS, PACKAGES
 
-_IN_TABLE = Accept("is in the table of what any file may use")
-_KNOWN = Accept("belongs to a known package of the field")
+_IN_TABLE = Accept("is in the table of names that any file may use")
+_KNOWN = Accept("belongs to a known package")
 _STANDARD = Refuse("belongs to Python's standard library, which no file may use")
 
 # Any name -----------------------------------------------------------------------------
@@ -41,7 +41,7 @@ _STANDARD = Refuse("belongs to Python's standard library, which no file may use"
 def not_a_name(question: Question) -> Answer | None:
     if question.malformed is None:
         return None
-    return Refuse(f"is not a name that a file may hold: {question.malformed}")
+    return Refuse(f"is not a valid name: {question.malformed}")
 
 
 def registered(question: Question) -> Answer | None:
@@ -74,7 +74,7 @@ def code_in_metaclass(question: Question) -> Answer | None:
     obj = question.obj
     if not metaclass_runs_code(obj if reflection.is_class(obj) else type(obj)):
         return None
-    return Refuse("has a metaclass that runs code of its own")
+    return Refuse("has a metaclass that would run code")
 
 
 def local_function_of_framework(question: Question) -> Answer | None:
@@ -85,8 +85,8 @@ def local_function_of_framework(question: Question) -> Answer | None:
 
 def _not_in_table_of(package: str) -> Refuse:
     return Refuse(
-        f"is not among the functions of `{package}` that a file may use; your program "
-        "may allow it by `zodiax_io.register`"
+        f"is not among the functions of `{package}` that a file may use; to allow it, "
+        "pass it to `zodiax_io.register` in your program"
     )
 
 
@@ -94,15 +94,12 @@ def imported_from_elsewhere(question: Question) -> Answer | None:
     obj = question.obj
     if names.is_defined_at(obj, question.module, question.qualname):
         return None
-    if not callable(obj):  # a plain value, which is imported from nowhere
+    if not callable(obj):  # a plain value does not know where it is defined
+        cls = shown(type(obj).__name__)
         return Refuse(
-            f"is {question.role.words} in the file, and a value of the type "
-            f"`{shown(type(obj).__name__)}` here"
+            f"is {question.role.words} in the file, but an object of type `{cls}` here"
         )
-    return Refuse(
-        f"is not defined in `{question.package}`, only imported there, "
-        "so it is not what it claims to be"
-    )
+    return Refuse(f"is not defined in `{question.package}`, only imported there")
 
 
 def defined_in_standard_library(question: Question) -> Answer | None:
@@ -131,7 +128,7 @@ def _does_not_fit(question: Question) -> Refuse | None:
 def has_finaliser(question: Question) -> Answer | None:
     spaces = map(reflection.namespace, reflection.mro(question.cls))
     if question.cls_role.builds and any("__del__" in space for space in spaces):
-        return Refuse("has a `__del__`, which would run when the object goes")
+        return Refuse("has a `__del__`, which would run when the object is deleted")
     return None
 
 
@@ -139,13 +136,13 @@ def built_on_type_in_c(question: Question) -> Answer | None:
     by_fields = question.cls_role in (MODULE, DATACLASS, MARKER)
     if not by_fields or has_python_layout(question.cls):
         return None
-    return Refuse("is built on a type written in C")
+    return Refuse("derives from a type written in C")
 
 
 def has_metaclass(question: Question) -> Answer | None:
     if question.trusted_because or has_known_metaclass(question.cls):
         return None
-    return Refuse("has a metaclass of its own", trust=question.home_package)
+    return Refuse("has a metaclass that is not known", trust=question.home_package)
 
 
 def class_in_the_table(question: Question) -> Answer | None:
@@ -160,7 +157,7 @@ def special_methods(question: Question) -> Answer | None:
     method = handwritten_method(question.cls)
     if method is None or not is_module_class(question.cls):
         return None
-    return Refuse(f"writes its own `{method}`", trust=question.home_package)
+    return Refuse(f"defines its own `{method}`", trust=question.home_package)
 
 
 def equinox_module(question: Question) -> Answer | None:
@@ -209,8 +206,8 @@ def class_of_framework(question: Question) -> Answer | None:
     if package not in FRAMEWORKS or question.cls_role in PLAIN:
         return None
     return Refuse(
-        f"belongs to `{package}`, whose classes are trusted one by one, by "
-        "`zodiax_io.register`"
+        f"is not among the classes of `{package}` that a file may use; to allow it, "
+        "pass it to `zodiax_io.register` in your program"
     )
 
 
@@ -220,19 +217,19 @@ def class_of_framework(question: Question) -> Answer | None:
 def bare_object(question: Question) -> Answer | None:
     if type(question.obj) is not object:
         return None
-    return Accept("is a bare object, which does nothing")
+    return Accept("is an `object()`, which does nothing")
 
 
 def constant_of_standard_library(question: Question) -> Answer | None:
     if not names.is_standard(question.home_package):
         return None
-    return Refuse("is an object of Python's standard library")
+    return Refuse("is a constant of Python's standard library")
 
 
 def constant_of_framework(question: Question) -> Answer | None:
     if question.home_package not in FRAMEWORKS or question.home == _TOKENS:
         return None
-    return Refuse(f"is an object of `{question.home_package}` that a file may not use")
+    return Refuse(f"is a constant of `{question.home_package}` that no file may use")
 
 
 # Each is a token for one function of lineax or optimistix in the states of solvers.

@@ -1,4 +1,4 @@
-"""Whether a class runs code of its own when it is looked at."""
+"""Whether reading or comparing a class, or an instance, may run code of the class."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SPECIAL = (
 
 
 def handwritten_method(cls: type) -> str | None:
-    """The first method by which a class could run code when it is merely looked at."""
+    """The first special method written by hand that runs on access or comparison."""
     for base in reflection.mro(cls):
-        told = reflection.own_name(base)
-        package = names.top_level_package(told[0]) if told is not None else ""
+        own = reflection.own_name(base)
+        package = names.top_level_package(own[0]) if own is not None else ""
         if (
             base is object
             or package in SPECIAL_METHODS_READ
@@ -41,28 +41,28 @@ def handwritten_method(cls: type) -> str | None:
             method = space.get(name)
             if type(method) is not types.FunctionType:
                 continue
-            # What `dataclasses` generates has no source file.
+            # Methods that `dataclasses` generates have no source file.
             if method.__code__.co_filename != "<string>":
                 return name
     return None
 
 
 _METACLASSES = (type, abc.ABCMeta, enum.EnumMeta, type(eqx.Module))
-# What a metaclass may define: it runs when a class is made or called, never on a load.
-_META_HARMLESS = frozenset({"__new__", "__init__", "__call__", "__prepare__"})
+# Methods of a metaclass that run when a class is made or called, never on a load.
+_RUN_ON_CREATION = frozenset({"__new__", "__init__", "__call__", "__prepare__"})
 
 
 def metaclass_runs_code(cls: type) -> bool:
     """Whether to look at a class, or to compare it, may run code of its metaclass."""
     for base in reflection.mro(type(cls)):
-        told = reflection.own_name(base)
-        package = "" if told is None else names.top_level_package(told[0])
+        own = reflection.own_name(base)
+        package = "" if own is None else names.top_level_package(own[0])
         known = reflection.is_one_of(base, _METACLASSES)
         if known or names.is_standard(package) or package in PACKAGES:
             continue
         space = reflection.namespace(base)
         for name, value in space.items():
-            special = name.startswith("__") and name not in _META_HARMLESS
+            special = name.startswith("__") and name not in _RUN_ON_CREATION
             if special and (type(value) is types.FunctionType or _is_descriptor(value)):
                 return True
     return False
@@ -71,15 +71,16 @@ def metaclass_runs_code(cls: type) -> bool:
 def _is_descriptor(value: object) -> bool:
     cls = type(value)
     wrappers = (property, staticmethod, classmethod, functools.partial)
-    c_made = (types.GetSetDescriptorType, types.MemberDescriptorType)
+    in_c = (types.GetSetDescriptorType, types.MemberDescriptorType)
     return reflection.is_one_of(cls, wrappers) or (
-        "__get__" in reflection.namespace(cls) and not reflection.is_one_of(cls, c_made)
+        "__get__" in reflection.namespace(cls) and not reflection.is_one_of(cls, in_c)
     )
 
 
 def has_known_metaclass(cls: type) -> bool:
-    told = reflection.own_name(type(cls))
-    package = "" if told is None else names.top_level_package(told[0])
+    """Whether the metaclass is of Python, Equinox or a known package."""
+    own = reflection.own_name(type(cls))
+    package = "" if own is None else names.top_level_package(own[0])
     return (
         reflection.is_one_of(type(cls), _METACLASSES)
         or package in PACKAGES

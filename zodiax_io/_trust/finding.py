@@ -1,6 +1,7 @@
-"""What the names of one file lead to, or why that is missing, or what to import first.
+"""Finds the objects of the names in a file, among the modules that are imported.
 
-Nothing is imported here. What may be imported is decided by `_import_or_refuse`.
+For a module that is not, `_import_or_refuse` decides whether it may be imported. The
+import itself is up to `importing`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .trusted import Trust
 
 
 class Found(NamedTuple):
-    """The object that a name leads to."""
+    """The object under a name."""
 
     obj: Any
 
@@ -35,7 +36,7 @@ class Unresolved(NamedTuple):
 
 
 class Finder:
-    """Finds what names lead to, for one call.
+    """Finds objects by their names, for one call.
 
     Attributes
     ----------
@@ -56,10 +57,10 @@ class Finder:
         self.failures: dict[str, str] = {}
 
     def home_of_main(self, qualname: str) -> tuple[str, str]:
-        """Where to look for what the script that wrote the file has defined.
+        """The module and qualified name for a name in the `__main__` of the file.
 
-        In this script; in the module from which this script imports it; or in the
-        module that the script is when it is imported.
+        It is in this script, in the module from which this script imports it, or in the
+        script that wrote the file if that is imported as a module.
         """
         try:
             found = names.lookup("__main__", qualname)
@@ -76,7 +77,7 @@ class Finder:
     def find(
         self, module: str, qualname: str, *, in_table: bool
     ) -> Found | Refuse | ImportFirst:
-        """Look a name up in an imported module, or say what is missing."""
+        """Look up a name, or say what is missing, or what to import first."""
         if reflection.module_space(module) is None:
             return self._import_or_refuse(module, qualname, in_table)
         try:
@@ -88,7 +89,7 @@ class Finder:
             first = qualname.partition(".")[0]
             return Refuse(
                 f"does not exist here: `{module}` has no `{qualname}`; it was defined "
-                "in the script or notebook that saved it: define it, or write "
+                "in the script or notebook that saved the file: define it, or write "
                 f"`from {script} import {first}`",
                 missing=True,
             )
@@ -158,7 +159,7 @@ class Finder:
         advice = self.suggestions.text(module, qualname)
         return Refuse(
             f"needs `{package}`, which is neither imported nor installed"
-            f"{advice or '; `renames=` says if it is called otherwise now'}",
+            f"{advice or '; if it was renamed, pass `renames=`'}",
             missing=True,
         )
 
@@ -182,8 +183,8 @@ class Finder:
                 return self._no_such_module(found.name, part, module, qualname)
             found = child
         if not modules.mentions(found, qualname.partition(".")[0]):
-            if modules.may_fill_itself(found):
-                return None  # only an import tells, which is for the caller to decide
+            if modules.may_compute_names(found):
+                return None  # only an import would tell, and the user may import it
             return self._no_such_name(module, qualname)
         private = [n for n, part in enumerate(parts) if part.startswith("_")]
         public = parts[: private[0]] if private else parts

@@ -1,4 +1,4 @@
-"""How the objects of a class may call what they hold, by what the class declares."""
+"""How the objects of a class may call what they contain, by its annotations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .roles import Holder
 
 
 def declared_holder(cls: type) -> Holder:
-    """How objects call what they hold, by the annotations of their fields."""
+    """How the objects of a class may call what they contain."""
     fields = class_attribute(cls, "__dataclass_fields__")
     annotations = {
         name: found.type
@@ -29,7 +29,7 @@ _MODULES = ("typing", "types", "collections.abc", "_collections_abc")
 
 
 def _origin_and_arguments(form: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Origin and arguments of a generic annotation of Python's own."""
+    """Origin and arguments of a generic annotation from `typing` or Python."""
     own = reflection.own_name(type(form))
     if own is None or own[0] not in _MODULES:
         return form, ()
@@ -50,7 +50,7 @@ def _mentions_callable(form: Any, depth: int = 0) -> bool:
 
 
 def _is_for_anything(form: Any) -> bool:
-    """Whether a field may hold arguments of any kind, as those of a partial do."""
+    """Whether a field may contain arguments of any kind, as those of a partial do."""
     if type(form) is str:
         bare = form.replace("typing.", "").replace("t.", "")
         return bare in _ANYTHING or bare.startswith(_ITEMS_OF_ANY_KIND)

@@ -1,4 +1,4 @@
-"""Imports for a file, once all of its names are judged."""
+"""Imports the modules that a file needs, once all of its names are judged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .trusted import Trust
 
 
 def import_modules(wanted: Iterable[str], trust: Trust) -> dict[str, str]:
-    """Import modules, and give the reasons of those that cannot be imported."""
+    """Import modules; return the reasons for those that cannot be imported."""
     failures: dict[str, str] = {}
     for module in dict.fromkeys(wanted):
         reason = _import(module, trust)
@@ -21,7 +21,7 @@ def import_modules(wanted: Iterable[str], trust: Trust) -> dict[str, str]:
 
 
 def _import(module: str, trust: Trust) -> str | None:
-    """Import a module; if that fails, the reason."""
+    """Import a module, or return the reason if that fails."""
     spec = spec_of(names.top_level_package(module))
     in_library = spec is not None and modules.is_in_library(spec)
     try:
@@ -36,5 +36,5 @@ def _import(module: str, trust: Trust) -> str | None:
     except (Exception, SystemExit) as error:
         return modules.failure(error)
     if reflection.module_space(module) is None:
-        return "it puts nothing of that name there"
+        return "it is not in `sys.modules` afterwards"
     return None

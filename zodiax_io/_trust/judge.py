@@ -1,7 +1,7 @@
-"""Judges all names of a file, for a load and for what only looks at a file.
+"""Judges all names of a file.
 
-Nothing here calls, compares or prints the object that a name leads to. A module is
-imported only once every name of the file is judged.
+Nothing here calls, compares or prints the object under a name. A module is imported
+only once every name of the file is judged.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Judge:
     trusted : sequence of str, module, class or function
         Packages or modules by name, names as a file spells them, or the very objects.
     renames : dict of str to str, class or function, optional
-        What names of the file are called now, as well as what `renamed` knows.
+        New names by those in the file, as well as those declared by `renamed`.
     unknown : {"error", "opaque"}
-        Whether names that may not be used are refused, or lead to `Unresolved`.
+        Whether names that may not be used raise an error or become `Unresolved`.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class Judge:
         for use, bound in self._distinct(uses):
             name = current(use.name, self._renames)
             self._mark_used(use.name, name)
-            moved = f"is called `{name}` now, which " if name != use.name else ""
+            moved = f"was renamed to `{name}`, which " if name != use.name else ""
             question = Question(name, use.role, bound, self._finder)
             answer = decide(question)
             if isinstance(answer, ImportFirst):
@@ -165,14 +165,14 @@ class Judge:
         return decisions, waiting
 
     def _mark_used(self, in_file: str, now: str) -> None:
-        """Note which trusted names and renames a name of the file belongs to."""
+        """Note the trusted names and renames that apply to a name of the file."""
         self._trust.mark_used(in_file)
         if in_file in self._trust.names:
             self._trust.names.add(now)
         self._unused_renames -= {
             old
             for old in self._unused_renames
-            # A member of an Enum lies below the name of its class.
+            # A rename may be of a member of an Enum, which is below its class.
             if is_below(in_file, old) or is_below(now, old) or is_below(old, in_file)
         }
 
@@ -191,12 +191,12 @@ class Judge:
         return [(use, bound) for (_, _, bound), use in first.items()]
 
     def _holder(self, in_file: str) -> Holder:
-        """How objects of a class, by its name in the file, may call what they hold."""
+        """How objects of a class, by its name in the file, call what they contain."""
         name = current(in_file, self._renames)
         try:
             module, qualname = names.split(name)
         except ValueError:
-            return Holder()  # refused for its name
+            return Holder()  # the rules refuse the name
         if module == "__main__":
             module, qualname = self._finder.home_of_main(qualname)
         found = names.lookup_or_none(f"{module}:{qualname}")
@@ -213,7 +213,7 @@ class Judge:
         return declared_holder(found) if reflection.is_class(found) else Holder()
 
     def current_member(self, name: str, member: Any) -> Any:
-        """What a member, or several, of an Enum of the file is called now."""
+        """The present name of a member, or the names of several, of an Enum."""
         if type(member) is list:
             return [self.current_member(name, each) for each in member]
         if type(member) is not str or not self._renames:
@@ -222,13 +222,13 @@ class Judge:
         return now if cls == current(name, self._renames) else member
 
     def may_call(self, cls: type) -> bool:
-        """Whether code of a class may run: your own, trusted, or of the field."""
+        """Whether code of a class may run: it is own, trusted or of a known package."""
         home = (reflection.own_name(cls) or ("",))[0]
         reason = self._trust.trusted_because(cls, home)
         return reason is not None or names.top_level_package(home) in PACKAGES
 
     def current_name(self, name: str) -> str:
-        """What a name of the file is called now, as far as the name alone shows."""
+        """The present name for a name of the file; nothing is imported for it."""
         name = current(name, self._renames)
         module, _, qualname = name.partition(":")
         if module != "__main__":
@@ -239,7 +239,7 @@ class Judge:
         return f"{module}:{qualname}"
 
     def candidates(self, module: str) -> Iterator[tuple[str, Any]]:
-        """What is imported of a module's package, of trusted ones, and of one's own."""
+        """Imported classes and functions that a missing name may have become."""
         return self._finder.suggestions.candidates(module)
 
 
@@ -251,11 +251,11 @@ class _Waiting(NamedTuple):
 
 
 def _not_imported_yet(waiting: _Waiting, status: str) -> Decision:
-    reason = f"will be looked for once `{waiting.module}` is imported"
+    reason = f"will be checked once `{waiting.module}` is imported"
     return Decision(waiting.use, status, reason)
 
 
 def objection(name: str, role: Role) -> str | None:
-    """Why no file may use a name in a role, however much it is trusted; or None."""
+    """Why no file may use a name in a role, even if the caller trusts it; or None."""
     answer = decide(Question(name, role, False, Finder(TrustInAll())))
     return answer.reason if isinstance(answer, Refuse) else None

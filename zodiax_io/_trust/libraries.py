@@ -1,11 +1,11 @@
-"""Library folders, and imports that never look into the working folder.
+"""Library folders, and imports that never search the working folder.
 
 At a prompt, in a notebook and with `python -c`, Python searches the working folder
-first, and so finds what lies beside a stranger's file before anything installed. While
-a file is handled, neither this package nor a library that it calls may import from
-there, however late the import. A finder, `_Guard`, sees to that. It keeps no state: it
-reads from the call stack on whose behalf a module is imported. So threads do not
-disturb each other, and an interrupt leaves nothing behind that must be put back.
+first. A module next to a stranger's file would be found before an installed one. While
+a file is loaded, neither this package nor a library that it calls may import from
+there, however late the import. A finder, `_Guard`, prevents it. It has no state: it
+reads from the call stack for which code a module is imported. So threads do not
+disturb each other, and an interrupt leaves nothing to restore.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 from typing import Any
 
-# pip and its like install into folders of these names, wherever these are.
+# Installers such as pip use folders of these names.
 _NAMES = {"site-packages", "dist-packages"}
 
 
 @functools.cache
 def _folders() -> tuple[str, ...]:
-    """The folders of this interpreter: its standard library and what is installed."""
+    """The folders of this interpreter: its standard library and site-packages."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     found = [
         os.path.dirname(os.__file__),
@@ -42,12 +42,12 @@ def _folders() -> tuple[str, ...]:
 
 
 def is_library_folder(folder: str) -> bool:
-    """Whether an entry of `sys.path` is a library, not a place of the user's files.
+    """Whether an entry of `sys.path` is a library folder, not one of the user's.
 
-    A library folder belongs to this interpreter, has the name that installers give, or
-    holds the list of files (`RECORD`) of an installed package, as `pip --target`, PEX
-    and bundlers leave it. A name and a `RECORD` prove nothing of the working folder and
-    of the folder of the script: a stranger's archive may have been unpacked there.
+    A library folder belongs to this interpreter, has the name that installers use, or
+    contains the list of files (`RECORD`) of an installed package, as `pip --target`,
+    PEX and bundlers leave it. For the working folder and the folder of the script the
+    last two prove nothing: a stranger's archive may have been unpacked there.
     """
     return _is_library(folder, _folders_of_the_user())
 
@@ -68,7 +68,7 @@ def _folders_of_the_user() -> tuple[str, ...]:
     """The working folder and the folder of the script."""
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     found = [os.path.dirname(_real(main))] if type(main) is str else []
-    with contextlib.suppress(OSError):  # it may have been removed
+    with contextlib.suppress(OSError):  # the folder may have been removed
         found.append(_real(os.getcwd()))
     return tuple(found)
 
@@ -97,7 +97,7 @@ def search_path() -> list[str]:
 
 
 def is_library_file(file: str) -> bool:
-    """Whether the file of a module lies in a library."""
+    """Whether a file is in a library folder."""
     real = os.path.realpath(file)
     if real.startswith(_folders()) or _NAMES & set(real.split(os.sep)):
         return True
@@ -106,10 +106,10 @@ def is_library_file(file: str) -> bool:
 
 
 def find_in_libraries(package: str) -> ModuleSpec | None:
-    """Where a top-level module is, if a library has it; nothing is imported.
+    """The spec of a top-level module in a library, or None; nothing is imported.
 
-    Finders of other packages, such as those of packages that are installed to be
-    edited, are asked too, and believed where they lead out of the user's folders.
+    Finders of other packages, such as those of editable installs, are used as well.
+    Their result counts if it is outside of the user's folders.
     """
     for finder in list(sys.meta_path):
         find_spec: Any = getattr(finder, "find_spec", None)
@@ -118,20 +118,20 @@ def find_in_libraries(package: str) -> ModuleSpec | None:
         if finder is importlib.machinery.PathFinder:
             found = find_spec(package, search_path())
             if found is not None and found.submodule_search_locations is not None:
-                # Python's own list for a namespace package searches the working folder
-                # again whenever `sys.path` changes.
+                # The list that Python makes for a namespace package would search the
+                # working folder again whenever `sys.path` changes.
                 found.submodule_search_locations = [*found.submodule_search_locations]
         else:
             found = find_spec(package, None)
-            believed = type(finder) is type or found is None or _is_apart(found)
-            found = found if believed else None
+            counts = type(finder) is type or found is None or _is_apart(found)
+            found = found if counts else None
         if found is not None:
             return found
     return None
 
 
 def _is_apart(spec: ModuleSpec) -> bool:
-    """Whether a module lies outside of the user's folders."""
+    """Whether a module is outside of the user's folders."""
     if spec.origin is None or not os.path.isabs(spec.origin):
         return False
     if is_library_file(spec.origin):
@@ -141,7 +141,7 @@ def _is_apart(spec: ModuleSpec) -> bool:
 
 
 def find_anywhere(package: str) -> ModuleSpec | None:
-    """Where the user's own code would find a top-level module; nothing is imported."""
+    """The spec that the user's own code would find; nothing is imported."""
     for finder in list(sys.meta_path):
         find_spec: Any = getattr(finder, "find_spec", None)
         found = None if find_spec is None else find_spec(package, None)
@@ -151,14 +151,14 @@ def find_anywhere(package: str) -> ModuleSpec | None:
 
 
 def import_library(module: str) -> ModuleType:
-    """Import a module from library folders; one that is imported already is used.
+    """Import a module from library folders, or use the one that is imported already.
 
     Raises
     ------
     ImportError
         If no library has it, or it cannot be imported.
     """
-    return importlib.import_module(module)  # the guard knows this function
+    return importlib.import_module(module)  # `_Guard` recognises this function
 
 
 def import_anywhere(module: str) -> ModuleType:
@@ -169,7 +169,7 @@ def import_anywhere(module: str) -> ModuleType:
     ImportError
         If it cannot be found or imported.
     """
-    return importlib.import_module(module)  # the guard knows this function
+    return importlib.import_module(module)  # `_Guard` recognises this function
 
 
 # The guard ----------------------------------------------------------------------------
@@ -180,55 +180,54 @@ _ANYWHERE = (import_anywhere.__name__, find_anywhere.__name__)
 
 
 class _Guard:
-    """The finder that decides where to look for what is imported to handle a file."""
+    """The finder for modules that are imported while a file is loaded."""
 
     def find_spec(
         self, name: str, path: Any = None, target: Any = None
     ) -> ModuleSpec | None:
-        """Where a library has the module; None if the guard has no say in it."""
-        if path is not None:  # a submodule: looked for where its package is
+        """The spec of the module in a library; None leaves it to the next finder."""
+        if path is not None:  # a submodule is found in the folder of its package
             return None
-        asking = _asking(sys._getframe(1))
-        if asking is None:
+        importer = _importer(sys._getframe(1))
+        if importer is None:
             return None
         found = find_in_libraries(name)
-        if found is None and _is_question(sys._getframe(1)):
+        if found is None and _is_only_search(sys._getframe(1)):
             return None
-        # `import zodiax_io` is an import of the user's, who may have put what it needs
-        # anywhere; but libraries come first.
-        if found is None and asking.f_code.co_name != "<module>":
+        # `import zodiax_io` is the user's own import: what it needs may be anywhere,
+        # but libraries come first.
+        if found is None and importer.f_code.co_name != "<module>":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return found
 
     def find_distributions(self, context: Any = None) -> Iterable[Any]:
-        """Nothing; but the finders asked after this one look into libraries alone."""
-        # `importlib.metadata` hands one context to all finders in turn.
-        given = getattr(context, "__dict__", {})
-        if "path" not in given and _asking(sys._getframe(1)) is not None:
-            given["path"] = search_path()
+        """Nothing, but let the finders after this one search libraries only."""
+        # `importlib.metadata` passes one context to all finders in turn.
+        attributes = getattr(context, "__dict__", {})
+        if "path" not in attributes and _importer(sys._getframe(1)) is not None:
+            attributes["path"] = search_path()
         return ()
 
 
-def _is_question(frame: FrameType) -> bool:
-    """Whether `importlib.util.find_spec` asks, which takes an error for a failure.
+def _is_only_search(caller: FrameType | None) -> bool:
+    """Whether `importlib.util.find_spec` searches, which must not raise an error.
 
-    It imports nothing; an import of what it finds elsewhere would be an error.
+    It imports nothing. An import of a module that it finds elsewhere is an error later.
     """
-    asking: FrameType | None = frame
-    while asking is not None and asking.f_code.co_filename.startswith("<"):  # frozen
-        if asking.f_code is _FIND_SPEC:
+    while caller is not None and caller.f_code.co_filename.startswith("<"):  # frozen
+        if caller.f_code is _FIND_SPEC:
             return True
-        asking = asking.f_back
+        caller = caller.f_back
     return False
 
 
 _FIND_SPEC = importlib.util.find_spec.__code__
 
 
-def _asking(frame: FrameType | None) -> FrameType | None:
-    """The function of this package that a module is imported for, if any.
+def _importer(frame: FrameType | None) -> FrameType | None:
+    """The function of this package for which a module is imported, if any.
 
-    The user's code may import from anywhere, also when this package has called it.
+    The user's code may import from anywhere, even if this package has called it.
     """
     while frame is not None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
@@ -247,17 +246,17 @@ def _asking(frame: FrameType | None) -> FrameType | None:
 
 def _is_of_library(file: str, space: dict[str, Any]) -> bool:
     """Whether code belongs to a library, by its file or else that of its module."""
-    if file.startswith("<"):  # frozen, or made of text
+    if file.startswith("<"):  # frozen, or compiled from text
         if space.get("__name__") == "__main__":
             return False
         found = space.get("__file__")
         if type(found) is not str or found.startswith(_PACKAGE):
-            return True  # such as a check of types around one of our functions
+            return True  # such as a run-time type check around a function of zodiax_io
         return _is_code_of_library(found)
     return _is_code_of_library(file)
 
 
-# One answer for each file of code, however often it imports something.
+# One answer for each file, however often its code imports something.
 _is_code_of_library = functools.lru_cache(maxsize=4096)(is_library_file)
 
 

@@ -1,4 +1,7 @@
-"""Modules of installed packages, found and searched for a name without an import."""
+"""Finds modules of installed packages, and searches their source for names.
+
+Nothing is imported or compiled.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +22,23 @@ def files_of(spec: ModuleSpec) -> list[str]:
 
 
 def is_in_library(spec: ModuleSpec) -> bool:
-    """Whether a module, or a folder of a namespace package, lies in a library."""
+    """Whether a module, or a folder of a namespace package, is in a library."""
     return any(is_library_file(file) for file in files_of(spec))
 
 
 def find_in(
     spec: ModuleSpec, name: str, *, anywhere: bool = False
 ) -> ModuleSpec | None:
-    """A module of an installed package.
+    """A submodule of an installed package, or None.
 
-    Of a namespace package, one in a library, unless it may be `anywhere`.
+    A namespace package is searched in its library folders, or `anywhere`.
     """
-    places = [*(spec.submodule_search_locations or ())]
+    folders = [*(spec.submodule_search_locations or ())]
     if spec.origin is None and not anywhere:
-        places = [place for place in places if is_library_file(place)]
+        folders = [folder for folder in folders if is_library_file(folder)]
     try:
-        # By its last part: for the whole name Python asks for the package's module.
-        found = PathFinder.find_spec(name, places)
+        # The last part only: for the whole name Python needs the package imported.
+        found = PathFinder.find_spec(name, folders)
     except (ImportError, ValueError, OSError):
         return None
     if found is not None:
@@ -60,23 +63,23 @@ _PROGRAMS_AND_TESTS = frozenset(
 )
 
 
-def may_fill_itself(spec: ModuleSpec) -> bool:
-    """Whether the source of a module may define names by code, as `setattr` does."""
-    return _matches(spec, _FILLERS)
+def may_compute_names(spec: ModuleSpec) -> bool:
+    """Whether a module may define names that its source does not spell."""
+    return _matches(spec, _COMPUTES_NAMES)
 
 
-_FILLERS = r"\b(setattr|__getattr__|locals|vars|__dict__|globals)\b"
-# Names that a module takes over from elsewhere without spelling them.
-_TAKES_OVER = r"\bimport\s+\*|\bglobals\(\)|\bsys\.modules\b"
+_COMPUTES_NAMES = r"\b(setattr|__getattr__|locals|vars|__dict__|globals)\b"
+# A module gets names from other modules without spelling them.
+_IMPORTS_ALL = r"\bimport\s+\*|\bglobals\(\)|\bsys\.modules\b"
 
 
 def mentions(spec: ModuleSpec, name: str) -> bool:
-    """Whether the source of a module may define a name; no code is compiled for it."""
-    return _matches(spec, rf"\b{re.escape(name)}\b|{_TAKES_OVER}")
+    """Whether the source of a module may define a name."""
+    return _matches(spec, rf"\b{re.escape(name)}\b|{_IMPORTS_ALL}")
 
 
 def _matches(spec: ModuleSpec, pattern: str) -> bool:
-    """Whether a pattern is in the source of a module, or there is no source to read."""
+    """Whether the source of a module matches a pattern, or cannot be read."""
     if type(spec.origin) is not str or not spec.origin.endswith(".py"):
         return True
     try:
@@ -101,7 +104,7 @@ def failure(error: BaseException) -> str:
         text = str(error)
     except MemoryError:
         raise
-    except Exception:  # of the package's own error
+    except Exception:  # the `__str__` of a package's own error class has failed
         text = ""
     name = type.__dict__["__name__"].__get__(type(error))
     line = text.strip().partition("\n")[0]

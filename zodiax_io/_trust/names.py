@@ -1,4 +1,8 @@
-"""Objects as `"package.module:Qual.Name"`, and back: identity decides, names lie."""
+"""Objects to names such as `"package.module:Qual.Name"`, and back.
+
+A name is accepted for an object only if looking it up leads to that very object: what
+an object says about its own name may be wrong.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import ArgumentError, shown
-from .reflection import is_class, module_and_qualname, module_space, namespace, own_name
+from .reflection import is_class, module_space, namespace, own_attribute, own_name
 from .table import FRAMEWORKS, FUNCTIONS, PACKAGES, VALUES
 
 MAX_LENGTH = 512
 _PART = re.compile(r"[^\W\d]\w*")
 
-# What a program registers by `register`: identity to name, and name to object.
+# Objects that the program has registered: identity to name, and name to object.
 _registered_names: dict[int, str] = {}
 _registered: dict[str, Any] = {}
 
@@ -22,7 +26,7 @@ _TABLE: dict[str, tuple[str, ...]] = {
     module: FUNCTIONS.get(module, ()) + VALUES.get(module, ())
     for module in (*FUNCTIONS, *VALUES)
 }
-# Where an object has several names, the module that comes first in the table wins.
+# Of several names of an object, the one whose module comes first in the table wins.
 _ORDER = {module: rank for rank, module in enumerate(_TABLE)}
 # Filled as modules are imported: identity to rank, module and name.
 _table_ids: dict[int, tuple[tuple[int, bool], str, str]] = {}
@@ -31,7 +35,7 @@ _imported = {"modules": 0}
 
 
 def split(name: object) -> tuple[str, str]:
-    """Module and qualified name.
+    """Split a name into its module and its qualified name.
 
     Raises
     ------
@@ -40,45 +44,46 @@ def split(name: object) -> tuple[str, str]:
         has a dunder part other than the module ``__main__`` and ``__call__``.
     """
     if type(name) is not str or len(name) > MAX_LENGTH or name.count(":") != 1:
-        raise ValueError("a name must read `package.module:Qual.Name`")
+        raise ValueError("a name has the form `package.module:Qual.Name`")
     module, qualname = name.split(":")
     for part in (*module.split("."), *qualname.split(".")):
         if _PART.fullmatch(part) is None:
-            raise ValueError("each part of a name must be an identifier")
+            raise ValueError("each part between dots must be an identifier")
         allowed = part == "__call__" or part == module == "__main__"
         if part.startswith("__") and part.endswith("__") and not allowed:
-            raise ValueError("a name may not have dunder parts")
+            raise ValueError("a name must not have dunder parts")
     return module, qualname
 
 
 def is_printable_name(text: object) -> bool:
-    """Whether a text may become the name of something, which is printed as it is."""
+    """Whether a text may become the `__name__` of an object, which is printed as is."""
     return type(text) is str and text.isprintable()
 
 
 def is_printable_text(text: object) -> bool:
     """Whether a text of several lines may become a docstring."""
-    return type(text) is str and _STEERING.search(text) is None
+    return type(text) is str and _UNPRINTABLE.search(text) is None
 
 
-# Controls other than white space, halves of characters, and what turns the direction.
-_STEERING = re.compile(
+# Control characters other than white space, surrogates, and marks that change the
+# direction of text.
+_UNPRINTABLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def top_level_package(module: str) -> str:
-    """The package of a module: all up to the first dot."""
+    """The name of a module up to its first dot."""
     return module.partition(".")[0]
 
 
 def is_standard(package: str) -> bool:
-    """Whether a package is of Python's standard library."""
+    """Whether a package belongs to Python's standard library."""
     return package in sys.stdlib_module_names and package != "__main__"
 
 
 def lookup_or_none(name: str) -> Any:
-    """What an imported module has under a name; None if there is no such thing."""
+    """The object under a name in an imported module, or None."""
     module, _, qualname = name.partition(":")
     try:
         return lookup(module, qualname)
@@ -87,17 +92,20 @@ def lookup_or_none(name: str) -> Any:
 
 
 def resolve_or_none(name: str) -> Any:
-    """What `register` or an imported module has under a name; None if nothing has."""
+    """The object registered under a name, or else in an imported module, or None."""
     return _registered[name] if name in _registered else lookup_or_none(name)
 
 
 def lookup(module: str, qualname: str) -> Any:
-    """The object under a name, found by walking dictionaries, through classes only.
+    """The object under a name in an imported module.
+
+    The name is followed through the dictionaries of the module and of classes only, so
+    that no code runs and no module leads to another.
 
     Raises
     ------
     LookupError
-        If the module is not imported, or nothing has that name.
+        If the module is not imported, or has no such name.
     """
     space = module_space(module)
     if space is None:
@@ -124,30 +132,31 @@ def owner_class(module: str, qualname: str) -> type | None:
 
 
 def is_defined_at(obj: object, module: str, qualname: str) -> bool:
-    """Whether an object belongs under a name, rather than being imported there.
+    """Whether an object is defined under a name, rather than only imported there.
 
-    It does when it says so itself, when a package re-exports under the same qualified
-    name what one of its own modules defines, and when it is curated or registered.
+    It is if its `__module__` says so; if the package exports the object of one of its
+    own modules under the same qualified name; or if the name is registered or in the
+    table.
     """
     if _registered_names.get(id(obj)) == f"{module}:{qualname}":
         return True
     if is_in_table(module, qualname):
         return True
-    told = own_name(obj)
-    if told is None:
-        # A bare object is nothing but itself, wherever it is kept.
+    own = own_name(obj)
+    if own is None:
+        # A bare `object()` does nothing, whichever module has it.
         homes = homes_of(obj)
         return type(obj) is object or any(
             top_level_package(home) == top_level_package(module) for home in homes
         )
-    if told[0] == module:
+    if own[0] == module:
         return True
-    if top_level_package(told[0]) != top_level_package(module) or told[1] != qualname:
+    if top_level_package(own[0]) != top_level_package(module) or own[1] != qualname:
         return False
     try:
-        return lookup(*told) is obj
+        return lookup(*own) is obj
     except LookupError:
-        return True  # its own module keeps it under another name
+        return True  # its own module has it under another name
 
 
 def is_at(obj: object, module: str, qualname: str) -> bool:
@@ -159,22 +168,19 @@ def is_at(obj: object, module: str, qualname: str) -> bool:
 
 
 def is_redefined(cls: Any) -> bool:
-    """Whether a class has given its place to one of the same name, as in a notebook."""
-    told = own_name(cls)
-    try:
-        found = None if told is None else lookup(*told)
-    except LookupError:
-        return False
-    return is_class(cls) and is_class(found) and own_name(found) == told
+    """Whether another class of the same name has replaced a class, as in a notebook."""
+    own = own_name(cls)
+    found = None if own is None else lookup_or_none(":".join(own))
+    return is_class(cls) and is_class(found) and own_name(found) == own
 
 
 def is_in_table(module: str, qualname: str) -> bool:
-    """Whether a name stands in the project's own table."""
+    """Whether the table of names that any file may use has a name."""
     return qualname in _TABLE.get(module, ())
 
 
 def _index() -> None:
-    """Look through the modules of the table that have been imported since."""
+    """Add the objects of table modules that were imported since the last call."""
     if _imported["modules"] == len(sys.modules):
         return
     _imported["modules"] = len(sys.modules)
@@ -184,8 +190,8 @@ def _index() -> None:
             _indexed.add(module)
             for name in _TABLE[module]:
                 if name in space:
-                    told = getattr(space[name], "__name__", None)
-                    rank = (_ORDER[module], told != name)
+                    own = getattr(space[name], "__name__", None)
+                    rank = (_ORDER[module], own != name)
                     known = _table_ids.get(id(space[name]))
                     if known is None or rank < known[0]:
                         _table_ids[id(space[name])] = (rank, module, name)
@@ -200,7 +206,7 @@ def _name_in_table(obj: object) -> str | None:
 
 
 def _candidates(module: str, qualname: str) -> Iterator[tuple[str, str]]:
-    """Where to look for an object: public packages first, its own module last."""
+    """Modules that may have an object: public packages first, its own module last."""
     parts = module.split(".")
     private = [i for i, part in enumerate(parts) if part.startswith("_")]
     if private and parts[0] != "__main__":
@@ -215,7 +221,7 @@ def name_of(obj: Any) -> str | None:
     Parameters
     ----------
     obj : object
-        A class, a function, or any object that a module keeps under a name.
+        A class, a function, or any object that is a global of a module.
 
     Returns
     -------
@@ -229,15 +235,15 @@ def name_of(obj: Any) -> str | None:
     curated = _name_in_table(obj)
     if curated is not None:
         return curated
-    told = own_name(obj)
-    if told is not None:
-        for module, qualname in _candidates(*told):
+    own = own_name(obj)
+    if own is not None:
+        for module, qualname in _candidates(*own):
             if _leads_to(module, qualname, obj):
                 return f"{module}:{qualname}"
-        # While a script runs, what its variables hold may change: a lambda in a loop.
-        if told[0] == "__main__" and not is_class(obj):
+        # The variables of a running script change: a lambda in a loop.
+        if own[0] == "__main__" and not is_class(obj):
             return None
-        return _global_name(told[0], obj)
+        return _global_name(own[0], obj)
     for home in homes_of(obj):
         name = _global_name(home, obj)
         if name is not None:
@@ -246,28 +252,28 @@ def name_of(obj: Any) -> str | None:
 
 
 def homes_of(obj: object) -> list[str]:
-    """The modules to which an object without a name of its own may belong."""
+    """The modules that may have an object that does not know its own name."""
     homes: list[str] = []
-    told = module_and_qualname(obj, "__module__")
+    home = own_attribute(obj, "__module__")
     cls_name = own_name(type(obj))
-    for module in (told, None if cls_name is None else cls_name[0]):
+    for module in (home, None if cls_name is None else cls_name[0]):
         if type(module) is str and module not in homes:
             homes.append(module)
     if cls_name is not None and cls_name[0] == "equinox.internal._str2jax":
-        homes += _homeless(type(obj))
+        homes += _homes_of_local_class(type(obj))
     if type(obj) is object:
         homes += _homes_of_bare(obj)
     return homes
 
 
-# Bare objects among the globals of modules: identity to module, while no more modules
-# are imported. Scripts change, and are looked at each time.
+# Bare objects among the globals of modules: identity to module. Filled again when more
+# modules are imported; `__main__` is searched each time, since scripts change.
 _bare: dict[int, str] = {}
 _bare_among = {"modules": 0}
 
 
 def _homes_of_bare(obj: object) -> Iterator[str]:
-    """Where a sentinel, made by `object()`, is a global of somebody's module."""
+    """The modules that have a sentinel, made by `object()`, as a global."""
     if _bare_among["modules"] != len(sys.modules):
         _bare.clear()
         for module in sorted(
@@ -281,37 +287,36 @@ def _homes_of_bare(obj: object) -> Iterator[str]:
                     _bare[id(value)] = module
         _bare_among["modules"] = len(sys.modules)
     for module in (_bare.get(id(obj)), "__main__"):
-        if module is not None and _holds(module, obj):
+        if module is not None and _has_global(module, obj):
             yield module
 
 
-def _holds(module: str, obj: object) -> bool:
+def _has_global(module: str, obj: object) -> bool:
     space = module_space(module) or {}
     return any(value is obj for value in list(space.values()))
 
 
 def constant_like(obj: object) -> Any:
-    """The constant of a package of the field that is of this object's own class."""
-    for module in sorted(sys.modules):
-        space = module_space(module) if top_level_package(module) in PACKAGES else None
-        for value in list(space.values()) if space is not None else ():
-            if type(value) is type(obj):
-                return value
+    """A constant of a known package that has the class of this object, or None."""
+    for _, value in _globals_of_known_packages():
+        if type(value) is type(obj):
+            return value
     return None
 
 
-def _homeless(cls: type) -> Iterator[str]:
-    """Where a constant may be whose class was made inside a function."""
-    told = own_name(cls)
-    try:
-        if told is not None and lookup(*told) is cls:
-            return
-    except LookupError:
-        pass
+def _globals_of_known_packages() -> Iterator[tuple[str, Any]]:
     for module in sorted(sys.modules):
         space = module_space(module) if top_level_package(module) in PACKAGES else None
-        if space is not None and any(type(v) is cls for v in list(space.values())):
-            yield module
+        for value in list(space.values()) if space is not None else ():
+            yield module, value
+
+
+def _homes_of_local_class(cls: type) -> Iterator[str]:
+    """The modules with constants of a class that was made inside a function."""
+    own = own_name(cls)
+    if own is None or not is_at(cls, *own):
+        found = [m for m, value in _globals_of_known_packages() if type(value) is cls]
+        yield from dict.fromkeys(found)
 
 
 def _global_name(module: str, obj: object) -> str | None:
@@ -326,22 +331,21 @@ def _global_name(module: str, obj: object) -> str | None:
 
 def _leads_to(module: str, qualname: str, obj: object) -> bool:
     if _registered.get(f"{module}:{qualname}", obj) is not obj:
-        return False  # the name has been given to another object
+        return False  # another object is registered under the name
     try:
         split(f"{module}:{qualname}")
-        found = lookup(module, qualname)
-    except (LookupError, ValueError):
+    except ValueError:
         return False
-    return found is obj and is_defined_at(obj, module, qualname)
+    return is_at(obj, module, qualname) and is_defined_at(obj, module, qualname)
 
 
 def resolve(name: str) -> Any:
-    """The object under a registered or ordinary name, already judged.
+    """The object under a registered or ordinary name.
 
     Raises
     ------
     LookupError
-        If nothing has that name.
+        If there is no such object.
     """
     if name in _registered:
         return _registered[name]
@@ -354,10 +358,10 @@ def register(obj: Any, alias: str | None = None) -> Any:
     Parameters
     ----------
     obj : object
-        What files may name: a class, a function, or a constant without equality.
+        A class, a function, or a constant that is compared by identity.
     alias : str, optional
-        The name to store, ``"package.module:Name"``. By default the object's own;
-        a lambda or a local function needs one.
+        The name in files, ``"package.module:Name"``. By default the object's own;
+        required for a lambda or a local function.
 
     Returns
     -------
@@ -367,7 +371,7 @@ def register(obj: Any, alias: str | None = None) -> Any:
     Raises
     ------
     ArgumentError
-        If the alias is not a name, or belongs to another object already.
+        If the alias is not a name, or is the name of another object.
 
     Examples
     --------
@@ -381,13 +385,13 @@ def register(obj: Any, alias: str | None = None) -> Any:
     name = alias if alias is not None else name_of(obj)
     if name is None:
         raise ArgumentError(
-            f"{shown(repr(obj))} has no name of its own to come back by. Pass one: "
+            f"{shown(repr(obj))} has no name by which it can be found again. Pass one: "
             '`register(obj, alias="package.module:Name")`.'
         )
     try:
         split(name)
     except ValueError as error:
-        raise ArgumentError(f"{shown(repr(name))} is not a name: {error}.") from None
+        raise ArgumentError(f"{shown(repr(name))} is not valid: {error}.") from None
     if _registered.get(name, obj) is not obj:
         raise ArgumentError(f"{shown(repr(name))} is registered for another object.")
     module, qualname = split(name)
@@ -398,8 +402,8 @@ def register(obj: Any, alias: str | None = None) -> Any:
         or (alias and is_standard(top_level_package(module)))
     ):
         raise ArgumentError(
-            f"{shown(repr(name))} means something to every file. Choose an alias in a "
-            "package of your own."
+            f"{shown(repr(name))} is reserved: any file may use it, or it belongs to "
+            "zodiax_io or Python. Choose an alias in a package of your own."
         )
     _registered[name] = obj
     _registered_names[id(obj)] = name
@@ -407,5 +411,5 @@ def register(obj: Any, alias: str | None = None) -> Any:
 
 
 def is_registered(name: str) -> bool:
-    """Whether `register` knows a name."""
+    """Whether the program has registered an object under a name."""
     return name in _registered

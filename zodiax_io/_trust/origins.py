@@ -12,15 +12,15 @@ from . import libraries, modules, names, reflection
 
 
 def is_own(module: str) -> bool:
-    """Whether an imported module is the user's; each is looked at once."""
+    """`is_own_code` for an imported module, with the answers kept."""
     found = sys.modules.get(module)
-    known = _looked_at.get(module)
+    known = _known.get(module)
     if known is None or known[0] is not found:
-        known = _looked_at[module] = found, is_own_code(module)
+        known = _known[module] = found, is_own_code(module)
     return known[1]
 
 
-_looked_at: dict[str, tuple[Any, bool]] = {}
+_known: dict[str, tuple[Any, bool]] = {}
 
 
 def is_own_code(module: str) -> bool:
@@ -35,7 +35,8 @@ def is_own_code(module: str) -> bool:
 
 
 def spec_of(package: str) -> importlib.machinery.ModuleSpec | None:
-    if package in sys.modules:  # `find_spec` would ask the module, which may be lazy
+    """The spec of a package as it is imported, or would be by the user's code."""
+    if package in sys.modules:  # `find_spec` reads the module, which may be lazy
         space = reflection.module_space(package)
         spec = None if space is None else space.get("__spec__")
         return spec if type(spec) is importlib.machinery.ModuleSpec else None
@@ -66,14 +67,14 @@ def missing_submodule(module: str) -> tuple[str, str] | None:
             spec = importlib.machinery.PathFinder.find_spec(child, [*places])
         except LIMITS:
             raise
-        except Exception:  # what a package says of itself may be anything
+        except Exception:  # `__path__` may be anything
             return None
         return (parent, parts[n]) if spec is None else None
     return None
 
 
 def installed_spec(package: str) -> ModuleSpec | None:
-    """Where a package of a library lies: as it is imported, or as it would be."""
+    """The spec of a package in a library, as it is imported or would be; or None."""
     try:
         spec = (
             spec_of(package)
@@ -86,9 +87,9 @@ def installed_spec(package: str) -> ModuleSpec | None:
 
 
 def is_beside_library(spec: ModuleSpec | None, module: str) -> bool:
-    """Whether a module of a namespace package would come from the working folder.
+    """Whether a module of a namespace package would come from outside the libraries.
 
-    One that is imported already is searched in all of its folders.
+    If the package is imported already, Python searches all of its folders.
     """
     package, *parts = module.split(".")
     if spec is None or spec.origin is not None:
@@ -102,5 +103,5 @@ def is_beside_library(spec: ModuleSpec | None, module: str) -> bool:
 
 
 def is_installed(package: str) -> bool:
-    """Whether a package lies in a library, not merely in the working folder."""
+    """Whether a package is in a library, rather than only in the working folder."""
     return names.is_standard(package) or installed_spec(package) is not None

@@ -1,4 +1,4 @@
-"""One question to the rules: whether a file may use a name in a role."""
+"""The question that the rules answer: whether a file may use a name in a role."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .trusted import Trust
 
 
 class Question:
-    """A name of a file, its role, and what is known about the object it leads to.
+    """A name of a file, its role, and facts about the object under the name.
 
-    Each attribute is worked out when a rule first reads it. Those about the object
-    may be read once a rule has seen that `obstacle` is None.
+    Each fact is found when a rule first reads it. Those about the object may be read
+    only after the rule `not_found`, that is if `obstacle` is None.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Question:
     malformed : str or None
         What is wrong with the spelling of the name.
     module, qualname : str
-        Where to look the name up, which for a name in `__main__` may be elsewhere.
+        Where the object is; for a name in `__main__` this may be another module.
     package : str
         The top-level package of `module`.
     """
@@ -58,7 +58,7 @@ class Question:
 
     @cached_property
     def is_in_table(self) -> bool:
-        """Whether the table has the name, and the file has nothing built from it."""
+        """Whether the table has the name, and no instance of it is built."""
         return names.is_in_table(self.module, self.qualname) and not self.role.builds
 
     @cached_property
@@ -74,24 +74,24 @@ class Question:
 
     @property
     def obstacle(self) -> Refuse | ImportFirst | None:
-        """Why the name leads to no object, or not yet; None if it leads to one."""
+        """Why the object is missing, or what to import for it; None if it is found."""
         return None if isinstance(self._lookup, Found) else self._lookup
 
     @property
     def obj(self) -> Any:
-        """The object that the name leads to."""
+        """The object under the name."""
         assert isinstance(self._lookup, Found)
         return self._lookup.obj
 
     @cached_property
     def defined_in(self) -> str:
-        """The module that defines the object, by what the object says."""
+        """The module that defines the object, by its `__module__`."""
         own = None if self.obstacle else reflection.own_name(self.obj)
         return self.module if own is None else own[0]
 
     @cached_property
     def cls(self) -> Any:
-        """The class to judge, if any: the object, or the Module whose method it is."""
+        """The class to judge: the object, or the Module of a method; else None."""
         if reflection.is_class(self.obj):
             return self.obj
         owner = names.owner_class(self.module, self.qualname)
@@ -104,7 +104,7 @@ class Question:
 
     @cached_property
     def home(self) -> str:
-        """The module whose code is trusted or not: that of the class or constant."""
+        """The module that must be trusted: that of the class, constant or function."""
         if self.cls is not None and self.cls is not self.obj:
             own = reflection.own_name(self.cls)
             return self.defined_in if own is None else own[0]
@@ -121,6 +121,6 @@ class Question:
 
     @property
     def trusted_because(self) -> str | None:
-        """Why the object is trusted, or None: the caller trusts it, or wrote it."""
+        """Why the object is trusted, or None if it is not."""
         obj = self.obj if self.cls is None else self.cls
         return self.trust.trusted_because(obj, self.home)

@@ -1,4 +1,4 @@
-"""What names are called now."""
+"""Renames: the present names of classes and functions, by those in older files."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _renamed: dict[str, str] = {}
 
 
 def renamed(old: str, new: Any) -> None:
-    """Say what something is called now, for files that know it under another name.
+    """Declare the new name of a class, function or module that was renamed or moved.
 
-    Call it beside what was renamed, or moved: from then on files with the old name
-    load, and what is saved again has the new one.
+    Call it next to the definition: from then on files with the old name load, and
+    objects are saved under the new one.
 
     Parameters
     ----------
     old : str
-        The name as files hold it, ``"package.module:Name"``; or a package or module,
-        ``"package.module"``, with all that is in it.
+        The name in older files, ``"package.module:Name"``; or a package or module,
+        ``"package.module"``, with everything in it.
     new : str, class or function
-        The name now, of the same form; or the class or function itself.
+        The new name, of the same form; or the class or function itself.
 
     Raises
     ------
     ArgumentError
-        If one of them is not such a name, or they are not of one form.
+        If one of them is not such a name, or only one of them is a module.
 
     Examples
     --------
@@ -43,21 +43,21 @@ def renamed(old: str, new: Any) -> None:
     Lens(radius=2.0)
     """
     if not isinstance(old, str):
-        raise ArgumentError(f"The old name is text, not {shown(repr(old), 80)}.")
+        raise ArgumentError(f"`old` must be a string, not {shown(repr(old), 80)}.")
     _renamed.update(checked_renames({old: new}))
 
 
 def checked_renames(renames: Any) -> dict[str, str]:
-    """New names by old ones, with those that `renamed` knows.
+    """New names by old ones, together with those declared by `renamed`.
 
     Raises
     ------
     ArgumentError
-        If something is not a name, or two names are not of one form.
+        If something is not a name, or a name is renamed to a module.
     """
     if renames is not None and not isinstance(renames, Mapping):
         raise ArgumentError(
-            "`renames` is a dictionary of new names by old ones, not a "
+            "`renames` must be a dictionary from old names to new ones, not a "
             f"`{type(renames).__qualname__}`."
         )
     result = dict(_renamed)
@@ -69,14 +69,14 @@ def checked_renames(renames: Any) -> dict[str, str]:
                 "level of a module."
             )
         for name in (old, new):
-            if not _is_place(name):
+            if not _is_name_or_module(name):
                 raise ArgumentError(
-                    f"{shown(repr(name))} is neither a name, "
-                    '"package.module:Name", nor that of a module, "package.module".'
+                    f"{shown(repr(name))} is neither a name such as "
+                    '"package.module:Name" nor a module such as "package.module".'
                 )
         if (":" in old) != (":" in new):
             raise ArgumentError(
-                f"`{shown(old)}` and `{shown(new)}` are not both names, or modules."
+                f"`{shown(old)}` and `{shown(new)}` must both be names or both modules."
             )
         if old != new:
             result[old] = new
@@ -84,11 +84,11 @@ def checked_renames(renames: Any) -> dict[str, str]:
 
 
 def is_name(name: str) -> bool:
-    """Whether a text is a name that a file may hold."""
-    return ":" in name and _is_place(name)
+    """Whether a text has the form of a name, `package.module:Qual.Name`."""
+    return ":" in name and _is_name_or_module(name)
 
 
-def _is_place(name: object) -> bool:
+def _is_name_or_module(name: object) -> bool:
     if type(name) is not str:
         return False
     try:
@@ -99,30 +99,30 @@ def _is_place(name: object) -> bool:
 
 
 def current(name: str, renames: Mapping[str, str]) -> str:
-    """What a name of a file is called now.
+    """The present name for a name of a file.
 
     Raises
     ------
     ArgumentError
-        If the renames go round in a circle.
+        If the renames form a circle.
     """
-    if not renames or len(name) > MAX_LENGTH:  # that is none, and will be refused
+    if not renames or len(name) > MAX_LENGTH:  # a longer one is refused by the rules
         return name
     seen, rules = {name}, set[str]()
     while (found := _rule(name, renames)) is not None and found[0] not in rules:
-        rule, name = found  # each once: a package may have moved into itself
+        rule, name = found  # each rule once: a package may have moved into itself
         if name in seen:
-            raise ArgumentError(f"The renames of `{shown(name)}` go round in a circle.")
+            raise ArgumentError(f"The renames of `{shown(name)}` form a circle.")
         seen.add(name)
         rules.add(rule)
     return name
 
 
 def _rule(name: str, renames: Mapping[str, str]) -> tuple[str, str] | None:
-    """The rename that a name falls under, and what it is then."""
+    """The rename that applies to a name, by its old name, and the new name."""
     module, colon, qualname = name.partition(":")
     parts = qualname.split(".")
-    for n in range(len(parts), 0, -1):  # a class, with the classes in it
+    for n in range(len(parts), 0, -1):  # the name of a class applies to its members
         old = f"{module}:{'.'.join(parts[:n])}"
         if old in renames:
             return old, ".".join([renames[old], *parts[n:]])

@@ -1,4 +1,4 @@
-"""What a name is used as, and what it must lead to."""
+"""Roles: what a file uses a name as, and which objects fit."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .table import (
 from .trusted import is_below
 
 
-# By identity: two roles may be described by the same words.
+# Compared by identity: two roles may have the same words.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Role:
-    """What the kind of a node demands of the object its name leads to."""
+    """What the object of a name must be, for one kind of node."""
 
     words: str
     accepts: Callable[[Any], bool]
@@ -58,12 +58,12 @@ def is_enum(obj: Any) -> bool:
 
 
 def is_node_class(obj: Any) -> bool:
-    # A class known to JAX's registry; asked by type, so that nothing is built.
+    # JAX's registry has the class: looked up by class, so that nothing is built.
     return reflection.is_class(obj) and is_registered_node(obj)
 
 
 def is_function(obj: Any) -> bool:
-    """Whether an object is a function, or what JAX and NumPy make of one."""
+    """Whether an object is a function, or a function that JAX or NumPy has wrapped."""
     return reflection.is_one_of(type(obj), function_types())
 
 
@@ -72,7 +72,7 @@ def function_types() -> tuple[type, ...]:
     import jax
     import jax.numpy as jnp
 
-    def same(x: Any) -> Any:
+    def identity(x: Any) -> Any:
         return x
 
     return (
@@ -80,10 +80,10 @@ def function_types() -> tuple[type, ...]:
         types.BuiltinFunctionType,
         functools._lru_cache_wrapper,
         np.ufunc,
-        type(np.where),  # an array function of NumPy, overridable by others
+        type(np.where),  # a function with NumPy's `__array_function__` protocol
         type(jnp.add),
-        type(jax.custom_jvp(same)),
-        type(jax.custom_vjp(same)),
+        type(jax.custom_jvp(identity)),
+        type(jax.custom_vjp(identity)),
         eqx.filter_custom_jvp,
         eqx.filter_custom_vjp,
         jit_function_type(),
@@ -101,8 +101,8 @@ NAMEDTUPLE = Role("a namedtuple class", is_namedtuple, builds=True)
 ENUM = Role("an Enum class", is_enum, builds=True)
 NODE = Role("a registered pytree class", is_node_class, builds=True)
 UNFLATTENED = Role(
-    "a pytree class that unflattens itself",
-    # Those with fields are kept by their fields.
+    "a pytree class rebuilt by its own unflatten function",
+    # A class with fields is rebuilt from its fields instead.
     lambda obj: (
         is_node_class(obj) and not is_module_class(obj) and not is_dataclass(obj)
     ),
@@ -114,7 +114,7 @@ FUNCTION = Role("a function", lambda obj: not reflection.is_class(obj))
 DEFAULTS = Role("a class that declares defaults", reflection.is_class, builds=True)
 PLAIN = (MODULE, DATACLASS, NAMEDTUPLE, ENUM, NODE, UNFLATTENED, DEFAULTS)
 CODE = Role(
-    "the maker of a local function",
+    "a function or class that defines a local function",
     lambda obj: reflection.is_class(obj) or is_function(obj),
 )
 CONSTANT = Role(
@@ -125,11 +125,12 @@ CONSTANT = Role(
 
 @dataclasses.dataclass(frozen=True)
 class Use:
-    """One name in a file: where, in which role, and whether the file calls it.
+    """One name in a file: its path, its role, and whether the file calls the object.
 
-    `bound` says that the file chooses arguments for it, as a `functools.partial` does.
-    Whether the objects around a `node` may call it with data of the file depends on
-    what their classes are: `holders` finds it out, once these are known.
+    `bound` is true if the file chooses arguments for a call, as a `functools.partial`
+    does. Whether an object that contains the `node` may call it with data of the file
+    depends on the class of that object: `holders` finds it out when the classes are
+    known.
     """
 
     name: str
@@ -141,11 +142,18 @@ class Use:
 
 
 class Holder(NamedTuple):
-    """How the objects of a class may call what they hold.
+    """How the objects of a class may call the functions that they contain.
 
-    `passes` is true where they call it with the inputs of their own calls only. If
-    they are `free`, they have fields for arguments of any kind; `calls` are the fields
-    that are declared to be callables. `own` code calls as its author meant it to.
+    Attributes
+    ----------
+    own : bool
+        The class is the user's own code or trusted, so its calls are intended.
+    passes : bool
+        Its objects call functions with the inputs of their own calls only.
+    free : bool
+        It has fields for arguments of any kind, as well as for callables.
+    calls : frozenset of str
+        The fields that are declared to be callables.
     """
 
     own: bool = False
@@ -156,9 +164,10 @@ class Holder(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Holders:
-    """The objects of one structure that hold others: the names of their classes.
+    """The objects of one structure that contain others, by the names of their classes.
 
-    `called` gives the nodes that they may call with data of the file.
+    `called` takes a `Holder` for each name and gives the ids of the nodes that these
+    objects may call with data of the file.
     """
 
     names: frozenset[str]
@@ -166,7 +175,7 @@ class Holders:
 
 
 def calls_with_inputs(name: str) -> bool:
-    """Whether instances of a class pass only their inputs to what they hold."""
+    """Whether objects of a class call functions with the inputs of their calls only."""
     module = name.partition(":")[0]
     known = any(is_below(module, prefix) for prefix in CALL_WITH_INPUTS)
     return known and name not in CALL_WITH_HELD

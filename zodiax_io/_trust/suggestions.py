@@ -1,4 +1,4 @@
-"""Imported classes and functions whose names resemble one that is missing."""
+"""Suggests imported classes and functions with names similar to a missing one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Suggestions:
         self._of_every_name: list[tuple[str, Any]] | None = None
 
     def text(self, module: str, qualname: str) -> str:
-        """The end of a message about a missing name: how to rename it, or nothing."""
+        """The end of a message about a missing name: the `renames=` to pass, if any."""
         if (
             names.top_level_package(module) in FRAMEWORKS
         ):  # among thousands, some always resemble
@@ -38,12 +38,12 @@ class Suggestions:
             return ""
         listed = " or ".join(f"`{name}`" for name in similar)
         return (
-            f"; if it is {listed} now, pass "
+            f"; if it was renamed to {listed}, pass "
             f'`renames={{"{module}:{qualname}": "{similar[0]}"}}`'
         )
 
     def _similar(self, module: str, qualname: str) -> list[str]:
-        """Names of imported classes and functions that resemble one, the best first."""
+        """The names most similar to a missing one, the best first."""
         wanted = qualname.rpartition(".")[2]
         self._searches += 1
         if self._searches > _MAX_SEARCHES or len(wanted) > MAX_NAME:

@@ -22,8 +22,8 @@ FUNCTIONS = sections(
     resources.files("zodiax_io._trust").joinpath("functions.txt").read_text("utf8")
 )
 
-# Types that may be *values* (a converter, a `dtype=float`); no load makes instances of
-# them by name.
+# Types that may be values, such as a converter or `dtype=float`: a load makes no
+# instances of them.
 VALUES: dict[str, tuple[str, ...]] = {
     module: tuple(names.split())
     for module, names in {
@@ -60,7 +60,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     }.items()
 }
 
-# Packages of the field: a file may have them imported, when they are installed.
+# The known packages. If one is installed, a file may have it imported.
 PACKAGES = frozenset(
     """
     abcdLux blackjax brax chex coordinax diffrax distrax distreqx dLux dLuxToliman
@@ -73,12 +73,12 @@ PACKAGES = frozenset(
     """.split()
 )
 
-# Packages whose own classes may hand-write `__getattr__` and its kin, unasked.
+# Packages whose classes were read: they may have their own `__getattr__`, `__eq__`, ….
 SPECIAL_METHODS_READ = frozenset({"equinox", "zodiax", "dLux"})
 
-# Modules whose classes were read: they call the functions that they hold with the
-# inputs of their own calls, and with what they compute from these. `BoundMethod`, in
-# `equinox._module`, is only built around an object whose method it is.
+# Modules whose classes were read: they call the functions that they contain with the
+# inputs of their own calls, and with values computed from these. `BoundMethod`, in
+# `equinox._module`, is only built around an object that has the method.
 CALL_WITH_INPUTS = frozenset(
     """
     dLux equinox._ad equinox._jit equinox._make_jaxpr equinox._module
@@ -87,7 +87,7 @@ CALL_WITH_INPUTS = frozenset(
 )
 CALL_WITH_HELD = frozenset({"equinox.nn:Shared", "equinox.nn._shared:Shared"})
 
-# The frameworks: too large to trust as a whole, so their functions come from the table.
+# The frameworks: too large to trust as a whole. Their functions must be in the table.
 FRAMEWORKS = frozenset(
     """
     absl beartype equinox etils jax jaxlib jaxtyping ml_dtypes msgpack numpy scipy
@@ -95,14 +95,14 @@ FRAMEWORKS = frozenset(
     """.split()
 )
 
-# Packages whose local functions were read: they touch nothing but their arguments.
+# Packages whose local functions were read: they use nothing but their arguments.
 LOCAL_FUNCTIONS = frozenset(
     """
     dLux diffrax distreqx flowjax lineax optimistix paramax sympy2jax zodiax
     """.split()
 )
 
-# Classes of the frameworks that a file may have built, beside Equinox Modules.
+# Classes of the frameworks that may be built, as well as Equinox Modules.
 CLASSES: dict[str, tuple[str, ...]] = {
     "equinox": ("if_array", "if_mapped"),
     "equinox.nn": ("State",),

@@ -1,4 +1,4 @@
-"""What the caller trusts for one call: packages, names and objects."""
+"""The packages, names and objects that the caller trusts for one call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .origins import is_own_code
 
 
 class Trust:
-    """What the caller trusts for one call.
+    """The packages, names and objects that the caller trusts for one call.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Trust:
     Attributes
     ----------
     packages : set of str
-        Trusted packages and modules; everything below them is trusted as well.
+        Trusted packages and modules, with everything in them.
     names : set of str
         Trusted names, as the file spells them.
     unused : set of str
@@ -80,18 +80,18 @@ class Trust:
         )
 
     def trusted_because(self, obj: Any, home: str) -> str | None:
-        """Why an object is trusted that a module defines; None if it is not."""
+        """Why an object of a module is trusted, or None if it is not."""
         if self.covers(home) or self.has_object(obj):
             return "is trusted by the caller"
         return "is your own code" if is_own_code(home) else None
 
     def mark_used(self, name: str) -> None:
-        """Note that a file has this name, for `unused`."""
+        """Take what covers this name of a file out of `unused`."""
         self.unused -= {trusted for trusted in self.unused if is_below(name, trusted)}
 
 
 class TrustInAll(Trust):
-    """Trusts every package, to find out what is refused nevertheless."""
+    """Trusts every package; what is refused nevertheless is refused for good."""
 
     def covers(self, module: str) -> bool:
         """Yes."""
@@ -99,12 +99,12 @@ class TrustInAll(Trust):
 
 
 def is_below(name: str, trusted: str) -> bool:
-    """Whether a name is that of a package, module or class, or belongs to it."""
+    """Whether a name is a trusted package, module or class, or is in it."""
     return name == trusted or name.startswith((f"{trusted}.", f"{trusted}:"))
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether a text is a name that a file may hold."""
+    """Whether a text is a name such as `package.module:Qual.Name`."""
     try:
         names.split(text)
     except ValueError:
