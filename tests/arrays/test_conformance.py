@@ -84,6 +84,6 @@ def test_a_companion_that_another_backend_claims():
     checkpoint = Checkpoint.of([1.5])
     checkpoint.document["backend"] = {"name": "toy", "level": 1}
     with pytest.raises(
-        zodiax_io.CorruptFileError, match="of the backend 'eqx', and sa"
+        zodiax_io.CorruptFileError, match="of the backend 'eqx', but its structure"
     ):
         checkpoint.load()

@@ -177,7 +177,7 @@ def test_names(name):
         "The name of an extra is `package.name` in letters, digits, `_` and `-`, 128 "
         "characters at most, not '"
     )
-    with pytest.raises(CorruptFileError, match="is damaged: an extra has the name"):
+    with pytest.raises(CorruptFileError, match="is not a name for an extra"):
         deserialise(io.BytesIO(with_extras({name: leaf("none")})))
 
 
@@ -275,8 +275,8 @@ def test_migrating_takes_no_record_twice(lab, tmp_path, number):
     outcome, told = migrated(path)
     assert (outcome, told[0]) == (
         "failed",
-        "m.eqx is damaged: an extra refers to a record that is another's, or that is "
-        "not there.",
+        "m.eqx is damaged: an extra refers to a record of another extra, or to one "
+        "that does not exist.",
     )
     assert path.read_bytes() == before
 
@@ -371,7 +371,7 @@ def test_a_key_that_is_missing_is_damage():
     with pytest.raises(CorruptFileError) as caught:
         checkpoint.load()
     assert str(caught.value) == (
-        "The file is damaged: the document lacks `records`, `tree`."
+        "The file is damaged: missing keys: `records`, `tree`."
     )
 
 
@@ -491,7 +491,7 @@ def test_too_many_extras():
     with pytest.raises(CorruptFileError) as caught:
         deserialise(io.BytesIO(with_extras(most | {"a.b": leaf("none")})))
     assert str(caught.value) == (
-        "The file is damaged: it has 1001 extras, not 1 to 1000."
+        "The file is damaged: expected 1 to 1000 extras, got 1001."
     )
 
 

@@ -374,8 +374,8 @@ def test_several_that_cannot_be_gone_back_to():
     with pytest.raises(zodiax_io.ReadError) as caught:
         deserialise(Pipe(file.getvalue()))
     assert str(caught.value) == (
-        f"The file object holds {more} more bytes behind a checkpoint, and cannot go "
-        "back to them. Load from `io.BytesIO(file.read())`."
+        f"The file object holds {more} more bytes after a checkpoint, and cannot "
+        "seek back to them. Load from `io.BytesIO(file.read())`."
     )
 
 
@@ -391,8 +391,9 @@ def test_shorter_one_saved_over_a_longer_one(size):
         deserialise(file)
     if size == 3:
         assert str(caught.value) == (
-            "The file object is damaged: bytes that are no checkpoint follow one. If a "
-            "shorter one was saved over a longer one, `truncate` the file before."
+            "The file object is damaged: the bytes after the checkpoint are not "
+            "another one. If a shorter checkpoint was saved over a longer one, call "
+            "`truncate` before saving."
         )
 
 
@@ -471,7 +472,7 @@ def test_file_object_without_data_yet():
     ):
         deserialise(file)
     assert str(caught.value) == (
-        "Cannot read the file object: it does not wait for what is to come."
+        "Cannot read the file object: it is non-blocking, and has no data yet."
     )
 
 
@@ -677,7 +678,7 @@ def test_save_that_the_same_name_would_not_load_is_refused(tmp_path):
         serialise(tmp_path / "fit", OTHER)
     assert str(caught.value) == (
         f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.zdx'}: there is a "
-        "checkpoint called fit, without a suffix, which would be loaded in its place. "
+        "checkpoint called fit, without a suffix, which would be loaded instead. "
         "Choose another name, or give the suffix: fit.zdx."
     )
     assert listing(tmp_path) == ["fit"]
@@ -763,8 +764,8 @@ MESSAGES = {
         '"/data/my run.zdx".'
     ),
     "~/runs/run.zdx": (
-        "Cannot use ~/runs/run.zdx: `~` is not expanded, and there is no folder of "
-        'that name. Pass `os.path.expanduser("~/runs/run.zdx")`.'
+        "Cannot use ~/runs/run.zdx: `~` is not expanded, and there is no folder "
+        'with that name. Pass `os.path.expanduser("~/runs/run.zdx")`.'
     ),
     "$SCRATCH/run.zdx": (
         "Cannot use $SCRATCH/run.zdx: variables are not expanded, and there is no "
@@ -775,7 +776,7 @@ MESSAGES = {
         "separates folders by `/`."
     ),
     "runs/": (
-        "runs/ ends as the name of a folder does. Name a file in it, such as "
+        "runs/ ends like the name of a folder. Name a file in it, such as "
         "runs/model.zdx."
     ),
 }
@@ -848,7 +849,7 @@ def test_missing_companion_is_an_error(tmp_path):
     with pytest.raises(MissingFileError) as caught:
         deserialise(tmp_path / "model")
     assert str(caught.value) == (
-        "model.eqx, which holds the arrays of model.zdx, is not beside it in "
+        "model.eqx, which holds the arrays of model.zdx, is missing in "
         f"{tmp_path}. Move both files together."
     )
 
@@ -1232,7 +1233,7 @@ def test_devices_are_refused_by_name(path):
         pytest.skip(f"{path} is no device here")
     with pytest.raises(NotAFileError) as caught:
         serialise(path, TREE)
-    assert str(caught.value) == f"Cannot save to {path}: it is no regular file."
+    assert str(caught.value) == f"Cannot save to {path}: it is not a regular file."
     with pytest.raises(ZodiaxIOError):
         deserialise(path)
 
@@ -1430,7 +1431,7 @@ def test_companion_is_never_shared(tmp_path, names):
     """Two structures that would keep their arrays in one file are refused."""
     first, second = (tmp_path / name for name in names)
     serialise(first, TREE)
-    with pytest.raises(SaveError, match=f"{names[0]} is there already"):
+    with pytest.raises(SaveError, match=f"{names[0]} exists already, and both"):
         serialise(second, OTHER)
     assert listing(tmp_path) == sorted([names[0], "x.foo.eqx"])
     assert same(deserialise(first), TREE)
@@ -1492,9 +1493,9 @@ def test_message_of_a_companion_that_stands_alone(tmp_path):
         serialise(tmp_path / "fit.zdx", OTHER)
     assert str(caught.value) == (
         f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.zdx'}: its arrays "
-        "belong into fit.eqx, which is a checkpoint by itself and would be lost. "
-        "Choose another name, or remove fit.eqx first. If only fit.zdx is gone, "
-        "`zodiax_io.repair` writes it again."
+        "would replace fit.eqx, which is a checkpoint by itself. Choose another name, "
+        "or remove fit.eqx first. If only fit.zdx is missing, `zodiax_io.repair` "
+        "writes it again."
     )
     zodiax_io.repair(tmp_path / "fit.zdx")
     serialise(tmp_path / "fit.zdx", OTHER)
@@ -1550,8 +1551,8 @@ def test_old_file_is_not_hidden_by_a_companion(tmp_path):
         serialise(tmp_path / "fit.eqx", TREE)
     assert str(caught.value) == (
         f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.eqx'}: it would be "
-        "loaded in the place of fit.zdx, an old file. Save to fit.zdx, choose another "
-        "name, or move fit.zdx away."
+        "loaded instead of fit.zdx, an old file. Save to fit.zdx, choose another name, "
+        "or move fit.zdx away."
     )
     serialise(tmp_path / "fit.zdx", TREE)
     assert same(deserialise(tmp_path / "fit"), TREE)
@@ -1580,8 +1581,8 @@ def test_arrays_written_over_a_companion_are_not_replaced(tmp_path, write):
         serialise(tmp_path / "fit.zdx", OTHER)
     assert str(caught.value) == (
         f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.zdx'}: its arrays "
-        "belong into fit.eqx, which another program has written since. Choose another "
-        "name, or move that file away."
+        "would replace fit.eqx, which another program has written since. Choose "
+        "another name, or move that file away."
     )
     assert contents(tmp_path) == before
 
@@ -1603,9 +1604,9 @@ def test_case_of_a_suffix_on_a_file_system_that_ignores_it(tmp_path, monkeypatch
     with pytest.raises(SaveError) as caught:
         serialise(tmp_path / "fit.ZDX", OTHER)
     assert str(caught.value) == (
-        f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.ZDX'}: this file "
-        "system takes it for fit.zdx, which is there already. Write the suffix as "
-        "`.zdx`."
+        f"[Errno {errno.EEXIST}] Cannot save to {tmp_path / 'fit.ZDX'}: on this "
+        "file system it is the same file as fit.zdx, which exists already. Write the "
+        "suffix as `.zdx`."
     )
     (tmp_path / "fit.ZDX").unlink()
     serialise(tmp_path / "fit.ZDX", OTHER)
@@ -1707,11 +1708,11 @@ def test_pipe_is_not_waited_for(tmp_path, name):
     with pytest.raises(NotAFileError) as caught:
         serialise(tmp_path / name, TREE)
     assert str(caught.value) == (
-        f"Cannot save to {tmp_path / name}: it is no regular file."
+        f"Cannot save to {tmp_path / name}: it is not a regular file."
     )
     with pytest.raises(NotAFileError) as caught:
         deserialise(tmp_path / name)
-    assert str(caught.value) == f"{tmp_path / name} is no regular file."
+    assert str(caught.value) == f"{tmp_path / name} is not a regular file."
     assert listing(tmp_path) == [name]
 
 

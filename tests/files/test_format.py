@@ -189,7 +189,9 @@ def test_key_twice_in_a_whole_document():
     count, pair = body[0] + 1, msgpack.packb("metadata") + msgpack.packb(None)
     with pytest.raises(CorruptFileError) as caught:
         load(with_body(bytes([count]) + body[1:] + pair))
-    assert str(caught.value) == "The file is damaged: it is not packed as it should be."
+    assert str(caught.value) == (
+        "The file is damaged: it is not packed in the one form that msgpack writes."
+    )
 
 
 PARTS = ["versions", "settings", "backend", "records", "metadata", "tree"]

@@ -740,7 +740,7 @@ def test_convert_one_file_to_two_and_back(tmp_path, capsys, monkeypatch):
     assert "it holds the arrays of fit.zdx, which would be lost" in printed.err
     zodiax_io.serialise("alone.eqx", other)
     assert main.main(["convert", "fit.zdx", "alone.zdx"]) == 2
-    assert "a checkpoint by itself and would be lost" in capsys.readouterr().err
+    assert "a checkpoint by itself" in capsys.readouterr().err
     assert main.main(["convert", "fit.zdx", "fit.eqx"]) == 0
     assert main.main(["convert", "fit.zdx", "one.eqx"]) == 0
     with warnings.catch_warnings():

@@ -194,7 +194,7 @@ def _check_destination(path_or_file: Any, tree: Any) -> None:
             )
         if path.suffix == "" and os.path.exists(path) and not os.path.isfile(path):
             # `/dev/stdout` names no `/dev/stdout.zdx`.
-            raise NotAFileError(f"Cannot save to {path}: it is no regular file.")
+            raise NotAFileError(f"Cannot save to {path}: it is not a regular file.")
     else:
         hint = ""
         if isinstance(tree, (str, os.PathLike)):

@@ -1,4 +1,4 @@
-"""The two files of a checkpoint: which they are, and which of them speaks."""
+"""The two files of a checkpoint: finding, opening and comparing them."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ PathOrFile = str | os.PathLike[str] | BinaryIO
 
 
 def is_file(obj: Any) -> bool:
-    """Whether this is a path or an open file, and no tree that is alive."""
+    """Whether an argument is a path or an open file, and not a tree."""
     if isinstance(obj, (str, os.PathLike)):
         return is_path(obj)
-    # A model may have a field or a method that is called `read`.
+    # A model may have a field or a method with the name `read`.
     return flattening.is_leaf(obj) and is_readable(obj)
 
 
@@ -77,39 +77,38 @@ STRUCTURE_SUFFIX = ".zdx"
 def pair_of(
     path: str | os.PathLike[str], *, saving: bool = False, suffix: str | None = None
 ) -> tuple[Path | None, Path]:
-    """The structure file and the companion that a path means; no file names another.
+    """The structure file and the companion of a path, from names and links alone.
 
-    A path that ends as companions do means a companion alone. The companion of a pair
-    has the `suffix` of the backend that writes it, or that of the file that is there.
-    Of a path without a suffix, the file of exactly that name comes first, if there is
-    one to load. A path that is a symbolic link means the pair that it leads to; but
-    where a store of contents keeps each file under a name of its own, it means the
-    links themselves.
+    A path with the suffix of companions is a companion alone. The companion of a pair
+    has the `suffix` of the backend that writes it, or that of the existing file. For a
+    path without a suffix, a file with exactly that name comes first, if it can be
+    loaded. A symbolic link is followed to the pair that it leads to, unless it leads
+    into a store that names each file by its content: then the pair is the links.
     """
     try:
         hops = _hops(_with_suffix(Path(path), saving))
     except FileNotFoundError:
         raise MissingFileError("The working folder does not exist any more.") from None
-    structure, companion = by_rule(hops[0], suffix)
+    structure, companion = pair_by_name(hops[0], suffix)
     if len(hops) == 1:
         return structure, companion
     through = _is_written_through(hops)
     if structure is None:
         return None, hops[-1] if through else hops[0]
     if saving and not os.path.exists(hops[-1]):
-        return by_rule(hops[-1], suffix)
-    pairs = [(hop, by_rule(hop, suffix)[1]) for hop in (hops[-1], *hops[:-1])]
-    there = [pair for pair in pairs if os.path.exists(pair[1])]
-    for hop, beside in there:
-        if len(there) == 1 or _belongs(hop, beside):
-            return hop, beside
-    if there:
-        return there[0]
+        return pair_by_name(hops[-1], suffix)
+    pairs = [(hop, pair_by_name(hop, suffix)[1]) for hop in (hops[-1], *hops[:-1])]
+    existing = [pair for pair in pairs if os.path.exists(pair[1])]
+    for pair in existing:
+        if len(existing) == 1 or _belongs(*pair):
+            return pair
+    if existing:
+        return existing[0]
     return pairs[0] if through else (structure, companion)
 
 
 def loaded_file(path: str | os.PathLike[str]) -> Path:
-    """The file with the content that a path loads: mostly the companion."""
+    """The file whose content a path loads: usually the companion."""
     structure, companion = pair_of(path)
     kind = "" if structure is None else peek(structure).kind
     if kind == "companion" or (kind == "old" and peek(companion).kind != "companion"):
@@ -118,23 +117,23 @@ def loaded_file(path: str | os.PathLike[str]) -> Path:
     return companion
 
 
-def by_rule(path: Path, suffix: str | None = None) -> tuple[Path | None, Path]:
+def pair_by_name(path: Path, suffix: str | None = None) -> tuple[Path | None, Path]:
     """The structure file and the companion of a path with a suffix, by their names."""
     if path.suffix in suffixes():
         return None, path
     if suffix is not None:
         return path, _companion(path, suffix)
     found = companions_of(path)
-    for companion in found if len(found) > 1 else ():  # files were copied together
+    for companion in found if len(found) > 1 else ():  # copied into one folder
         if _belongs(path, companion):
             return path, companion
     return path, found[0] if found else _companion(path, suffixes()[0])
 
 
 def companions_of(structure: Path) -> list[Path]:
-    """The companions that there are beside a structure file, by their names."""
+    """The companions of a structure file that may exist, by their names."""
     named = [_companion(structure, suffix) for suffix in suffixes()]
-    # One name needs no look at the disk.
+    # A single name is returned without a look at the disk.
     return named if len(named) == 1 else [one for one in named if os.path.lexists(one)]
 
 
@@ -146,19 +145,19 @@ def _companion(structure: Path, suffix: str) -> Path:
 
 
 def _with_suffix(path: Path, saving: bool) -> Path:
-    """A path with the suffix that it lacks, unless a file has its very name."""
+    """A path with the suffix `.zdx` added if it has none, unless that file exists."""
     if path.suffix != "":
         return path
     named = path.with_name(path.name + STRUCTURE_SUFFIX)
     if saving or not os.path.lexists(path):
         return named
-    if not any(os.path.lexists(one) for one in by_rule(named) if one is not None):
+    if not any(os.path.lexists(one) for one in pair_by_name(named) if one is not None):
         return path
     return path if peek(path).kind in ("structure", "companion") else named
 
 
 def _hops(path: Path) -> list[Path]:
-    """The names that a path leads through, link by link; the last one is no link."""
+    """A path, and the paths that it leads to, link by link; the last one is no link."""
     found: list[Path] = []
     while len(found) < 40:  # as many as Linux follows
         path = Path(os.path.realpath(path.parent), path.name)
@@ -175,12 +174,12 @@ def _hops(path: Path) -> list[Path]:
 def _is_written_through(hops: list[Path]) -> bool:
     """Whether a save through a link replaces the file that the link leads to.
 
-    It replaces the link if that file is the content of a store: it is called after its
-    hash, or it may not be written to.
+    It replaces the link if that file belongs to a store of contents: its name is a
+    hash, or it is read-only.
     """
     try:
         mode = os.stat(hops[-1]).st_mode
-    except OSError:  # it is not there yet
+    except OSError:  # it does not exist yet
         return True
     return hops[-1].suffix == hops[0].suffix and mode & 0o222 != 0
 
@@ -201,24 +200,24 @@ def _belongs(structure: Path, companion: Path) -> bool:
 
 
 def is_copy(copy: bytes, size: int, start: bytes) -> bool:
-    """Whether bytes are those of a structure file, by its size and its first bytes.
+    """Whether a copy is equal to a structure file, by its size and its first bytes.
 
-    The first bytes hold the SHA-256 of all others.
+    The first bytes contain the SHA-256 of all others.
     """
     return size == len(copy) and start == copy[: len(start)]
 
 
 class Peek(NamedTuple):
-    """What the first and the last bytes of a file tell.
+    """The type of a file, by its first and last bytes.
 
     Attributes
     ----------
     kind : str
-        Empty if there is no such file, or none that can be read.
+        Empty if there is no such file, or it cannot be read.
     start : bytes
         The first bytes.
     status : os.stat_result or None
-        What the system says of the file.
+        Size, times and so on.
     """
 
     kind: Literal["", "structure", "companion", "old", "zeros", "other"]
@@ -227,19 +226,19 @@ class Peek(NamedTuple):
 
 
 def peek(path: Path) -> Peek:
-    """Look at the first and the last bytes of a file, without an error."""
+    """Find the type of a file; never raises."""
     read = ends_of(path, FRAME_SIZE, ENDS)
     if read is None:
         return Peek("")
     start, end, status = read
-    # The text of a structure may end as a companion does: its magic first.
+    # First the magic of a structure: its last bytes may be those of a companion.
     if has_magic(start):
         return Peek("structure", start, status)
     if recognise_backend(start, end) is not None:
         return Peek("companion", start, status)
     if is_pickle(start):
         return Peek("old", start, status)
-    # A power loss may leave zeros, where nothing was flushed.
+    # A power loss may leave zeros where data was not flushed.
     return Peek("other" if any(start) else "zeros", start, status)
 
 
@@ -248,18 +247,18 @@ Opened = tuple[Document, ArrayReader, str]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sources:
-    """The open companion of a checkpoint, which decides, and the file beside it.
+    """The open companion of a checkpoint, and its structure file.
 
     Attributes
     ----------
     companion : Source
-        The open companion, or a file that is one under another name.
+        The open companion, which may have any name.
     structure : Path or None
-        Where the structure file is, if there is one.
+        The path of the structure file, if there is one.
     mixed : str or None
-        What is wrong with the structure file, as far as its first bytes tell.
+        The mismatch of structure file and companion, from its first bytes.
     reader : ArrayReader or None
-        A reader of the companion, if its end has been read already.
+        A reader of the companion, if its end has been read.
     """
 
     companion: Source
@@ -278,7 +277,7 @@ def sources(path_or_file: Any) -> Generator[Sources, None, None]:
         try:
             found = _open_pair(path_or_file)
             for pause in _PAUSES if found.mixed is not None else ():
-                # Somebody may be saving, between two renamings: look once more.
+                # Another process may be saving, between its two renamings: try again.
                 found.companion.close()
                 time.sleep(pause)
                 found = _open_pair(path_or_file)
@@ -304,23 +303,23 @@ def sources(path_or_file: Any) -> Generator[Sources, None, None]:
         source.close()
 
 
-_FIRST = 1 << 20  # bytes that are looked through at once for the end of a checkpoint
+_FIRST = 1 << 20  # bytes that are first searched for the end of a checkpoint
 
 
 def _read_one(file: Any) -> bytes:
     """The bytes of the checkpoint at the position of an open file.
 
-    The position is then behind it: another may follow.
+    The position moves to its end, where another may follow.
     """
     start = position_of(file)
     if start is None:
         data = read_from(file)
         end = len(data) if _is_whole(data) else _end_of_first(data) or len(data)
         if end < len(data):
-            _check_behind(data[end : end + ENDS])
+            _check_next(data[end : end + ENDS])
             raise ReadError(
-                f"The file object holds {len(data) - end} more bytes behind a "
-                "checkpoint, and cannot go back to them. Load from "
+                f"The file object holds {len(data) - end} more bytes after a "
+                "checkpoint, and cannot seek back to them. Load from "
                 "`io.BytesIO(file.read())`."
             )
         return data
@@ -328,7 +327,7 @@ def _read_one(file: Any) -> bytes:
     data = read_from(file, size)
     end = _end_of_first(data)
     if end is None and _holds_several(file, start):
-        # From the start each time, eight times as much: in all little more than once.
+        # Eight times as much each time, from the start: little more than once in all.
         while end is None and len(data) == size:
             size *= 8
             move(file, start)
@@ -340,9 +339,9 @@ def _read_one(file: Any) -> bytes:
         end = len(data) if _is_whole(data) else _end_of_first(data)
     if end is not None:
         move(file, start + end)
-        _check_behind(read_from(file, ENDS))
+        _check_next(read_from(file, ENDS))
         move(file, start + end)
-    return data[:end]  # all of it, if it is of an older form, damaged, or none
+    return data[:end]  # all bytes of an old, a damaged or an unknown file
 
 
 def _is_whole(data: bytes) -> bool:
@@ -350,7 +349,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _fills(size: int, read: Callable[[int, int], bytes]) -> bool:
-    """Whether one companion of some backend fills so many bytes."""
+    """Whether one companion of some backend fills `size` bytes."""
     return any(row().is_whole(size, read) for row in BACKENDS)
 
 
@@ -359,23 +358,24 @@ def _end_of_first(data: bytes) -> int | None:
     return next((end for end in ends if end is not None), None)
 
 
-def _check_behind(start: bytes) -> None:
-    """Refuse what follows a checkpoint and is no other one.
+def _check_next(start: bytes) -> None:
+    """Refuse bytes after a checkpoint that are not another one.
 
     Raises
     ------
     CorruptFileError
-        If it does not begin as a companion does.
+        If they do not begin with the magic of a companion.
     """
     if start and not any(start.startswith(row.magic) for row in BACKENDS):
         raise CorruptFileError(
-            "The file object is damaged: bytes that are no checkpoint follow one. If a "
-            "shorter one was saved over a longer one, `truncate` the file before."
+            "The file object is damaged: the bytes after the checkpoint are not "
+            "another one. If a shorter checkpoint was saved over a longer one, call "
+            "`truncate` before saving."
         )
 
 
 def _holds_several(file: Any, start: int) -> bool:
-    """Whether more than a checkpoint follows, in a file where a look costs little."""
+    """Whether more than one checkpoint follows, in a file where seeking is cheap."""
     if not moves_freely(file):
         return False
 
@@ -397,10 +397,9 @@ def _too_large(name: str) -> ResourceError:
 def opened(
     path_or_file: Any, *, salvage: bool = False
 ) -> Generator[Opened, None, None]:
-    """The document of a checkpoint, and a reader of its companion.
+    """The document of a checkpoint, a reader of its companion, and its name.
 
-    To salvage what is left of a companion whose end is damaged, the structure file
-    beside it stands in.
+    With `salvage`, the structure file replaces the damaged end of a companion.
     """
     with sources(path_or_file) as found:
         source, mixed = found.companion, found.mixed
@@ -413,7 +412,7 @@ def opened(
                 raise
             if not salvage:
                 raise _with_advice(error, found.structure) from error
-            document, reader = _stand_in(found, error)
+            document, reader = _from_structure(found, error)
             mixed = None
         if mixed is not None:
             warn(MixedPairWarning(f"{mixed} The companion is whole, and was loaded."))
@@ -429,12 +428,12 @@ def _with_advice(error: ZodiaxIOError, structure: Path) -> ZodiaxIOError:
     )
 
 
-# What becomes of a file that was whole; but for one of a newer format.
+# The errors of a damaged file. A newer format raises a subclass of one of them.
 DAMAGE = (CorruptFileError, UnknownFormatError, ReadError)
 
 
 def read_companion(found: Sources) -> tuple[Document, ArrayReader]:
-    """The document that a file ends with, and a reader of its arrays."""
+    """The document in a file, and a reader of its arrays."""
     if found.reader is not None:
         return content_of(found.companion, found.reader)
     layout = layout_of(found.companion)
@@ -444,12 +443,12 @@ def read_companion(found: Sources) -> tuple[Document, ArrayReader]:
 
 
 def read_damaged(structure: Path, companion: Source) -> tuple[Document, ArrayReader]:
-    """The same, by a structure file that stands in for the end of the companion."""
+    """The same for a companion with a damaged end, from its structure file."""
     content = read_structure(structure)
     return content_of_damaged(companion, content, shown(structure.name))
 
 
-def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[Document, Any]:
+def _from_structure(found: Sources, damage: ZodiaxIOError) -> tuple[Document, Any]:
     assert found.structure is not None
     try:
         result = read_damaged(found.structure, found.companion)
@@ -458,10 +457,12 @@ def _stand_in(found: Sources, damage: ZodiaxIOError) -> tuple[Document, Any]:
     except ZodiaxIOError:
         raise damage from None
     name = shown(found.structure.name)
-    text = (
-        f"{damage} The structure in {name} was taken instead, and all arrays compared"
+    warn(
+        DamagedWarning(
+            f"{damage} The structure in {name} was used instead, and all arrays were "
+            "compared with it."
+        )
     )
-    warn(DamagedWarning(f"{text} with it."))
     return result
 
 
@@ -476,7 +477,7 @@ def read_structure(path: Path) -> bytes:
 
 
 def copied_structure(source: Source) -> bytes:
-    """The copy of the structure that an open companion ends with."""
+    """The copy of the structure at the end of an open companion."""
     return reader_of(source).structure
 
 
@@ -496,9 +497,10 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
         stack.callback(beside.close)
         try:
             size, start = beside.size, read_some(beside, 0, FRAME_SIZE)
-            # The text of a structure may end as a companion does: its magic first.
+            # First the magic of a structure: its last bytes may be those of a
+            # companion.
             if not has_magic(start):
-                if is_companion(beside):  # a companion under a name of its own
+                if is_companion(beside):  # with the name of a structure file
                     stack.pop_all()
                     return Sources(beside)
                 if is_old(beside) and peek(companion).kind != "companion":
@@ -512,7 +514,7 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
     try:
         reader = reader_of(source)
     except DAMAGE:
-        return Sources(source, structure)  # said again, and better, when it is read
+        return Sources(source, structure)  # a better error is raised when it is read
     except BaseException:
         source.close()
         raise
@@ -533,12 +535,12 @@ def _without_structure(structure: Path, companion: Path, error: ReadError) -> So
 
 
 def check_companion(structure: Path, companion: Path) -> None:
-    """Refuse a companion that lies in another folder than its structure.
+    """Refuse a companion in another folder than its structure file.
 
     Raises
     ------
     NotAFileError
-        If it is a symbolic link that leads elsewhere, and its structure is none.
+        If it is a symbolic link into another folder, and its structure file is not.
     """
     real = Path(os.path.realpath(companion))
     if real.parent != companion.parent and not os.path.islink(structure):
@@ -549,25 +551,25 @@ def check_companion(structure: Path, companion: Path) -> None:
 
 
 def belongs_to_checkpoint(path: Path) -> bool:
-    """Whether a file is one of the two of a checkpoint, whatever it is called."""
+    """Whether a file is one of the two of a checkpoint, under any name."""
     return peek(path).kind in ("structure", "companion")
 
 
 def _open_companion(structure: Path, companion: Path) -> FileSource:
-    """Open the companion of a structure file, which lies in the same folder."""
+    """Open the companion of a structure file, in the same folder."""
     try:
         check_companion(structure, companion)
         return FileSource(companion)
     except MissingFileError:
         raise MissingFileError(
             f"{shown(companion.name)}, which holds the arrays of "
-            f"{shown(structure.name)}, is not beside it in "
+            f"{shown(structure.name)}, is missing in "
             f"{shown(companion.parent, MAX_PATH)}. Move both files together."
         ) from None
 
 
 def paths_of(document: Document) -> dict[int, TreePath | str]:
-    """Where in the tree and the metadata each record of theirs belongs."""
+    """The paths of the records, in the tree and the metadata."""
     paths: dict[int, TreePath | str] = {}
     for root, tree in (("model", document.tree), ("metadata", document.metadata)):
         for path, node in () if tree is None else walk(tree, root):

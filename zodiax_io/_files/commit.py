@@ -1,4 +1,4 @@
-"""All that touches the disk: write beside, make durable, rename; open and read.
+"""Replacing files: write temporaries, make them durable, rename them.
 
 A pair of files is committed by renaming the companion, which holds a copy of the
 structure: whatever mixture of old and new files a crash leaves, the companion decides.
@@ -35,7 +35,7 @@ from .._errors import (
 from .sources import (
     FLAGS,
     PATH_MAX,
-    UNKNOWN,
+    UNSUPPORTED,
     FileSource,
     close_all_of,
     name_max,
@@ -50,9 +50,9 @@ else:  # pragma: no cover
     fcntl: Any = None
 
 _MARK = ".zdxtmp-"
-_TAIL = 20  # bytes of a process number, a hyphen and 8 hexadecimal digits, at most
-_DIGITS = 16  # of the hash that a shortened name ends with
-_OLD = 86_400  # seconds after which a temporary without a lock belongs to nobody
+_SUFFIX = 20  # bytes of a process number, a hyphen and 8 hexadecimal digits, at most
+_DIGITS = 16  # of the hash at the end of a shortened name
+_OLD = 86_400  # seconds after which a temporary without a lock is abandoned
 _TRIES = 100
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -67,7 +67,7 @@ def commit(
     size: int = 0,
     check: Callable[[], None] | None = None,
 ) -> None:
-    """Replace a pair of files as one: wholly, or not at all.
+    """Replace a pair of files together: both, or neither.
 
     Parameters
     ----------
@@ -78,19 +78,18 @@ def commit(
     write : callable
         Writes the companion into a file, and returns the bytes of the structure.
     durable : bool
-        Whether to wait until the disk has it all.
+        Whether to wait until the disk has all bytes.
     copy : callable, optional
-        Gives the structure that an opened companion holds.
+        Gives the structure in an open companion.
     size : int, optional
-        How many bytes the companion will have at least.
+        A lower bound for the bytes of the companion.
     check : callable, optional
-        Called at the last moment before the companion is replaced; stops it by an
-        error.
+        Called right before the companion is replaced, which an error prevents.
 
     Raises
     ------
     SaveError, MissingFileError, NotAFileError
-        If the files cannot be written. What was there before is there still.
+        If the files cannot be written. The old files are unchanged.
     """
     targets = [path for path in (companion, structure) if path is not None]
     saving = _Saving([_Temporary(target) for target in targets])
@@ -99,15 +98,15 @@ def commit(
         try:
             for target in targets:
                 _check_target(target, targets[-1].name)
-            _sweep(companion)  # first of all: it may need the room
+            _remove_leftovers(companion)  # first: their room may be needed
             saving.is_first = not companion.exists()
             content = temporaries[0].write(write, durable, size)
             for temporary in temporaries[1:]:
                 temporary.write(_writer_of(content), durable)
             if structure is not None:
-                # Not before there is another: a leftover may be the only sign that
-                # the companion without a structure is this pair's.
-                _sweep(structure)
+                # After the new structure is written: a leftover may be the only sign
+                # that a companion without a structure belongs to this pair.
+                _remove_leftovers(structure)
                 if durable and saving.is_first:
                     _sync_folder(companion.parent)
             ours = os.fstat(temporaries[0].file.fileno())
@@ -115,13 +114,15 @@ def commit(
                 check()
             temporaries[0].rename()
             if structure is not None:
-                # A structure may not reach the disk alone: there would be neither
-                # nothing nor all.
+                # The structure must not reach the disk without the companion: a first
+                # save would leave a pair without arrays.
                 if durable and saving.is_first:
                     _sync_folder(companion.parent)
                 temporaries[1].rename()
                 if copy is not None:
-                    _agree(saving.opened, structure, companion, ours, copy, durable)
+                    _match_companion(
+                        saving.opened, structure, companion, ours, copy, durable
+                    )
             if durable:
                 _sync_folder(companion.parent)
         finally:
@@ -142,14 +143,14 @@ def commit(
 
 @dataclass(eq=False, repr=False)
 class _Saving:
-    """The files of a save under way.
+    """The open files of a save.
 
     Attributes
     ----------
     temporaries : list of _Temporary
         The companion, and the structure if there is one.
     opened : list of FileSource
-        What is open beside them.
+        Other open files.
     is_first : bool
         Whether there was no companion before.
     """
@@ -159,7 +160,7 @@ class _Saving:
     is_first: bool = False
 
     def end(self) -> None:
-        """Close and remove what is left; doing it twice does no harm."""
+        """Close and remove what is left; a second call does nothing."""
         try:
             for temporary in self.temporaries:
                 temporary.close()
@@ -176,7 +177,7 @@ class _Saving:
 def rewrite_structure(
     structure: Path, companion: Path, copy: Callable[[FileSource], bytes]
 ) -> None:
-    """Write a structure file again, as a whole companion has it.
+    """Write a structure file again, from its copy in a whole companion.
 
     Raises
     ------
@@ -186,7 +187,7 @@ def rewrite_structure(
     opened: list[FileSource] = []
     try:
         try:
-            _agree(opened, structure, companion, None, copy, durable=True)
+            _match_companion(opened, structure, companion, None, copy, durable=True)
             _sync_folder(companion.parent)
         finally:
             _close_all(opened)
@@ -205,7 +206,7 @@ def _close_all(opened: list[FileSource]) -> None:
         source.close()
 
 
-def _agree(
+def _match_companion(
     opened: list[FileSource],
     structure: Path,
     companion: Path,
@@ -213,22 +214,22 @@ def _agree(
     copy: Callable[[FileSource], bytes],
     durable: bool,
 ) -> None:
-    """Let the structure follow a companion that another saver has just renamed.
+    """Write the structure again if another process has renamed a companion since.
 
-    Whoever renames a structure last looks at the companion after it, so that the pair
-    is one when all have ended. What is opened on the way stays open, so that no other
-    file gets its number meanwhile.
+    Each process looks at the companion after it has renamed its structure, so the pair
+    matches when all have ended. Opened companions stay open: otherwise another file
+    could get the inode number of one.
     """
     for _ in range(_TRIES):
         try:
             opened.append(FileSource(companion))
-            now = opened[-1]
-            if ours is not None and os.path.samestat(now.status, ours):
+            current = opened[-1]
+            if ours is not None and os.path.samestat(current.status, ours):
                 return
-            content, ours = copy(now), now.status
+            content, ours = copy(current), current.status
         except LIMITS:
             raise
-        except ZodiaxIOError:  # gone, or no companion of ours: not our concern
+        except ZodiaxIOError:  # gone, or not a companion
             return
         temporary = _Temporary(structure)
         try:
@@ -255,20 +256,20 @@ def _check_target(target: Path, name: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         mode = target.stat().st_mode
         if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-            raise NotAFileError(f"Cannot save to {target}: it is {what}.")
+            found = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise NotAFileError(f"Cannot save to {target}: it is {found}.")
 
 
 class _Temporary:
-    """A new file beside its target, removed unless it takes the place of the target.
+    """A new file in the folder of its target, removed unless it replaces the target.
 
-    Its name is noted before it is made, and the file in the call that opens it. So
-    `discard` finds all that there is, wherever an interrupt came.
+    Its name is stored before the file is created, and the file object in the call that
+    opens it. So `discard` finds both, wherever an interrupt came.
 
     Attributes
     ----------
     target : Path
-        The file that it replaces.
+        The file that it will replace.
     """
 
     def __init__(self, target: Path) -> None:
@@ -285,54 +286,54 @@ class _Temporary:
     def write(
         self, write: Callable[[Any], bytes], durable: bool, size: int = 0
     ) -> bytes:
-        """Make the file, and write it; what `write` returned."""
+        """Create and write the file; the result of `write`."""
         self._open()
         _reserve(self.file, size)
-        content = write(_Whole(self.file))
+        content = write(_FullWriter(self.file))
         _finish(self.file, durable)
         self._is_whole = True
         return content
 
     def _open(self) -> None:
-        """Make the file, with the rights that the target has or would get."""
+        """Create the file, with the permissions that the target has or would get."""
         start = _start_of_temporaries(self.target)
         for _ in range(_TRIES):
             name = f"{start}{os.getpid()}-{secrets.token_hex(4)}"
             self._path = self.target.with_name(name)
             try:
-                # Rights of 0666 under the umask, as `open` gives; `mkstemp` would give
-                # 0600. Without a buffer: what is written comes in large pieces, and
-                # stays aligned.
+                # Permissions of 0666 under the umask, as for `open`; `mkstemp` would
+                # use 0600. Unbuffered: the data comes in large chunks, and stays
+                # aligned.
                 self._files.extend(map(FileIO, [self._path], ["xb+"]))
-            except FileExistsError:  # that of another saver
+            except FileExistsError:  # of another process
                 self._path = None
                 continue
             descriptor = self.file.fileno()
-            # The lock tells the next saver that this one is alive. Another may have
-            # taken the file for a leftover before it was held.
+            # The lock shows other processes that this one is alive. One of them may
+            # have removed the file as a leftover before it was locked.
             if _lock(descriptor) is not False and os.path.lexists(self._path):
-                return _copy_rights(self.target, descriptor)
+                return _copy_permissions(self.target, descriptor)
             self.discard()
-        raise OSError(errno.EAGAIN, "other savers keep removing what this one writes")
+        raise OSError(errno.EAGAIN, "other processes keep removing its temporary files")
 
     def rename(self) -> None:
-        """Take the place of the target."""
+        """Replace the target."""
         assert self._path is not None
         _rename(self.file, self._path, self.target)
 
     def has_moved(self) -> bool:
-        """Whether it has taken the place of the target.
+        """Whether it has replaced the target.
 
-        This is looked up: an interrupt may come right after the renaming.
+        The folder is checked, since an interrupt may come right after the renaming.
         """
         path = self._path
         return self._is_whole and path is not None and not os.path.lexists(path)
 
     def complete(self, is_first: bool) -> None:
-        """Take the place of the target after a failure, or an interrupt.
+        """Replace the target after a failure, or an interrupt.
 
-        If that cannot be done, a structure that would be the first of its path is kept
-        as it is: the next save sees by it that the companion belongs to this path.
+        If that fails for the first structure of a path, the temporary stays: it shows
+        the next save that the companion belongs to this path.
         """
         if self._path is None or not self._is_whole or self.has_moved():
             return
@@ -342,23 +343,23 @@ class _Temporary:
             os.replace(self._path, self.target)
 
     def close(self) -> None:
-        """Close the file, and let go of its lock."""
+        """Close the file, which releases its lock."""
         for file in self._files:
             file.close()
 
     def discard(self) -> None:
-        """Close the file, and remove it where it still has its own name."""
+        """Close the file, and remove it unless it has replaced the target."""
         try:
             self.close()
         finally:
             if self._path is not None and not (self._is_kept or self.has_moved()):
-                self._is_whole = False  # what is removed has not moved
+                self._is_whole = False  # else it would count as moved
                 with contextlib.suppress(OSError):
                     os.unlink(self._path)
 
 
 def _writer_of(content: bytes) -> Callable[[Any], bytes]:
-    """What writes these bytes, and returns them."""
+    """A function that writes these bytes, and returns them."""
 
     def write(file: Any) -> bytes:
         file.write(content)
@@ -367,32 +368,32 @@ def _writer_of(content: bytes) -> Callable[[Any], bytes]:
     return write
 
 
-def _copy_rights(target: Path, descriptor: int) -> None:
+def _copy_permissions(target: Path, descriptor: int) -> None:
     try:
-        then = target.lstat()
+        old = target.lstat()
     except FileNotFoundError:
         return
-    if stat.S_ISLNK(then.st_mode):  # the file it leads to stays, with its rights
+    if stat.S_ISLNK(old.st_mode):  # the file that it leads to stays
         return
-    for owner in (then.st_uid, -1):
+    for owner in (old.st_uid, -1):
         with contextlib.suppress(OSError, AttributeError):
-            os.fchown(descriptor, owner, then.st_gid)
+            os.fchown(descriptor, owner, old.st_gid)
             break
     with contextlib.suppress(OSError, AttributeError):
-        os.fchmod(descriptor, stat.S_IMODE(then.st_mode))
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
-_WORTH_RESERVING = 1 << 24
+_RESERVE_FROM = 1 << 24
 
 
 def _reserve(file: Any, size: int) -> None:
-    """Ask for the room at once: quicker, and early to tell that there is none."""
-    if size < _WORTH_RESERVING or not hasattr(os, "posix_fallocate"):
+    """Reserve the room for a file: faster, and a full disk fails early."""
+    if size < _RESERVE_FROM or not hasattr(os, "posix_fallocate"):
         return
     try:
         os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
-        if error.errno not in UNKNOWN:
+        if error.errno not in UNSUPPORTED:
             raise
 
 
@@ -400,20 +401,20 @@ def _finish(file: Any, durable: bool) -> None:
     file.flush()
     if durable:
         _sync(file.fileno())
-    # Network file systems report a full disk when a descriptor is closed; this one
-    # stays open for its lock. Both in one call of C: an interrupt between the two would
-    # leave a descriptor, and with it the lock.
+    # Network file systems report a full disk when a descriptor is closed, and this one
+    # stays open for its lock: so a duplicate is closed. Both in one call of C, since an
+    # interrupt between two would leave a descriptor, and with it the lock.
     any(map(os.close, map(os.dup, [file.fileno()])))
 
 
 def _sync(descriptor: int) -> None:
-    # On macOS only this empties the cache of the drive as well.
+    # On macOS, `fsync` alone does not flush the cache of the drive.
     full = getattr(fcntl, "F_FULLFSYNC", None)
     if full is not None:
         try:
             fcntl.fcntl(descriptor, full)
         except OSError as error:
-            if error.errno not in UNKNOWN:
+            if error.errno not in UNSUPPORTED:
                 raise
         else:
             return
@@ -423,12 +424,12 @@ def _sync(descriptor: int) -> None:
 
 def _rename(file: Any, source: Path, target: Path) -> None:
     if sys.platform == "win32":
-        file.close()  # no open file can be renamed there
+        file.close()  # an open file cannot be renamed on Windows
     for pause in _PAUSES:
         try:
             return os.replace(source, target)
         except PermissionError as error:
-            # Windows: a reader, or a virus scanner, has the target open.
+            # On Windows, a reader or a virus scanner may have the target open.
             if getattr(error, "winerror", None) is None:
                 raise
             time.sleep(pause)
@@ -436,18 +437,18 @@ def _rename(file: Any, source: Path, target: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # folders cannot be opened there
+    if sys.platform == "win32":  # where folders cannot be opened
         return
     opened: list[int] = []
     try:
         try:
             open_into(opened, folder, os.O_RDONLY)
-        except PermissionError:  # one that may be written to, but not listed
+        except PermissionError:  # the folder is writable, but not readable
             return
         try:
             _sync(opened[0])
         except OSError as error:
-            if error.errno not in UNKNOWN:
+            if error.errno not in UNSUPPORTED:
                 raise
         finally:
             close_all_of(opened)
@@ -456,7 +457,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether the lock is ours; None where there are no locks."""
+    """Lock a file: True if that succeeds, None where there are no locks."""
     if fcntl is None:
         return None
     try:
@@ -469,56 +470,57 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def temporaries_of(target: Path) -> list[str]:
-    """The temporaries of a target: of savers at work, and of those that were killed."""
-    ours = re.compile(re.escape(_start_of_temporaries(target)) + r"\d+-\w+")
+    """The temporaries of a target, of running and of killed processes."""
+    names = re.compile(re.escape(_start_of_temporaries(target)) + r"\d+-\w+")
     with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
-        return [entry.path for entry in entries if ours.fullmatch(entry.name)]
+        return [entry.path for entry in entries if names.fullmatch(entry.name)]
     return []
 
 
 def _start_of_temporaries(target: Path) -> str:
-    """How the names of a target's temporaries begin, so that the longest fits.
+    """The beginning of the names of a target's temporaries, short enough to fit.
 
-    Where the name of the target does not fit, its beginning and a hash stand for it.
+    A name of a target that is too long is replaced by its beginning and a hash.
     """
     name = os.fsencode(target.name)
-    room = name_max(target.parent) - 1 - len(_MARK) - _TAIL
+    room = name_max(target.parent) - 1 - len(_MARK) - _SUFFIX
     folder = os.fsencode(target.parent)
-    room = min(room, PATH_MAX - len(folder) - 2 - len(_MARK) - _TAIL)
+    room = min(room, PATH_MAX - len(folder) - 2 - len(_MARK) - _SUFFIX)
     if len(name) <= room:
         return f".{target.name}{_MARK}"
     start = name[: max(room - 1 - _DIGITS, 0)].decode(errors="ignore")
     return f".{start}~{hashlib.sha256(name).hexdigest()[:_DIGITS]}{_MARK}"
 
 
-def _sweep(target: Path) -> None:
-    """Remove what savers of this target left behind when they were killed."""
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporaries of this target that killed processes left behind."""
     for leftover in temporaries_of(target):
         with contextlib.suppress(OSError):
-            held = _sweep_locked(leftover)
-            if held is None and time.time() - os.lstat(leftover).st_mtime > _OLD:
+            locked = _remove_unlocked(leftover)
+            if locked is None and time.time() - os.lstat(leftover).st_mtime > _OLD:
                 os.unlink(leftover)
 
 
-def _sweep_locked(leftover: str) -> bool | None:
+def _remove_unlocked(leftover: str) -> bool | None:
+    """Remove a temporary if it can be locked; None where there are no locks."""
     if fcntl is None:
         return None
     if not stat.S_ISREG(os.lstat(leftover).st_mode):
-        return False  # no saver made a pipe, a device or a link
+        return False  # temporaries are regular files
     flags = getattr(os, "O_NOFOLLOW", 0) | FLAGS
     opened: list[int] = []
     try:
         try:
             try:
                 open_into(opened, leftover, os.O_RDWR | flags)
-            except PermissionError:  # that of a target which is read-only
+            except PermissionError:  # the target is read-only
                 open_into(opened, leftover, os.O_RDONLY | flags)
-            # The lock of a living saver is held. One who has just renamed its
-            # temporary holds it too, or has let go of a file that is no longer it.
-            held = _lock(opened[0])
-            if held and os.path.samestat(os.fstat(opened[0]), os.lstat(leftover)):
+            # A running process holds the lock. If it has just renamed its temporary, it
+            # holds the lock too, or the file under this name is another one.
+            locked = _lock(opened[0])
+            if locked and os.path.samestat(os.fstat(opened[0]), os.lstat(leftover)):
                 os.unlink(leftover)
-            return held
+            return locked
         finally:
             close_all_of(opened)
     finally:  # an interrupt may have ended the first
@@ -534,7 +536,7 @@ def write_to(file: Any, write: Callable[[Any], bytes]) -> None:
         If the file cannot be written to, or is open as text.
     """
     try:
-        write(_Whole(file))
+        write(_FullWriter(file))
     except TypeError as error:
         raise ArgumentError(
             f"The file object does not take bytes: {error}. Open it in binary mode."
@@ -544,23 +546,23 @@ def write_to(file: Any, write: Callable[[Any], bytes]) -> None:
         raise SaveError(f"Cannot save to the file object: {reason}.") from error
 
 
-class _Whole:
-    """A file that takes all it is given; one without a buffer may take a part."""
+class _FullWriter:
+    """A file whose `write` takes all bytes; that of a raw file may take fewer."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
 
     def write(self, data: Any) -> int:
-        """Write it all, or raise."""
+        """Write all bytes, or raise."""
         rest = memoryview(data).cast("B")
         size = len(rest)
         while len(rest):
             count = self._file.write(rest)
             if count is None and isinstance(self._file, io.RawIOBase):
-                raise BlockingIOError(errno.EAGAIN, "it would have to be waited for")
+                raise BlockingIOError(errno.EAGAIN, "it is non-blocking, and full")
             if count == 0:
                 raise OSError(errno.EIO, "it takes no more bytes")
-            if type(count) is not int:  # not every file says how much it took
+            if type(count) is not int:  # some files do not return the count
                 break
             rest = rest[count:]
         return size

@@ -1,4 +1,4 @@
-"""The structure file: a checked frame around one msgpack document."""
+"""The structure file: a frame with a checksum around one msgpack document."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ VERSION = 1
 _FRAME = struct.Struct("<8sIQ32s")
 FRAME_SIZE = _FRAME.size
 
-# msgpack nests 511 levels at most; a level of a tree takes two. What lies deeper is
-# packed as bytes within the document.
+# msgpack nests 511 levels at most, and a level of a tree takes two. Deeper subtrees are
+# packed as bytes inside of the document.
 _LEVELS = 100
 _DEEPER = "deeper"
 _MAX_DEPTH = 1000
-# A structure is read into memory as a whole, and grows there some hundredfold.
+# A structure is read into memory as a whole, and takes about a hundred times its size.
 MAX_SIZE = 1 << 30
 _REQUIRED = {
     "versions": dict,
@@ -46,7 +46,7 @@ _OPTIONAL = {"extras": dict}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Document:
-    """What a structure file says.
+    """The content of a structure file.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Document:
     settings : dict
         Settings of JAX that change values.
     backend : dict
-        Name of the array backend, and its options.
+        The name of the array backend, and its options.
     records : list
         For each array record: offset, length, checksum, dtype, shape, Fortran order.
     metadata : dict or None
@@ -63,8 +63,8 @@ class Document:
     tree : dict
         The structure of the tree.
     extras : dict of str to dict
-        Further structures by their names, packed as in the file: `unfolded` gives one
-        to look into. Those that are only passed on stay the same to the byte.
+        Further structures by their names, packed as in the file; `unfolded` unpacks
+        one. Those that are only passed on stay the same to the byte.
     """
 
     versions: dict[str, str]
@@ -91,7 +91,7 @@ def pack(document: Document, depth: int) -> bytes:
 
 def _pack(plain: Any) -> bytes:
     packed = msgpack.packb(plain, use_bin_type=True)
-    assert packed is not None  # msgpack's annotations allow for a stream
+    assert packed is not None  # the annotation of msgpack includes None
     return packed
 
 
@@ -105,17 +105,17 @@ def _digest(version: int, body: bytes | memoryview) -> bytes:
 
 
 def folded(node: dict[str, Any], depth: int) -> dict[str, Any]:
-    """A node as a document holds it, whose tree is `depth` levels deep at most."""
+    """A node in the form of a document; its tree is at most `depth` levels deep."""
     return node if depth < _LEVELS else call_deeply(8 * depth, _fold, node, 0)
 
 
 def unfolded(node: Any, file: str) -> Any:
-    """The opposite of `folded`, as a copy.
+    """The inverse of `folded`, as a copy.
 
     Raises
     ------
     CorruptFileError
-        If a part of it is not packed as `folded` packs it.
+        If `folded` packs no such node.
     """
     with _reported(file):
         return _unfold(_unpack(_pack(node)))
@@ -136,7 +136,7 @@ def _fold(node: dict[str, Any], level: int) -> dict[str, Any]:
 
 
 def _unfold(tree: Any) -> Any:
-    """The opposite of `_fold`, in place and without recursion."""
+    """The inverse of `_fold`, in place and without recursion."""
     root = [tree]
     waiting: list[tuple[Any, Any, int, int]] = [(root, 0, 0, 0)]
     while waiting:
@@ -145,11 +145,11 @@ def _unfold(tree: Any) -> Any:
         if depth > _MAX_DEPTH:
             raise ValueError("a tree is nested too deeply")
         if not isinstance(node, dict):
-            continue  # the survey of the structure says where and what
+            continue  # parsing the structure reports it, with its path
         if set(node) == {_DEEPER} and isinstance(node[_DEEPER], bytes):
             packs += 1
-            if packs > _MAX_DEPTH // _LEVELS:  # each would unpack all below it anew
-                raise ValueError("packed subtrees lie within one another too often")
+            if packs > _MAX_DEPTH // _LEVELS:  # each unpacks all below it again
+                raise ValueError("packed subtrees are nested too deeply")
             node = holder[key] = _unpack(node[_DEEPER])
             if not isinstance(node, dict) or set(node) == {_DEEPER}:
                 raise ValueError("a packed subtree is not a node")
@@ -168,7 +168,7 @@ def _refuse_extension(code: int, data: bytes) -> None:
 
 
 def _unpack(body: bytes | memoryview) -> Any:
-    # An element takes a byte at least, so no length can exceed what is there.
+    # An element takes at least a byte, so no length can exceed the size of the body.
     size = len(body)
     plain = msgpack.unpackb(
         body,
@@ -183,8 +183,8 @@ def _unpack(body: bytes | memoryview) -> Any:
         max_ext_len=0,
     )
     if _pack(plain) != body:
-        # A key that is there twice, or a number in more bytes than it takes.
-        raise ValueError("it is not packed as it should be")
+        # A key that occurs twice, or a number in more bytes than it needs.
+        raise ValueError("it is not packed in the one form that msgpack writes")
     return plain
 
 
@@ -193,18 +193,18 @@ _MAX_PACKAGES = 1000
 
 
 def check_versions(versions: dict[Any, Any]) -> None:
-    """Refuse what names no package: each is looked for among those installed.
+    """Check the names of packages, each of which is looked up among those installed.
 
     Raises
     ------
     ValueError
-        If they are not names of packages with a version for each, or too many.
+        If one cannot be the name of a package, has no version, or there are too many.
     """
     if len(versions) > _MAX_PACKAGES:
-        raise ValueError(f"it names more than {_MAX_PACKAGES} packages")
+        raise ValueError(f"it lists more than {_MAX_PACKAGES} packages")
     for package, version in versions.items():
         if type(package) is not str or _DISTRIBUTION.fullmatch(package) is None:
-            raise ValueError("the name of a package is not one")
+            raise ValueError("a package has an invalid name")
         if type(version) is not str:
             raise ValueError("a version is not text")
 
@@ -212,7 +212,7 @@ def check_versions(versions: dict[Any, Any]) -> None:
 _NAME = re.compile(r"!?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _MAX_NAME = 128
 _MAX_EXTRAS = 1000
-# Names that begin with `!`, of extras that this release understands.
+# The extras with a name that begins with `!` which this release understands.
 UNDERSTOOD: frozenset[str] = frozenset()
 
 
@@ -226,76 +226,76 @@ def is_extra_name(name: object) -> bool:
 
 
 def _check_extras(extras: dict[Any, Any]) -> None:
-    """Refuse what cannot be extras; what is in them is checked when one is read."""
+    """Check the names of extras; their nodes are checked when one is read."""
     if not 0 < len(extras) <= _MAX_EXTRAS:
-        raise ValueError(f"it has {len(extras)} extras, not 1 to {_MAX_EXTRAS}")
+        raise ValueError(f"expected 1 to {_MAX_EXTRAS} extras, got {len(extras)}")
     for name, node in extras.items():
         if not is_extra_name(name):
-            raise ValueError(f"an extra has the name {shown(repr(name))}")
+            raise ValueError(f"{shown(repr(name))} is not a name for an extra")
         if type(node) is not dict:
             raise ValueError(f"the extra `{name}` is not a node")
 
 
 _TYPES = _REQUIRED | _OPTIONAL
 # The keys of nearly every document.
-_USUAL = Document.__dataclass_fields__.keys() - _OPTIONAL
+_USUAL_KEYS = Document.__dataclass_fields__.keys() - _OPTIONAL
 
 
 def _check_keys(plain: Any) -> None:
-    if type(plain) is dict and plain.keys() == _USUAL:
+    if type(plain) is dict and plain.keys() == _USUAL_KEYS:
         return
     if type(plain) is not dict or not all(type(key) is str for key in plain):
         raise ValueError("the document is not a map with text for keys")
     missing = [key for key in Document.__dataclass_fields__ if key not in plain]
     missing = [key for key in missing if key not in _OPTIONAL]
     if missing:
-        raise ValueError(f"the document lacks {_quoted(missing)}")
+        raise ValueError(f"missing keys: {_quoted(missing)}")
 
 
 def _check_is_known(plain: dict[str, Any], body: memoryview, file: str) -> None:
-    """Refuse a document with keys, or extras, that only a later release knows.
+    """Refuse a document with keys or extras that only a later release knows.
 
     Raises
     ------
     NewerFormatError
-        If there are some: without them, the file might be misunderstood.
+        If it has any: without them, the file might be misunderstood.
     """
-    if plain.keys() == _USUAL:
+    if plain.keys() == _USUAL_KEYS:
         return
     unknown = [key for key in plain if key not in Document.__dataclass_fields__]
-    what = f"{_quoted(unknown)}, which" if unknown else ""
+    names = f"{_quoted(unknown)}, which" if unknown else ""
     extras = [
         name
         for name in plain.get("extras", ())
         if name.startswith("!") and name not in UNDERSTOOD
     ]
     if extras and not unknown:
-        what = f"{_quoted(extras)}, which a reader must understand and"
-    if what:
+        names = f"{_quoted(extras)}, which a reader must understand and"
+    if names:
         raise NewerFormatError(
-            f"{file} holds {what} this release of zodiax_io does not know. Upgrade "
+            f"{file} holds {names} this release of zodiax_io does not know. Upgrade "
             f"zodiax_io to read it: {_release_for(body)}."
         )
 
 
 def _quoted(names: list[str]) -> str:
-    quoted = [f"`{shown(name)}`" for name in names[:_MOST_NAMED]]
+    quoted = [f"`{shown(name)}`" for name in names[:_MAX_NAMED]]
     more = len(names) - len(quoted)
     return ", ".join(quoted) + (f" and {more} more" if more else "")
 
 
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 def _release_for(body: memoryview) -> str:
-    """Which release reads a document of a newer format, as far as that says so."""
+    """A sentence on which release reads a document of a newer format."""
     try:
         version = _unpack(body)["versions"]["zodiax_io"]
         if type(version) is str and re.match(r"\d+(\.\d+)*", version):
             return f"zodiax_io {shown(version)} wrote it, and every later release does"
     except LIMITS:
         raise
-    except Exception:  # whatever a later format is
+    except Exception:  # a later format may be anything
         pass
     return "the changelog says which release came with that format"
 
@@ -357,10 +357,10 @@ def unpack(data: bytes | memoryview, file: str) -> Document:
 
 @contextmanager
 def _reported(file: str) -> Generator[None, None, None]:
-    """Turn errors about a document into one about its file."""
+    """Turn errors about a document into an error about its file."""
     try:
         yield
-    # msgpack's own exceptions are ValueErrors, but for a few.
+    # Most exceptions of msgpack are ValueErrors.
     except (ValueError, TypeError, OverflowError) as error:
         raise CorruptFileError(f"{file} is damaged: {error}.") from error
     except msgpack.exceptions.UnpackException as error:

@@ -1,8 +1,7 @@
-"""Extras: further trees of a file, by name, of which a reader may know nothing.
+"""Extras: further trees of a file, by name, for features that store more in it.
 
-What a reader does not know stays as it is packed, whatever it holds: no name in it is
-judged, and it is written again to the byte. The features that keep something in a file
-beside the tree and its metadata use them.
+An extra that a reader does not know stays packed: no name in it is judged, and it is
+written again to the byte.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ def path_of(name: str) -> str:
 
 
 def check_names(names: Iterable[Any]) -> None:
-    """Refuse names that no extra may have.
+    """Refuse invalid names of extras.
 
     Raises
     ------
     ArgumentError
-        If there is one.
+        If a name is invalid.
     """
     for name in names:
         if not is_extra_name(name):
@@ -44,18 +43,18 @@ def check_names(names: Iterable[Any]) -> None:
 
 
 def extra_of(document: Document, name: str, file: str) -> Node:
-    """The node of an extra, to look into.
+    """The node of an extra, unpacked.
 
     Raises
     ------
     CorruptFileError
-        If it is nested too deeply, or not packed as it should be.
+        If it is nested too deeply, or packed in another way than `folded` does.
     """
     return unfolded(document.extras[name], f"{file}: `{path_of(name)}`")
 
 
 def paths_in(document: Document, name: str, file: str) -> dict[int, Path | str]:
-    """Where in an extra each record of it belongs.
+    """The paths of the records in an extra.
 
     Raises
     ------
@@ -70,14 +69,14 @@ def paths_in(document: Document, name: str, file: str) -> dict[int, Path | str]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KeptExtras:
-    """The extras of a file, to be written into another file as they are.
+    """The extras of a file, to be written into another file unchanged.
 
     Attributes
     ----------
     nodes : dict of str to dict
-        The extras, as `Document` has them.
+        The extras, as in `Document`.
     paths : dict of str to dict of int to Path
-        The records that each of them refers to, by their numbers in the old file.
+        The records of each extra, by their numbers in the old file.
     arrays : dict of int to array
         Those records.
     versions, settings : dict
@@ -91,12 +90,12 @@ class KeptExtras:
     settings: dict[str, Any]
 
     def placed(self, first: int) -> tuple[dict[str, Any], list[Record]]:
-        """The extras, with their records numbered from `first` on; and the records."""
+        """The extras, with their records numbered from `first` on, and the records."""
         order = [number for name in self.nodes for number in self.paths[name]]
-        now = {number: first + i for i, number in enumerate(order)}
-        moved = any(old != new for old, new in now.items())
+        new = {number: first + i for i, number in enumerate(order)}
+        moved = any(old != number for old, number in new.items())
         nodes = {
-            name: _renumbered(node, now, name)
+            name: _renumbered(node, new, name)
             if moved and self.paths[name]
             else node  # it stays the same to the byte
             for name, node in self.nodes.items()
@@ -109,13 +108,13 @@ class KeptExtras:
         return nodes, records
 
 
-def _renumbered(node: Any, now: dict[int, int], name: str) -> Node:
+def _renumbered(node: Any, new: dict[int, int], name: str) -> Node:
     node = unfolded(node, path_of(name))
     for _, one in walk(node, path_of(name)):
         if type(one.get("record")) is int:
-            one["record"] = now[one["record"]]
+            one["record"] = new[one["record"]]
         if type(one.get("repeats")) is list:
-            one["repeats"] = [now[n] if type(n) is int else n for n in one["repeats"]]
+            one["repeats"] = [new[n] if type(n) is int else n for n in one["repeats"]]
     return folded(node, MAX_DEPTH)
 
 
@@ -134,8 +133,8 @@ def kept_extras(document: Document, reader: Any, file: str) -> KeptExtras:
         0 <= number < len(entries) for number in wanted
     ):
         raise CorruptFileError(
-            f"{file} is damaged: an extra refers to a record that is another's, or "
-            "that is not there."
+            f"{file} is damaged: an extra refers to a record of another extra, or to "
+            "one that does not exist."
         )
     return KeptExtras(
         document.extras,

@@ -1,4 +1,4 @@
-"""The forms in which a checkpoint lies in one opened file."""
+"""The layouts of a checkpoint in one open file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Content = tuple[Document, ArrayReader]
 
 
 class Layout(NamedTuple):
-    """One of these forms.
+    """A layout of a checkpoint in one file.
 
     Attributes
     ----------
     recognises : callable
-        Whether a file is of this form, by a look at its ends.
+        Whether a file has this layout, from its first and last bytes.
     open : callable
-        The document in the file, and a reader of its arrays.
+        Gives the document in a file, and a reader of its arrays.
     """
 
     recognises: Callable[[Source], bool]
@@ -50,7 +50,7 @@ def _backend_in(source: Source) -> ArrayBackend | None:
 
 
 def _readable(source: Source, offset: int, size: int) -> bytes:
-    """Bytes of a file; none where the disk has lost them, for one end may do."""
+    """Bytes of a file; empty if the disk has lost them: the other end may suffice."""
     try:
         return read_some(source, offset, size)
     except ReadError as error:
@@ -65,7 +65,7 @@ def reader_of(source: Source) -> ArrayReader:
     Raises
     ------
     CorruptFileError, UnknownFormatError
-        If it is not whole, or is none.
+        If it is not whole, or not a companion.
     """
     backend = _backend_in(source)
     if backend is None:
@@ -82,37 +82,37 @@ def content_of(source: Source, reader: ArrayReader | None = None) -> Content:
     stored = backend_of(document.backend, source.name)
     if reader.written_by not in (None, stored.name):
         raise CorruptFileError(
-            f"{source.name} is damaged: it is a companion of the backend "
-            f"{reader.written_by!r}, and says that {stored.name!r} wrote it."
+            f"{source.name} is damaged: it ends as a companion of the backend "
+            f"{reader.written_by!r}, but its structure names {stored.name!r}."
         )
     return document, reader
 
 
 def content_of_damaged(source: Source, structure: bytes, name: str) -> Content:
-    """The same of a companion whose end is damaged, by the structure file `name`."""
+    """The same for a companion with a damaged end, from the structure file `name`."""
     document = unpack(structure, name)
     backend = backend_of(document.backend, name)
     return document, backend.open_damaged(source, source.name, structure)
 
 
-def _content_of_old(source: Source) -> Content:
+def _content_of_legacy(source: Source) -> Content:
     reader = LegacyReader(source, source.name)
     return reader.document, reader
 
 
 LAYOUTS = (
     Layout(is_companion, content_of),  # of a pair, or alone
-    Layout(is_old, _content_of_old),  # a `.zdx` of zodiax 0.4 or before
+    Layout(is_old, _content_of_legacy),  # a `.zdx` of zodiax 0.4 or before
 )
 
 
 def layout_of(source: Source) -> Layout | None:
-    """The form of an open file; None if it is of none."""
+    """The layout of an open file; None if it has none of them."""
     return next((layout for layout in LAYOUTS if layout.recognises(source)), None)
 
 
 def unknown_file(source: Source) -> ZodiaxIOError:
-    """The error for a file of none of these forms."""
+    """The error for a file with none of the layouts."""
     start = read_some(source, 0, ENDS)
     for row in BACKENDS:
         error = row().error_for(start, source.name)

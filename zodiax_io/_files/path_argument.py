@@ -1,4 +1,4 @@
-"""The argument of a caller to the path of a file, or the reason why it is none."""
+"""Checks of the path that a caller passes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .._errors import MAX_PATH, ArgumentError, NotAFileError, shown
 
 
 def is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
-    """Whether this is a path; a path that can name no file is an error.
+    """Whether an argument is a path; a path that cannot be a file's is an error.
 
     Raises
     ------
     ArgumentError, NotAFileError
-        If it is bytes, a URL, a path that a shell would have to expand first, or the
-        name of a folder.
+        If it is bytes, a URL, a path that only a shell expands, or the name of a
+        folder.
     """
     if isinstance(path_or_file, bytes):
         raise ArgumentError("A path must be text, not bytes.")
@@ -26,8 +26,8 @@ def is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
         return False
     try:
         text = os.fspath(path_or_file)
-    except TypeError as error:  # that of a class of the user's
-        raise ArgumentError(f"The path is none: {error}.") from None
+    except TypeError as error:  # from a class of the user
+        raise ArgumentError(f"The path object gives no path: {error}.") from None
     if not isinstance(text, str):
         raise ArgumentError("A path must be text, not bytes.")
     try:
@@ -40,15 +40,15 @@ def is_path(path_or_file: Any) -> TypeGuard[str | os.PathLike[str]]:
     return True
 
 
-# At least two letters, so that no drive is one. `Path` makes one slash of two.
+# At least two letters, unlike a drive. `Path` makes one slash of two.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)(?=/|:\w[^/]*:/)")
 _VARIABLE = re.compile(r"\$\w+|\$\{\w+\}|%\w+%")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\\w")
 
 
 def _check_form(text: str) -> None:
-    """Refuse text that would be taken for folders of odd names."""
-    # Most paths have none of these.
+    """Refuse text that would otherwise create folders with odd names."""
+    # Most paths contain none of these.
     if not any(mark in text for mark in ":~$%\\") and text[-1] not in "/.":
         return
     path = shown(text, MAX_PATH)
@@ -58,7 +58,7 @@ def _check_form(text: str) -> None:
     first, *rest = Path(text).parts
     if first[0] == "~" and (rest or first == "~") and not os.path.lexists(first):
         raise ArgumentError(
-            f"Cannot use {path}: `~` is not expanded, and there is no folder of that "
+            f"Cannot use {path}: `~` is not expanded, and there is no folder with that "
             f'name. Pass `os.path.expanduser("{path}")`.'
         )
     if os.sep == "/" and _DRIVE.match(text) and not os.path.lexists(first):
@@ -74,7 +74,7 @@ def _check_form(text: str) -> None:
         )
     if re.split(r"[/\\]" if os.sep == "\\" else "/", text)[-1] in ("", "."):
         raise NotAFileError(
-            f"{path} ends as the name of a folder does. Name a file in it, such as "
+            f"{path} ends like the name of a folder. Name a file in it, such as "
             f"{shown(Path(text) / 'model.zdx', MAX_PATH)}."
         )
 

@@ -1,7 +1,7 @@
-"""A path to the files that a save replaces; or why it may not replace them.
+"""Which files a save replaces, and when it is refused.
 
-A save replaces what the same path loads, and nothing else. Two names can mean one file:
-`fit.zdx` keeps its arrays in `fit.eqx`, which may be a checkpoint by itself.
+A save replaces the files that the same path loads, and no others. Two paths can mean
+one file: `fit.zdx` has its arrays in `fit.eqx`, which may be a checkpoint by itself.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ def commit_checkpoint(
     durable : bool
         Whether to wait until the disk has it all.
     suffix : str
-        With which the name of the companion ends.
+        The suffix of the companion.
     size : int, optional
-        How many bytes the companion will have at least.
+        A lower bound for the bytes of the companion.
     source : os.stat_result, optional
-        The file whose content is written again, which may therefore be replaced.
+        The file whose content is written again, and which may be replaced.
 
     Raises
     ------
     SaveError, MissingFileError, NotAFileError, ArgumentError
-        If that cannot be done. What was there before is there still.
+        If that fails. The old files are unchanged.
     """
     if not is_path(path_or_file):
         check_writable(path_or_file)
@@ -91,7 +91,7 @@ def commit_checkpoint(
 
 
 def check_writable(file: Any, hint: str = "") -> None:
-    """Refuse what is neither a path nor a binary file that could be written to.
+    """Refuse anything but a path or a binary file with `write`.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _refuse(target: Path, reason: str) -> NoReturn:
 
 
 def _check_name(given: Path, structure: Path) -> None:
-    """Refuse a name without a suffix that another file has, and would be loaded."""
+    """Refuse a path without a suffix if a load of that path finds another file."""
     if given.suffix != "":
         return
     kind = peek(given).kind
@@ -121,19 +121,19 @@ def _check_name(given: Path, structure: Path) -> None:
         _refuse(
             structure,
             f"there is a checkpoint called {shown(given.name)}, without a suffix, "
-            "which would be loaded in its place. Choose another name, or give the "
+            "which would be loaded instead. Choose another name, or give the "
             f"suffix: {shown(structure.name)}.",
         )
 
 
 def check_pair(structure: Path, companion: Path) -> None:
-    """Refuse two structure files that would keep their arrays in one companion.
+    """Refuse two structure files with the same companion.
 
     Raises
     ------
     SaveError, NotAFileError
-        If there is another structure file of that companion, or the companion is a
-        symbolic link that leaves its folder.
+        If the companion has another structure file, or is a symbolic link that leaves
+        its folder.
     """
     check_companion(structure, companion)
     other = companion.with_suffix(
@@ -142,22 +142,22 @@ def check_pair(structure: Path, companion: Path) -> None:
     if peek(other).kind == "structure":
         _refuse(
             structure,
-            f"{shown(other.name)} is there already, and both would keep their arrays "
-            f"in {shown(companion.name)}. Choose another name.",
+            f"{shown(other.name)} exists already, and both would have their arrays in "
+            f"{shown(companion.name)}. Choose another name.",
         )
-    small = structure.suffix.lower()
-    if small != structure.suffix and small in (STRUCTURE_SUFFIX, *suffixes()):
-        other = structure.with_suffix(small)
+    lower = structure.suffix.lower()
+    if lower != structure.suffix and lower in (STRUCTURE_SUFFIX, *suffixes()):
+        other = structure.with_suffix(lower)
         if os.path.exists(structure) and _is_same(other, os.stat(structure)):
             _refuse(
                 structure,
-                f"this file system takes it for {shown(other.name)}, which is there "
-                f"already. Write the suffix as `{small}`.",
+                f"on this file system it is the same file as {shown(other.name)}, "
+                f"which exists already. Write the suffix as `{lower}`.",
             )
 
 
 def _check_no_other(structure: Path, companion: Path) -> None:
-    """Refuse a second companion: a load could not tell which of them is the pair's."""
+    """Refuse a second companion: a load could not choose between them."""
     for other in companions_of(structure):
         if other != companion and os.path.lexists(other):
             _refuse(
@@ -177,19 +177,19 @@ def _is_same(path: Path, status: os.stat_result) -> bool:
 def _check_companion_is_free(
     structure: Path, companion: Path, source: os.stat_result | None
 ) -> None:
-    """Refuse to replace arrays that are not those of this structure file.
+    """Refuse to replace arrays that do not belong to this structure file.
 
-    What a crash has left of a pair is no obstacle.
+    Remains of a crashed save may be replaced.
     """
-    there = peek(companion)
-    if there.kind in ("", "zeros"):
+    found = peek(companion)
+    if found.kind in ("", "zeros"):
         return
     if source is not None and _is_same(companion, source):
         return
     ours, name = peek(structure), shown(companion.name)
-    if there.kind == "companion":
-        # Nearly always: the pair of an earlier save. A mixed pair counts, too, and one
-        # with a damaged structure file; another program's file is no part of a pair.
+    if found.kind == "companion":
+        # Usually the pair of an earlier save. It may be mixed, or its structure file be
+        # damaged; but a structure file of another program is no part of a pair.
         is_ours = ours.kind in ("structure", "zeros") or (
             ours.kind == "other" and not _is_foreign(structure, ours.start)
         )
@@ -199,30 +199,29 @@ def _check_companion_is_free(
             return
         _refuse(
             structure,
-            f"its arrays belong into {name}, which is a checkpoint by itself and would "
-            f"be lost. Choose another name, or remove {name} first. If only "
-            f"{shown(structure.name)} is gone, `zodiax_io.repair` writes it again.",
+            f"its arrays would replace {name}, which is a checkpoint by itself. Choose "
+            f"another name, or remove {name} first. If only {shown(structure.name)} is "
+            "missing, `zodiax_io.repair` writes it again.",
         )
     if not os.path.lexists(structure):
         _refuse(
             structure,
-            f"its arrays belong into {name}, which is there already: another program "
-            "wrote it, or a save was cut short. Choose another name, or move that "
-            "file away.",
+            f"its arrays would replace {name}: another program wrote it, or a save was "
+            "cut short. Choose another name, or move that file away.",
         )
-    if there.kind == "old" or _is_foreign(companion, there.start):
+    if found.kind == "old" or _is_foreign(companion, found.start):
         _refuse(
             structure,
-            f"its arrays belong into {name}, which another program has written since. "
-            "Choose another name, or move that file away.",
+            f"its arrays would replace {name}, which another program has written "
+            "since. Choose another name, or move that file away.",
         )
 
 
 def _is_of_pair(structure: Path, companion: Path, ours: Peek) -> bool:
-    """Whether a companion that seems to stand alone is that of a pair.
+    """Whether a companion without a structure file belongs to a pair.
 
-    It is if a save was stopped, or still is, between the two renamings: then the
-    structure lies beside it under the name of a temporary, or has just been renamed.
+    It does if a save was stopped between its two renamings, or is there now: then the
+    structure has the name of a temporary, or has just been renamed.
     """
     try:
         with closing(sources.FileSource(companion)) as source:
@@ -239,12 +238,13 @@ def _is_of_pair(structure: Path, companion: Path, ours: Peek) -> bool:
     return False
 
 
-# How files begin that hold arrays of other programs: zip (npz, PyTorch, Keras), HDF5.
+# The first bytes of files with arrays of other programs: zip (npz, PyTorch, Keras),
+# HDF5.
 _FOREIGN = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
 
 
 def _is_foreign(path: Path, start: bytes) -> bool:
-    """Whether arrays of another program lie there, rather than damaged ones of ours."""
+    """Whether a file holds arrays of another program, and is no damaged companion."""
     if start.startswith(_FOREIGN):
         return True
     try:
@@ -263,9 +263,10 @@ _HEADER = re.compile(
 
 
 def _is_whole(source: sources.FileSource) -> bool:
-    """Whether a file is one `.npy` record after another up to its last byte.
+    """Whether a file consists of `.npy` records up to its last byte.
 
-    Plain Equinox writes that. A companion that was cut short ends within a record.
+    Plain Equinox writes such files. A companion that was cut short ends within a
+    record.
     """
     offset = 0
     while offset < source.size:
@@ -286,11 +287,11 @@ def _is_whole(source: sources.FileSource) -> bool:
 
 
 def _check_alone(companion: Path) -> None:
-    """Refuse a companion alone where it would replace, or hide, what a pair has."""
+    """Refuse a companion alone that would replace arrays of a pair, or hide a file."""
     for suffix in (STRUCTURE_SUFFIX, ""):
         structure = companion.with_suffix(suffix)
         if suffix == "" and structure.suffix == STRUCTURE_SUFFIX:
-            continue  # the arrays of `fit.zdx` are in `fit.eqx`, not in `fit.zdx.eqx`
+            continue  # the companion of `fit.zdx` is `fit.eqx`, not `fit.zdx.eqx`
         kind, name = peek(structure).kind, shown(structure.name)
         if kind == "structure" or (
             kind == "zeros" and suffix and os.path.lexists(companion)
@@ -303,6 +304,6 @@ def _check_alone(companion: Path) -> None:
         if kind == "old":
             _refuse(
                 companion,
-                f"it would be loaded in the place of {name}, an old file. Save to "
-                f"{name}, choose another name, or move {name} away.",
+                f"it would be loaded instead of {name}, an old file. Save to {name}, "
+                f"choose another name, or move {name} away.",
             )

@@ -1,4 +1,4 @@
-"""The bytes of an open file, or of memory."""
+"""Reading bytes from an open file, or from memory."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from .._errors import (
     shown,
 )
 
-PATH_MAX = 4095  # bytes; the system's figure of 4096 counts the zero at the end
-# What systems answer that have no such thing as asked for; all else is a failure.
-UNKNOWN = {
+PATH_MAX = 4095  # bytes; the limit of the system, 4096, includes a zero at the end
+# Errors of systems that do not support an operation.
+UNSUPPORTED = {
     getattr(errno, name)
     for name in ("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "ENOTTY", "EBADF")
     if hasattr(errno, name)
@@ -45,7 +45,7 @@ def name_max(folder: Path) -> int:
 
 
 def too_long(path: Path) -> str | None:
-    """By how much the name of a file, or its path, is too long; None if it is not."""
+    """The reason if the name of a file, or its path, is too long; else None."""
     size, limit = len(os.fsencode(path.name)), name_max(path.parent)
     if size > limit:
         return (
@@ -58,34 +58,33 @@ def too_long(path: Path) -> str | None:
     return None
 
 
-# A pipe must not be waited for: its kind is looked at once it is open.
+# O_NONBLOCK: opening a pipe must not wait. Its type is checked once it is open.
 FLAGS = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
 _open_descriptor = os.open
 
 
 def open_into(opened: list[int], path: str | os.PathLike[str], flags: int) -> None:
-    """Open a file, and note its descriptor in the list.
+    """Open a file, and add its descriptor to the list.
 
-    Both in one call of C: between two an interrupt could come, and leave a descriptor
-    that nobody closes.
+    Both in one call of C: an interrupt between two would leave a descriptor open.
     """
     opened.extend(map(_open_descriptor, [path], [flags]))
 
 
 def close_all_of(opened: list[int]) -> None:
-    """Close the descriptors of a list, each in the call of C that takes it out."""
+    """Close the descriptors of a list, each in the call of C that removes it."""
     any(map(os.close, map(opened.pop, [-1] * len(opened))))
 
 
 def _open_regular(files: list[FileIO], path: Path, where: str) -> os.stat_result:
-    """Open a regular file for reading, and no other; add it to the list."""
+    """Open a file for reading if it is a regular one, and add it to the list."""
     opened: list[int] = []
     try:
         try:
             open_into(opened, path, os.O_RDONLY | FLAGS)
             status = os.fstat(opened[0])
             _check_regular(status, where)
-            # From the list into the file object, again in one call.
+            # Moved from the list to the file object, again in one call of C.
             files.extend(map(FileIO, map(opened.pop, [-1]), ["rb"]))
             return status
         finally:
@@ -96,26 +95,27 @@ def _open_regular(files: list[FileIO], path: Path, where: str) -> os.stat_result
 
 def _check_regular(status: os.stat_result, where: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        raise NotAFileError(f"{where} is {what}.")
+        found = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise NotAFileError(f"{where} is {found}.")
 
 
-# A mapping keeps a descriptor of its own, to change the size of the file; many lazily
-# loaded models would reach the limit of open files.
+# A mapping keeps a descriptor of its own, for changes of size: many lazily loaded
+# models would reach the limit of open files.
 _WITHOUT_DESCRIPTOR: dict[str, Any] = {}
 if sys.version_info >= (3, 13) and os.name == "posix":
     _WITHOUT_DESCRIPTOR["trackfd"] = False
 
 
 class FileSource:
-    """A file opened once: whatever is renamed over it, the bytes stay the same."""
+    """An open file: its bytes stay the same if another file is renamed over it."""
 
     def __init__(self, path: Path) -> None:
         self.name, where = shown(path.name), shown(path, MAX_PATH)
         self._lock = threading.Lock()
         self._files: list[FileIO] = []
         try:
-            _check_regular(os.stat(path), where)  # a device is not even opened
+            # Before it is opened: opening a device may have effects.
+            _check_regular(os.stat(path), where)
             self.status = _open_regular(self._files, path, where)
         except ZodiaxIOError:
             raise
@@ -147,14 +147,14 @@ class FileSource:
             ) from error
 
     def _read_at(self, buffer: memoryview, offset: int) -> int | None:
-        if hasattr(os, "preadv"):  # which threads may call at once
+        if hasattr(os, "preadv"):  # threads may call it at the same time
             return os.preadv(self._file.fileno(), [buffer], offset)
         with self._lock:
             self._file.seek(offset)
             return self._file.readinto(buffer)
 
     def map(self) -> mmap.mmap:
-        """All bytes, read-only; the map outlives this object, and the file's name."""
+        """All bytes, read-only; the mapping outlives this object and the name."""
         try:
             return mmap.mmap(
                 self._file.fileno(), 0, access=mmap.ACCESS_READ, **_WITHOUT_DESCRIPTOR
@@ -168,18 +168,18 @@ class FileSource:
             ) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
 def ends_of(
     path: Path, first: int, last: int
 ) -> tuple[bytes, bytes, os.stat_result] | None:
-    """The first and the last bytes of a file, and its status; None if it has none."""
+    """The first and the last bytes of a regular file, and its status; else None."""
     opened: list[int] = []
     try:
         try:
-            # To open a device may do something, such as rewind a tape.
+            # Opening a device may have effects, such as rewinding a tape.
             if not stat.S_ISREG(os.stat(path).st_mode):
                 return None
             open_into(opened, path, os.O_RDONLY | FLAGS)
@@ -207,30 +207,30 @@ class BytesSource:
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Fill `buffer` with the bytes from `offset` on."""
-        piece = self._data[offset : offset + len(buffer)]
-        if len(piece) != len(buffer):
+        data = self._data[offset : offset + len(buffer)]
+        if len(data) != len(buffer):
             raise CorruptFileError(
                 f"{self.name} is incomplete: it should hold {len(buffer)} bytes at "
                 f"offset {offset}, but ends at {self.size}."
             )
-        buffer[:] = piece
+        buffer[:] = data
 
     def map(self) -> memoryview:
         """All bytes, read-only."""
         return self._data
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no file to close."""
 
 
 def why_not(file: Any, error: Exception, mode: str) -> str:
-    """Why a file object cannot be used: its own message may be one word."""
+    """The reason why a file object cannot be used."""
     try:
         if file.closed is True:
             return "it is closed"
     except LIMITS:
         raise
-    except Exception:  # an object with `write` or `read` alone
+    except Exception:  # an object with only `write` or `read`
         pass
     if isinstance(error, io.UnsupportedOperation):
         return f"it is not open for {mode}"
@@ -238,7 +238,7 @@ def why_not(file: Any, error: Exception, mode: str) -> str:
 
 
 def read_from(file: Any, size: int = -1) -> bytes:
-    """What is left in an open file, or the first bytes of that.
+    """The bytes of an open file from its position on, all or at most `size`.
 
     Raises
     ------
@@ -249,12 +249,12 @@ def read_from(file: Any, size: int = -1) -> bytes:
         data = file.read() if size < 0 else file.read(size)
     except LIMITS:
         raise
-    except Exception as error:  # also what `gzip` and others raise of their own
+    except Exception as error:  # `gzip` and others raise errors of their own
         reason = why_not(file, error, "reading")
         raise ReadError(f"Cannot read the file object: {reason}.") from error
     if data is None:
         raise ReadError(
-            "Cannot read the file object: it does not wait for what is to come."
+            "Cannot read the file object: it is non-blocking, and has no data yet."
         )
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise ArgumentError("The file is open as text; open it in binary mode.")
@@ -262,28 +262,28 @@ def read_from(file: Any, size: int = -1) -> bytes:
 
 
 def position_of(file: Any) -> int | None:
-    """Where an open file is read from; None if it cannot go back there."""
+    """The position of an open file; None if it cannot go back there."""
     try:
         if file.seekable():
-            place = file.tell()
-            return place if type(place) is int else None
+            position = file.tell()
+            return position if type(position) is int else None
     except LIMITS:
         raise
-    except Exception:  # an object that is a file in part
+    except Exception:  # an object with only some methods of a file
         pass
     return None
 
 
-def move(file: Any, place: int, whence: int = os.SEEK_SET) -> int:
-    """Go to a position of an open file; where that is.
+def move(file: Any, offset: int, whence: int = os.SEEK_SET) -> int:
+    """Go to a position of an open file, and return it.
 
     Raises
     ------
     ReadError
-        If it does not go there.
+        If that is not possible.
     """
     try:
-        file.seek(place, whence)
+        file.seek(offset, whence)
         return file.tell()
     except LIMITS:
         raise
@@ -293,11 +293,11 @@ def move(file: Any, place: int, whence: int = os.SEEK_SET) -> int:
 
 
 def moves_freely(file: Any) -> bool:
-    """Whether an open file goes to any position at once.
+    """Whether seeking in an open file is cheap.
 
-    One that is compressed decompresses all that lies before it.
+    A compressed file decompresses all bytes before the position.
     """
-    for name in ("file", "_file", "raw"):  # in wrappers of `tempfile`, and in buffers
+    for name in ("file", "_file", "raw"):  # of wrappers of `tempfile`, and of buffers
         file = getattr(file, name, file)
     return isinstance(file, (io.BytesIO, io.FileIO))
 
