@@ -104,7 +104,7 @@ EXAMPLES = {
         roles.FUNCTION,
         Accept("is registered"),
     ),
-    "in_the_table": (
+    "in_table": (
         "jax.numpy:sin",
         roles.FUNCTION,
         Accept("is in the table of names that any file may use"),
@@ -114,7 +114,7 @@ EXAMPLES = {
         roles.FUNCTION,
         Refuse("belongs to zodiax_io itself, which no file may use"),
     ),
-    "of_the_standard_library": (
+    "of_standard_library": (
         "os:system",
         roles.FUNCTION,
         Refuse("belongs to Python's standard library, which no file may use"),
@@ -182,12 +182,12 @@ EXAMPLES = {
         ),
     ),
     "trusted": (f"{__name__}:own_function", roles.FUNCTION, Accept("is your own code")),
-    "has_metaclass": (
+    "unknown_metaclass": (
         "rulelab:Made",
         roles.MARKER,
         Refuse("has a metaclass that is not known", trust="rulelab"),
     ),
-    "class_in_the_table": (
+    "class_in_table": (
         "equinox.nn:State",
         roles.NODE,
         Accept("is in the table of names that any file may use"),
@@ -200,7 +200,7 @@ EXAMPLES = {
     "equinox_module": ("rulelab:Plain", roles.MODULE, Accept("is an equinox Module")),
     "class_as_value": ("numpy:float32", roles.CLASS, KNOWN),
     "namedtuple_or_enum": ("optax:ScaleByAdamState", roles.NAMEDTUPLE, KNOWN),
-    "class_of_the_field": ("optimistix:RESULTS", roles.MARKER, KNOWN),
+    "class_of_known_package": ("optimistix:RESULTS", roles.MARKER, KNOWN),
     "class_of_framework": (
         "numpy:memmap",
         roles.CLASS,
@@ -209,7 +209,7 @@ EXAMPLES = {
             "pass it to `zodiax_io.register` in your program"
         ),
     ),
-    "constant_of_the_field": ("lineax:unit_diagonal_tag", roles.CONSTANT, KNOWN),
+    "constant_of_known_package": ("lineax:unit_diagonal_tag", roles.CONSTANT, KNOWN),
     "local_function": ("lineax:AbstractLinearOperator", roles.CODE, KNOWN),
     "not_trusted": (
         "rulelab:function",

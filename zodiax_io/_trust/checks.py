@@ -1,6 +1,6 @@
-"""The rules one by one: each answers a question, or leaves it to the next rule.
+"""The rules one by one: each returns an answer, or None to leave it to the next rule.
 
-`rules` lists them in their order, with what each means.
+`rules` lists them in their order, each with its meaning.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def registered(question: Question) -> Answer | None:
     return _does_not_fit(question) or Accept("is registered")
 
 
-def in_the_table(question: Question) -> Answer | None:
+def in_table(question: Question) -> Answer | None:
     if not question.is_in_table:
         return None
     return question.obstacle or _does_not_fit(question) or _IN_TABLE
@@ -62,7 +62,7 @@ def of_zodiax_io(question: Question) -> Answer | None:
     return Refuse("belongs to zodiax_io itself, which no file may use")
 
 
-def of_the_standard_library(question: Question) -> Answer | None:
+def of_standard_library(question: Question) -> Answer | None:
     return _STANDARD if names.is_standard(question.package) else None
 
 
@@ -139,13 +139,13 @@ def built_on_type_in_c(question: Question) -> Answer | None:
     return Refuse("derives from a type written in C")
 
 
-def has_metaclass(question: Question) -> Answer | None:
+def unknown_metaclass(question: Question) -> Answer | None:
     if question.trusted_because or has_known_metaclass(question.cls):
         return None
     return Refuse("has a metaclass that is not known", trust=question.home_package)
 
 
-def class_in_the_table(question: Question) -> Answer | None:
+def class_in_table(question: Question) -> Answer | None:
     own = reflection.own_name(question.cls)
     modules = question.module, question.home
     if own is None or not any(own[1] in CLASSES.get(m, ()) for m in modules):
@@ -172,10 +172,11 @@ def class_as_value(question: Question) -> Answer | None:
     package = question.home_package
     scalar = package in FRAMEWORKS and reflection.derives(question.cls, np.generic)
     enumeration = type(question.cls) is type(eqx.Enumeration)
-    return _KNOWN if scalar or enumeration or _is_of_the_field(package) else None
+    return _KNOWN if scalar or enumeration or _is_known(package) else None
 
 
-def _is_of_the_field(package: str) -> bool:
+def _is_known(package: str) -> bool:
+    """Whether a package is known, and small enough to be trusted as a whole."""
     return package in PACKAGES and package not in FRAMEWORKS
 
 
@@ -185,11 +186,11 @@ def namedtuple_or_enum(question: Question) -> Answer | None:
     return _KNOWN if is_namedtuple(question.cls) or is_enum(question.cls) else None
 
 
-def class_of_the_field(question: Question) -> Answer | None:
+def class_of_known_package(question: Question) -> Answer | None:
     if not _is_built_without_code(question) or question.cls_role is UNFLATTENED:
         return None
     fits = is_node_class(question.cls) or question.cls_role in _BY_ATTRIBUTES
-    return _KNOWN if fits and _is_of_the_field(question.home_package) else None
+    return _KNOWN if fits and _is_known(question.home_package) else None
 
 
 _BY_ATTRIBUTES = (DATACLASS, MARKER, DEFAULTS)
@@ -236,8 +237,8 @@ def constant_of_framework(question: Question) -> Answer | None:
 _TOKENS = "equinox.internal._str2jax"
 
 
-def constant_of_the_field(question: Question) -> Answer | None:
-    known = _is_of_the_field(question.home_package)
+def constant_of_known_package(question: Question) -> Answer | None:
+    known = _is_known(question.home_package)
     return _KNOWN if known and not callable(question.obj) else None
 
 
@@ -273,7 +274,7 @@ def not_trusted(question: Question) -> Answer | None:
 # Calls --------------------------------------------------------------------------------
 
 
-def arguments_from_the_file(question: Question) -> Answer | None:
+def arguments_from_file(question: Question) -> Answer | None:
     package = names.top_level_package(question.defined_in)
     trust = question.trust
     if question.is_registered or question.is_in_table or package in PACKAGES:

@@ -164,16 +164,17 @@ class Judge:
                 decisions.append(Decision(use, status, reason, answer.trust))
         return decisions, waiting
 
-    def _mark_used(self, in_file: str, now: str) -> None:
+    def _mark_used(self, in_file: str, current_name: str) -> None:
         """Note the trusted names and renames that apply to a name of the file."""
         self._trust.mark_used(in_file)
         if in_file in self._trust.names:
-            self._trust.names.add(now)
+            self._trust.names.add(current_name)
         self._unused_renames -= {
             old
             for old in self._unused_renames
             # A rename may be of a member of an Enum, which is below its class.
-            if is_below(in_file, old) or is_below(now, old) or is_below(old, in_file)
+            if any(is_below(n, old) for n in (in_file, current_name))
+            or is_below(old, in_file)
         }
 
     def _distinct(self, uses: Iterable[Use]) -> list[tuple[Use, bool]]:
@@ -218,8 +219,8 @@ class Judge:
             return [self.current_member(name, each) for each in member]
         if type(member) is not str or not self._renames:
             return member
-        cls, _, now = current(f"{name}.{member}", self._renames).rpartition(".")
-        return now if cls == current(name, self._renames) else member
+        cls, _, new = current(f"{name}.{member}", self._renames).rpartition(".")
+        return new if cls == current(name, self._renames) else member
 
     def may_call(self, cls: type) -> bool:
         """Whether code of a class may run: it is own, trusted or of a known package."""

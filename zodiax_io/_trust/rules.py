@@ -16,7 +16,7 @@ from .roles import CONSTANT
 
 
 class Rule(NamedTuple):
-    """One rule, with its meaning for the table; it has no answer where it is None."""
+    """One rule: whose answer is None where it does not decide, and its meaning."""
 
     about: str
     answer: Callable[[Question], Answer | None]
@@ -32,45 +32,45 @@ class Rule(NamedTuple):
 
 
 # A method of an Equinox Module is judged by its class.
-ANY, CLASS, CONST, OTHER = "any name", "a class", "a constant", "a function"
+ANY, CLASS, CONST, OTHER = "any name", "a class", "a constant", "other objects"
 
 RULES = (
     Rule(ANY, checks.not_a_name, "refused: not of the form `package.module:Qual.Name`"),
     Rule(ANY, checks.registered, "accepted: your program has registered the object"),
-    Rule(ANY, checks.in_the_table, "accepted: a pure function, or a type as a value"),
-    Rule(ANY, checks.of_zodiax_io, "refused: no file has a use for zodiax_io itself"),
-    Rule(ANY, checks.of_the_standard_library, "refused: `os`, `subprocess`, …"),
-    Rule(ANY, checks.not_found, "refused, or imported first: nothing imported has it"),
-    Rule(ANY, checks.code_in_metaclass, "refused: to look at the class runs code"),
-    Rule(ANY, checks.local_function_of_framework, "refused: not one of the table"),
+    Rule(ANY, checks.in_table, "accepted: a pure function, or a type as a value"),
+    Rule(ANY, checks.of_zodiax_io, "refused: zodiax_io itself loads and imports"),
+    Rule(ANY, checks.of_standard_library, "refused: `os.system`, `builtins.eval`, …"),
+    Rule(ANY, checks.not_found, "refused or imported first: no module has it"),
+    Rule(ANY, checks.code_in_metaclass, "refused: to read the class would run code"),
+    Rule(ANY, checks.local_function_of_framework, "refused: made in JAX, NumPy, …"),
     Rule(ANY, checks.imported_from_elsewhere, "refused: another package defines it"),
-    Rule(ANY, checks.defined_in_standard_library, "refused: it is Python's own"),
-    Rule(ANY, checks.wrong_role, "refused: not what the file uses it as"),
-    # The next six, too, hold for what the caller trusts.
+    Rule(ANY, checks.defined_in_standard_library, "refused: Python defines it"),
+    Rule(ANY, checks.wrong_role, "refused: a class used as a function, and the like"),
+    # The next six apply even if the caller trusts the name.
     Rule(CLASS, checks.has_finaliser, "refused: its `__del__` would run"),
-    Rule(CLASS, checks.built_on_type_in_c, "refused: fields alone do not make one"),
-    Rule(CONST, checks.bare_object, "accepted: made by `object()`, and does nothing"),
-    Rule(CONST, checks.constant_of_standard_library, "refused: it is Python's own"),
-    Rule(CONST, checks.constant_of_framework, "refused: of JAX, NumPy, Equinox, …"),
-    Rule(OTHER, checks.function_of_framework, "refused: not one of the table"),
+    Rule(CLASS, checks.built_on_type_in_c, "refused: it is more than its fields"),
+    Rule(CONST, checks.bare_object, "accepted: made by `object()`, it does nothing"),
+    Rule(CONST, checks.constant_of_standard_library, "refused: its class is Python's"),
+    Rule(CONST, checks.constant_of_framework, "refused: its class is of JAX, NumPy, …"),
+    Rule(OTHER, checks.function_of_framework, "refused: not in the table of functions"),
     Rule(ANY, checks.trusted, "accepted: you trust it, or it is your own code"),
-    # From here on it is the code of others, which the caller does not trust.
-    Rule(CLASS, checks.has_metaclass, "refused: its metaclass is not a known one"),
-    Rule(CLASS, checks.class_in_the_table, "accepted: one of a few of JAX and Equinox"),
+    # From here on the name belongs to other people's code, which is not trusted.
+    Rule(CLASS, checks.unknown_metaclass, "refused: not of Python or a known package"),
+    Rule(CLASS, checks.class_in_table, "accepted: one of the few listed by name"),
     Rule(CLASS, checks.special_methods, "refused: a Module with its own `__eq__`, …"),
-    Rule(CLASS, checks.equinox_module, "accepted: it is built by its fields alone"),
-    Rule(CLASS, checks.class_as_value, "accepted: known, and nothing is built of it"),
+    Rule(CLASS, checks.equinox_module, "accepted: built by setting its fields"),
+    Rule(CLASS, checks.class_as_value, "accepted: known, and only mentioned"),
     Rule(CLASS, checks.namedtuple_or_enum, "accepted: of a known package, only values"),
-    Rule(CLASS, checks.class_of_the_field, "accepted: built by its fields alone"),
-    Rule(CLASS, checks.class_of_framework, "refused: may do anything when called"),
-    Rule(CONST, checks.constant_of_the_field, "accepted: not callable, known package"),
-    Rule(ANY, checks.local_function, "accepted: made by a package whose code was read"),
-    Rule(ANY, checks.not_trusted, "refused: all else needs your trust"),
+    Rule(CLASS, checks.class_of_known_package, "accepted: built by setting its fields"),
+    Rule(CLASS, checks.class_of_framework, "refused: a call of it may do anything"),
+    Rule(CONST, checks.constant_of_known_package, "accepted: it cannot be called"),
+    Rule(ANY, checks.local_function, "accepted: of a package that was read"),
+    Rule(ANY, checks.not_trusted, "refused: everything else needs your trust"),
 )
 
-# Asked as well about what is called with arguments that the file chooses.
+# Asked as well if the object is called with arguments that the file chooses.
 CALL_RULES = (
-    Rule(ANY, checks.arguments_from_the_file, "refused: neither known nor trusted"),
+    Rule(ANY, checks.arguments_from_file, "refused: neither known nor trusted"),
 )
 
 
