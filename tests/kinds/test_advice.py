@@ -320,7 +320,7 @@ ROWS: dict[str, Row] = {
     ),
     "a namespace with a name of Python's": Row(
         lambda: types.SimpleNamespace(__a__=1),
-        f"It has an attribute whose name means something to Python. {DICT}",
+        f"It has an attribute whose name is special to Python. {DICT}",
         vars,
         lambda kept: types.SimpleNamespace(**kept),
     ),
@@ -340,7 +340,7 @@ ROWS: dict[str, Row] = {
     ),
     "a literal of no plain value": Row(
         lambda: typing.Literal[(1.5j, "a")],
-        "One of its values is not a plain one. Keep `typing.get_args(x)` instead.",
+        "One of its values is not plain. Keep `typing.get_args(x)` instead.",
         typing.get_args,
         lambda kept: typing.Literal[kept],
     ),
@@ -550,7 +550,7 @@ ROWS: dict[str, Row] = {
     ),
     "no member of an Enum": Row(
         lambda: set_state(object.__new__(Step), "_name_", "OTHER"),
-        "It is not one of the members of its Enum. Keep its value, `x.value`, instead.",
+        "It is not a member of its Enum. Keep its value, `x.value`, instead.",
         lambda x: None,
         lambda kept: None,
         lambda a, b: True,

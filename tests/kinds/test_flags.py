@@ -115,10 +115,10 @@ def test_bits_without_a_name_are_kept(lab, number):
 @pytest.mark.parametrize(
     ("base", "boundary", "members", "number", "told"),
     [
-        ("IntFlag", "STRICT", KEPT, 9, "`0x9`, for which `Mode` has nothing"),
-        ("IntFlag", "CONFORM", KEPT, 13, "`FOCUS|0x9`, for which `Mode` has FOCUS"),
-        ("IntFlag", "EJECT", KEPT, 13, "for which `Mode` has an integer"),
-        ("IntFlag", "KEEP", KEPT | {"TIP": 1}, 3, "`TILT|0x1`, for which `Mode` has"),
+        ("IntFlag", "STRICT", KEPT, 9, "`0x9`, for which `Mode` now has nothing"),
+        ("IntFlag", "CONFORM", KEPT, 13, "`FOCUS|0x9`, for which `Mode` now has FOCUS"),
+        ("IntFlag", "EJECT", KEPT, 13, "for which `Mode` now has an integer"),
+        ("IntFlag", "KEEP", KEPT | {"TIP": 1}, 3, "`TILT|0x1`, for which `Mode` now"),
         ("IntFlag", "KEEP", {"TILT": 8, "FOCUS": 4}, 10, "`TILT|0x8`, for which"),
     ],
 )
@@ -139,7 +139,7 @@ def test_the_error_of_a_changed_combination(lab, tmp_path):
     with pytest.raises(ClassChangedError) as caught:
         deserialise(tmp_path / "m")
     assert str(caught.value) == (
-        "m.eqx: `model[0]` was saved as `TILT|0x1`, for which `Mode` has TILT|TIP now. "
+        "m.eqx: `model[0]` was saved as `TILT|0x1`, for which `Mode` now has TILT|TIP. "
         "Give the class the members and the boundary that it had, load the object, and "
         "save `x.value` instead."
     )

@@ -407,7 +407,7 @@ REFUSED = {
         "of this machine",
     ),
     "a device": (jax.devices()[0], "belongs to this machine"),
-    "dimensions to be computed": (Float[Array, "{n}+1"], "are to be computed"),
+    "dimensions to be computed": (Float[Array, "{n}+1"], "are computed"),
 }
 
 
@@ -519,7 +519,7 @@ def test_a_cell_may_register_its_kind_again(lab):
     assert len([kind for kind in KINDS if kind.name == "rerun.knot"]) == 1
     with pytest.raises(
         zodiax_io.ArgumentError,
-        match=r"The kind 'rerun.knot' is registered already, for `rerun_cell.Knot`\.",
+        match=r"The kind 'rerun.knot' is already registered, for `rerun_cell.Knot`\.",
     ):
         zodiax_io.register_kind("rerun.knot", Spline, vars, lambda c, t: None)
 

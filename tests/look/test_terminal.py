@@ -274,7 +274,7 @@ def test_a_wrapper_bears_no_such_text(name):
 @pytest.mark.parametrize(
     ("odd", "told"),
     [
-        (types.SimpleNamespace(**{HOSTILE: 1}), "whose name is no printable text"),
+        (types.SimpleNamespace(**{HOSTILE: 1}), "whose name is not printable text"),
         (dt.timezone(dt.timedelta(1 / 24), HOSTILE), "zone cannot be printed"),
         (Float[Array, "n\x1dm"], "more than names between spaces"),
     ],

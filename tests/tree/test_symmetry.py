@@ -92,12 +92,12 @@ def test_an_annotation_that_is_saved_loads(annotation):
 @pytest.mark.parametrize(
     ("annotation", "told"),
     [
-        (list[1], "Of its parts, an annotation refers to something that is not a type"),
+        (list[1], "It cannot be made again: an annotation refers to an object"),
         (dict[str, 3], "refers to something that is not a type"),
         (tuple[int, (1, 2)], "refers to something that is not a type"),
         (typing.Annotated[float, Unhashable("m")], "Python hashes its parts."),
         (typing.Annotated[float, np.zeros(3)], "Python hashes its parts."),
-        (typing.Literal[1, Unhashable], "One of its values is not a plain one."),
+        (typing.Literal[1, Unhashable], "One of its values is not plain."),
         (typing.Union[tuple(list[(int,) * i] for i in range(1, 300))], "256"),  # noqa: UP007
     ],
     ids=str,
@@ -110,9 +110,9 @@ def test_an_annotation_that_cannot_be_made_again(annotation, told):
 def test_the_refusal_of_an_annotation():
     """It says what to keep instead, and that can be kept."""
     assert refusal_of(list[1]) == (
-        "Of its parts, an annotation refers to something that is not a type. Keep "
-        "`typing.get_origin(x)` and `typing.get_args(x)`, as far as files hold them, "
-        "and make it again from both."
+        "It cannot be made again: an annotation refers to an object that is not a "
+        "type. Keep `typing.get_origin(x)` and `typing.get_args(x)`, as far as these "
+        "can be saved, and make it again from both."
     )
     survives((typing.get_origin(list[1]), typing.get_args(list[1])))
 
@@ -137,7 +137,7 @@ def own_float() -> Any:
 def test_a_dtype_of_ones_own_is_none_of_jaxtyping(dtype):
     """An annotation of another dtype is refused, also under a name of jaxtyping."""
     assert refusal_of(dtype[Array, "n"]) == (
-        "Its dtype is none of jaxtyping's own. Keep its dtype, the type of its array "
+        "Its dtype is not jaxtyping's own. Keep its dtype, the type of its array "
         "and its dimensions, `(x.dtype, x.array_type, x.dim_str)`, and make it again "
         "from these."
     )

@@ -1,6 +1,6 @@
-"""Advice for objects that no kind keeps: how to keep what is in them, and lose nothing.
+"""Advice for objects that no kind keeps: how to keep their contents without loss.
 
-Classes are recognised by their names, so nothing is imported to recognise them.
+Classes are recognised by their names, so that none needs to be imported.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .._trust.origins import is_own_code
 from .base import CannotKeep, Parts, refusal
 
 _PROCESS = (
-    "It belongs to this process. Keep what it holds, if it holds anything, and make it "
-    "again after loading."
+    "It belongs to this process. Keep its contents, if it has any, and make it again "
+    "after loading."
 )
 _WEAK = "It refers to an object without keeping it. Keep the object itself instead."
 _PROGRAM = (
@@ -32,8 +32,8 @@ _SHARDING = (
     "`sharding=` when loading."
 )
 
-# Package, names of classes (one of their bases is enough, `*` is any), and the advice.
-# None of these classes is of a kind; what a later release keeps leaves the table.
+# Packages, names of classes or of bases (`*` is any), and the advice. A class that a
+# later release keeps must leave the table.
 _ADVICE: tuple[tuple[str, str, str], ...] = (
     ("argparse", "Namespace", "Keep `vars(x)`, a dictionary, instead."),
     ("optparse", "Values", "Keep `vars(x)`, a dictionary, instead."),
@@ -81,8 +81,8 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
     (
         "flax",
         "linen.Module",
-        "It is a module of flax.linen, which holds settings and no parameters. Keep "
-        "its variables, as `init` gave them, and make the module again by its call.",
+        "It is a module of flax.linen, which has settings and no parameters. Keep its "
+        "variables, as returned by `init`, and make the module again by its call.",
     ),
     (
         "numpy",
@@ -190,7 +190,7 @@ def _rules() -> dict[tuple[str, str], str]:
 
 
 _BY_NAME = _rules()
-# Packages whose advised classes have instances that never change.
+# Packages whose classes above have immutable instances.
 _IMMUTABLE = frozenset({"astropy", "sympy"})
 _MODULE = (
     "It is a module. Keep its name, `x.__name__`, and import it by that after loading."
@@ -199,13 +199,13 @@ _MODULE = (
 _OF_FILES = io.IOBase.__mro__[1]
 _FILE = "It is an open file. Keep its path, and open it again after loading."
 _ITERATOR = (
-    "It is an iterator, which gives each item once. Keep the items that are left, "
-    "`list(x)`, or what it goes over."
+    "It is an iterator, which gives each item once. Keep the remaining items, "
+    "`list(x)`, or the object that it iterates over."
 )
 
 
 def _advice_on(cls: type) -> str | None:
-    """What helps with the instances of a class of which no kind keeps any."""
+    """The advice for instances of a class that no kind keeps, or None."""
     for base in reflection.mro(cls):
         module, name = reflection.own_name(base) or ("", "")
         package = top_level_package(module)
@@ -223,8 +223,8 @@ def _advice_on(cls: type) -> str | None:
 def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
     if reflection.derives(cls, eqx.Module) or _jax.is_registered_node(cls):
-        return None  # a pytree is kept by what JAX finds in it
-    package = top_level_package((reflection.own_name(cls) or ("", ""))[0])
+        return None  # a pytree is kept by its children
+    package = top((reflection.own_name(cls) or ("", ""))[0])
     if package in _IMMUTABLE and name_of(obj) is not None:
         return None  # a constant, such as `sympy.pi`
     raise CannotKeep(_advice_on(type(obj)) or _PROCESS)
@@ -234,7 +234,7 @@ ADVISED = refusal("advised", lambda cls: _advice_on(cls) is not None, _refuse)
 
 
 def advice_for(obj: Any) -> str:
-    """What helps with an object that no row of the table recognises."""
+    """The advice for an object that no row of the table recognises."""
     cls = type(obj)
     module, _ = reflection.own_name(cls) or ("builtins", "")
     if is_own_code(module):
@@ -245,6 +245,6 @@ def advice_for(obj: Any) -> str:
     if reflection.class_attribute(cls, "__next__") is not None:
         return _ITERATOR
     return (
-        "Keep what it is made of, such as numbers, text and arrays, and make it again "
-        "from that; or register a kind for it with `zodiax_io.register_kind`."
+        "Keep its parts, such as numbers, text and arrays, and make it again from "
+        "them; or register a kind for it with `zodiax_io.register_kind`."
     )

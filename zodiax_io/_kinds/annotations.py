@@ -1,4 +1,4 @@
-"""Types and annotations as values."""
+"""Classes and annotations as values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ from .._trust import reflection, roles
 from .._trust.classes import metaclass_runs_code
 from .._trust.names import is_printable_name, name_of
 from .._trust.reflection import class_attribute
-from .base import CannotKeep, Data, Kind, Parts, decode_reference, exactly, subclass
+from .base import (
+    CannotKeep,
+    Data,
+    Kind,
+    Parts,
+    children_by_name,
+    decode_reference,
+    exactly,
+    subclass,
+)
 from .keys import check_keys
 from .look import Look
 from .values import expect
 
-# Types as values ----------------------------------------------------------------------
+# Classes as values --------------------------------------------------------------------
 
 
 def _encode_class(obj: type) -> Parts | None:
@@ -70,28 +79,28 @@ def _encode_alias(obj: Any) -> Parts | None:
     form, children = found
     if form == "Literal" and not all(map(_is_literal, children)):
         raise CannotKeep(
-            "One of its values is not a plain one. Keep `typing.get_args(x)` instead."
+            "One of its values is not plain. Keep `typing.get_args(x)` instead."
         )
     try:
         check_keys(children)
-        same = _is_alike(_alias(children, form), obj)
+        is_same = _is_same_annotation(_alias(children, form), obj)
     except CannotKeep as error:
         raise CannotKeep(f"Python hashes its parts. {error} {_AS_PARTS}") from error
     except (ValueError, TypeError) as error:
-        raise CannotKeep(f"Of its parts, {error}. {_AS_PARTS}") from error
-    if not same:
-        raise CannotKeep(f"Its parts give another annotation. {_AS_PARTS}")
+        raise CannotKeep(f"It cannot be made again: {error}. {_AS_PARTS}") from error
+    if not is_same:
+        raise CannotKeep(f"Its parts make another annotation. {_AS_PARTS}")
     return Parts(children=children, value=form)
 
 
 _AS_PARTS = (
-    "Keep `typing.get_origin(x)` and `typing.get_args(x)`, as far as files hold them, "
-    "and make it again from both."
+    "Keep `typing.get_origin(x)` and `typing.get_args(x)`, as far as these can be "
+    "saved, and make it again from both."
 )
 
 
 def _taken_apart(obj: Any) -> tuple[str, list[Any]] | None:
-    """The form of an annotation, and what it is made of."""
+    """The form of an annotation, and its parts."""
     origin, args = typing.get_origin(obj), list(typing.get_args(obj))
     if origin is typing.Annotated:
         return "Annotated", [obj.__origin__, *obj.__metadata__]
@@ -114,8 +123,8 @@ def _taken_apart(obj: Any) -> tuple[str, list[Any]] | None:
     return None
 
 
-def _is_alike(made: Any, obj: Any) -> bool:
-    """Whether an annotation made of the parts of another is as that is, to the bit."""
+def _is_same_annotation(made: Any, obj: Any) -> bool:
+    """Whether two annotations are of one form, and their parts the same to the bit."""
     one, other = _taken_apart(made), _taken_apart(obj)
     if type(made) is not type(obj) or one is None or other is None:
         return False
@@ -124,12 +133,12 @@ def _is_alike(made: Any, obj: Any) -> bool:
 
 
 def _special_form(obj: Any) -> str | None:
-    """The name in `typing` whose subscript this is, such as `List` of `List[int]`."""
+    """The name in `typing` that an annotation subscripts: `List` for `List[int]`."""
     name = getattr(obj, "_name", None) or getattr(typing.get_origin(obj), "_name", None)
     form = typing.__dict__.get(name) if type(name) is str else None
     if form is None or name not in _TYPING_FORMS:
         return None
-    # A generic class of one's own may have such a name, too.
+    # A generic class of the user's may have such a name, too.
     is_form = getattr(form, "__origin__", form) is typing.get_origin(obj)
     return name if is_form else None
 
@@ -145,19 +154,19 @@ _TYPING_FORMS = frozenset(
 def _is_plain_generic(origin: Any) -> bool:
     method = class_attribute(origin, "__class_getitem__")
     own = typing.Generic.__dict__["__class_getitem__"]
-    # Made in C since Python 3.13, and found as it is.
-    behind = getattr(own, "__func__", own)
-    return method is own or getattr(method, "__func__", None) is behind
+    # Made in C since Python 3.13, without a `__func__`.
+    function = getattr(own, "__func__", own)
+    return method is own or getattr(method, "__func__", None) is function
 
 
 # `typing` compares each member of a union with each other.
 _MAX_UNION = 256
-# And it hashes all of an annotation for every one around it.
+# `typing` hashes an annotation again for each one around it.
 _MAX_ANNOTATION = 256
 
 
 def _check_size(children: list[Any]) -> None:
-    """Refuse annotations within annotations without end, however they are shared."""
+    """Refuse too many annotations inside each other; shared ones count each time."""
     waiting, count = list(children), 0
     while waiting:
         child = waiting.pop()
@@ -171,7 +180,7 @@ def _check_size(children: list[Any]) -> None:
             waiting.append(child.leaftype)
         if count > _MAX_ANNOTATION:
             raise CannotKeep(
-                f"More than {_MAX_ANNOTATION} annotations lie within it. "
+                f"It contains more than {_MAX_ANNOTATION} annotations. "
                 "Give a part of it a class of its own."
             )
 
@@ -181,14 +190,11 @@ def _decode_alias(parts: Parts) -> Any:
     _check_size(children)
     check_keys(children)  # `typing` hashes them
     made = _alias(children, form)
-    # It also keeps what it made, and gives that for what is equal: `Literal[0.0]` for
-    # `Literal[-0.0]`.
+    # `typing` caches annotations by equality: `Literal[-0.0]` may be `Literal[0.0]`.
     if form in ("Literal", "Annotated"):
-        held = _taken_apart(made)
-        if held is None or not _same_members(held[1], children):
-            raise ValueError(
-                "Python holds an equal annotation already, of other values"
-            )
+        found = _taken_apart(made)
+        if found is None or not _same_members(found[1], children):
+            raise ValueError("Python has cached an equal annotation of other values")
     return made
 
 
@@ -197,17 +203,17 @@ ANNOTATION = Kind(
     exactly(*_ALIAS_TYPES),
     _encode_alias,
     _decode_alias,
-    keeps="`list[int]`, `int | None`, `Callable[[int], int]` and their kin",
+    keeps="`list[int]`, `int | None`, `Callable[[int], int]` and the like",
     attributes=None,
 )
 
 
-def _same_members(held: list[Any], children: list[Any]) -> bool:
-    return len(held) == len(children) and all(map(_same, held, children))
+def _same_members(one: list[Any], other: list[Any]) -> bool:
+    return len(one) == len(other) and all(map(_same, one, other))
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two members that are equal are the same to the bit, too."""
+    """Whether two equal members are the same to the bit."""
     if type(a) is not type(b):
         return False
     if type(a) is tuple:
@@ -216,51 +222,63 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _alias(children: list[Any], form: str) -> Any:
+    """The annotation of a form with these parts.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such annotation, or making it would run code.
+    """
     if form == "Annotated":
-        if not children or not _is_annotation(children[0]):
-            raise ValueError("an annotation refers to something that is not a type")
+        _expect_annotations(children[:1] or [""])  # an error if there is none
         return typing.Annotated[tuple(children)]
     if form == "Literal":
         if not all(map(_is_literal, children)):
-            raise ValueError("a literal is no plain value")
+            raise ValueError("a literal is not a plain value")
         return typing.Literal[tuple(children)]
     if form in ("builtin", "builtin*"):
-        origin, *args = children
-        if not all(type(arg) is str or _is_annotation(arg) for arg in args):
-            raise ValueError("an annotation refers to something that is not a type")
-        if not reflection.is_class(origin):
-            raise ValueError("an annotation subscripts something that is no class")
-        alias = types.GenericAlias(origin, tuple(args))
-        return next(iter(alias)) if form == "builtin*" else alias
-    if not all(map(_is_annotation, children)):  # `typing` compiles text
-        raise ValueError("an annotation refers to something that is not a type")
-    size = sum(max(len(typing.get_args(child)), 1) for child in children)
-    if form in ("|", "Union") and size > _MAX_UNION:
-        raise ValueError(f"a union has more than {_MAX_UNION} members")
-    if form == "|":
-        return _either(children)
-    if form == "Union":
-        return typing.Union[tuple(children)]  # noqa: UP007
+        return _builtin(form, *children)
+    _expect_annotations(children)
+    if form in ("|", "Union"):
+        return _union(form, children)
     if form == "generic":
-        origin, *args = children
-        if not reflection.is_class(origin) or not _is_plain_generic(origin):
-            raise ValueError("an annotation subscripts something that is not generic")
-        subscript = typing.Generic.__dict__["__class_getitem__"]
-        return subscript.__get__(None, origin)(tuple(args))
+        return _generic(*children)
     if form == "abc.Callable" and len(children) == 2:
         return collections.abc.Callable[tuple(children)]  # type: ignore[misc]
     if form not in _TYPING_FORMS:
         raise ValueError(f"unknown annotation {form!r:.80}")
-    if form == "Callable" and len(children) == 2:
-        # A list of types, or an ellipsis, and the type of the result.
-        form_of: Any = typing.Callable
-        return form_of[tuple(children)]
     special = typing.__dict__[form]
     return special[tuple(children)] if len(children) != 1 else special[children[0]]
 
 
+def _expect_annotations(children: list[Any]) -> None:
+    if not all(map(_is_annotation, children)):  # `typing` compiles text
+        raise ValueError("an annotation refers to an object that is not a type")
+
+
+def _builtin(form: str, origin: Any, *args: Any) -> Any:
+    _expect_annotations([arg for arg in args if type(arg) is not str])
+    if not reflection.is_class(origin):
+        raise ValueError("an annotation subscripts an object that is not a class")
+    alias = types.GenericAlias(origin, args)
+    return next(iter(alias)) if form == "builtin*" else alias
+
+
+def _union(form: str, members: list[Any]) -> Any:
+    if sum(max(len(typing.get_args(m)), 1) for m in members) > _MAX_UNION:
+        raise ValueError(f"a union has more than {_MAX_UNION} members")
+    return _either(members) if form == "|" else typing.Union[tuple(members)]  # noqa: UP007
+
+
+def _generic(origin: Any, *args: Any) -> Any:
+    if not reflection.is_class(origin) or not _is_plain_generic(origin):
+        raise ValueError("an annotation subscripts a class that is not generic")
+    subscript = typing.Generic.__dict__["__class_getitem__"]
+    return subscript.__get__(None, origin)(args)
+
+
 def _either(members: list[Any]) -> Any:
-    """A union by bars, of halves: Python compares all members again at each bar."""
+    """A union of halves, since Python compares all members again at each `|`."""
     if len(members) < 3:
         return functools.reduce(operator.or_, members)
     middle = len(members) // 2
@@ -295,7 +313,7 @@ _TREE_ANNOTATION: Any = type(PyTree[int])
 
 
 def _are_plain(dimensions: str) -> bool:
-    """Whether these are names and numbers: jaxtyping evaluates every other text."""
+    """Whether these are names and numbers: jaxtyping evaluates all other text."""
     return (
         len(dimensions) <= _MAX_DIMENSIONS_TEXT
         and is_printable_name(dimensions)
@@ -318,25 +336,25 @@ def _encode_jaxtyping(obj: Any) -> Parts | None:
     if type(obj) is _TREE_ANNOTATION:
         if obj is PyTree:
             return None
-        name, inner, held = "leaf", obj.leaftype, ("leaftype", "structure")
+        name, inner, compared = "leaf", obj.leaftype, ("leaftype", "structure")
         value = {"dtype": "PyTree", "dimensions": obj.structure or ""}
     else:
         if jaxtyping.__dict__.get(obj.dtype.__name__) is not obj.dtype:
-            raise CannotKeep(f"Its dtype is none of jaxtyping's own. {_AS_THREE}")
-        name, inner, held = "array", obj.array_type, _HELD_BY_ANNOTATION
+            raise CannotKeep(f"Its dtype is not jaxtyping's own. {_AS_THREE}")
+        name, inner, compared = "array", obj.array_type, _COMPARED
         value = {"dtype": obj.dtype.__name__, "dimensions": obj.dim_str}
     try:
         made = _annotated(inner, value["dtype"], value["dimensions"])
     except (ValueError, TypeError) as error:
-        raise CannotKeep(f"Of its parts, {error}. {_AS_THREE}") from error
+        raise CannotKeep(f"It cannot be made again: {error}. {_AS_THREE}") from error
     if type(made) is not type(obj) or any(
-        getattr(made, each) != getattr(obj, each) for each in held
+        getattr(made, each) != getattr(obj, each) for each in compared
     ):
-        raise CannotKeep(f"Its parts give another annotation. {_AS_THREE}")
+        raise CannotKeep(f"Its parts make another annotation. {_AS_THREE}")
     return Parts(children={name: inner}, value=value)
 
 
-_HELD_BY_ANNOTATION = ("dtype", "array_type", "dim_str", "dims", "dtypes")
+_COMPARED = ("dtype", "array_type", "dim_str", "dims", "dtypes")
 _AS_THREE = (
     "Keep its dtype, the type of its array and its dimensions, "
     "`(x.dtype, x.array_type, x.dim_str)`, and make it again from these."
@@ -344,42 +362,41 @@ _AS_THREE = (
 
 
 def _decode_jaxtyping(parts: Parts) -> Any:
-    (inner,) = expect(parts.children, dict).values()
+    (inner,) = children_by_name(parts).values()
     value = expect(parts.value, dict)
     name, dimensions = expect(value["dtype"], str), expect(value["dimensions"], str)
     return _annotated(inner, name, dimensions)
 
 
 JAXTYPING = Kind(
-    "jaxtyping",  # before "class": they are classes, made at each mention
+    "jaxtyping",  # before "class": these are classes, made anew at each mention
     exactly(_ARRAY_ANNOTATION, _TREE_ANNOTATION),
     _encode_jaxtyping,
     _decode_jaxtyping,
-    keeps='`Float[Array, "batch dim"]` and its kin of jaxtyping',
+    keeps='`Float[Array, "batch dim"]` and the like of jaxtyping',
     attributes=None,
 )
 
 
 def _annotated(inner: Any, name: str, dimensions: str) -> Any:
-    """An annotation of jaxtyping, made of what a file may hold of one."""
+    """An annotation of jaxtyping with these parts, if making it runs no code."""
     if not _are_plain(dimensions):
         raise CannotKeep(
-            "Its dimensions are to be computed, or are more than names between spaces. "
-            "Use plain names in them."
+            "Its dimensions are computed, or are more than names between spaces. Use "
+            "plain names in them."
         )
-    if not _is_annotation(inner):
-        raise ValueError("an annotation refers to something that is not a type")
+    _expect_annotations([inner])
     _check_size([inner])
     if name == "PyTree":
         return PyTree[inner, dimensions] if dimensions else PyTree[inner]
     dtype: Any = jaxtyping.__dict__.get(name)
     if not reflection.is_class(dtype) or not reflection.derives(dtype, AbstractDtype):
         raise ValueError(f"jaxtyping has no dtype {name!r:.80}")
-    # jaxtyping puts the dimensions of an annotation before those of one inside it, so
-    # what it has made never holds one.
+    # jaxtyping merges the dimensions of an annotation with those of one inside it, so
+    # no annotation that it has made contains another.
     if not (inner is typing.Any or reflection.is_class(inner)) or (
         type(inner) is _ARRAY_ANNOTATION
     ):
-        raise ValueError("an annotation of an array holds another annotation")
+        raise ValueError("an annotation of an array contains another annotation")
     make: Any = dtype
     return make[inner, dimensions]

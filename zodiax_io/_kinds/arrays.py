@@ -18,15 +18,24 @@ from numpy.typing import NDArray
 from .. import _jax
 from .._arrays import dtypes, records
 from .._errors import LIMITS, MAX_PATH, CorruptFileError, shown
-from .._trust import reflection
-from .base import CannotKeep, Data, Kind, Parts, exactly, refusal, subclass
-from .fields import state_of
+from .base import (
+    CannotKeep,
+    Data,
+    Kind,
+    Parts,
+    children_in_order,
+    exactly,
+    refusal,
+    subclass,
+)
+from .fields import attributes_of
 from .look import Look, value_text
 
 _SCALAR_META = type(jnp.float32)
 
 
 def _described(dtype: Any) -> Any:
+    """A dtype as plain data."""
     try:
         return dtypes.describe(dtype)
     except ValueError as error:
@@ -41,7 +50,8 @@ def _described(dtype: Any) -> Any:
 _process_count = functools.cache(jax.process_count)
 
 
-def _available(obj: jax.Array) -> None:
+def _check_available(obj: jax.Array) -> None:
+    """Refuse tracers and deleted arrays."""
     if type(obj) is not _jax.array_type() and isinstance(obj, Tracer):
         raise CannotKeep(
             "It is a tracer: its values do not exist yet. Save outside of `jax.jit`, "
@@ -49,16 +59,16 @@ def _available(obj: jax.Array) -> None:
         )
     if _jax.is_deleted(obj):
         raise CannotKeep(
-            "Its buffer has been deleted or donated. Save before giving it to a "
+            "Its buffer has been deleted or donated. Save it before passing it to a "
             "function that donates its arguments."
         )
 
 
 def _record(obj: jax.Array) -> records.Record:
-    """The record of an array, which is written by the devices of this process."""
+    """The record of an array, if this process holds all its values."""
     alone = type(obj.sharding) is SingleDeviceSharding and _process_count() == 1
     if not alone and not _jax.is_addressable(obj):
-        where = "Parts of it live" if obj.addressable_shards else "It lives"
+        where = "Parts of it are" if obj.addressable_shards else "It is"
         raise CannotKeep(
             f"{where} on other hosts. Gather it first, for example by "
             "`jax.experimental.multihost_utils.process_allgather`."
@@ -67,7 +77,7 @@ def _record(obj: jax.Array) -> records.Record:
 
 
 def _encode_jax(obj: jax.Array) -> Parts:
-    _available(obj)
+    _check_available(obj)
     record = _record(obj)
     extra: dict[str, Any] = {"shape": list(obj.shape), "dtype": _described(obj.dtype)}
     if obj.weak_type:
@@ -75,18 +85,19 @@ def _encode_jax(obj: jax.Array) -> Parts:
     return Parts(extra=extra, array=record)
 
 
-def _outline_jax(node: dict[str, Any]) -> Any:
-    return _decode_jax(Parts(extra=node))
+def _shape_and_dtype(node: dict[str, Any]) -> tuple[tuple[int, ...], Any]:
+    return dtypes.plain_shape(node["shape"]), dtypes.parse(node["dtype"])
+
+
+def _outline_jax(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
+    weak = node.get("weak_type") is True
+    return jax.ShapeDtypeStruct(*_shape_and_dtype(node), weak_type=weak)
 
 
 def _decode_jax(parts: Parts) -> Any:
     weak = parts.extra.get("weak_type") is True
     if parts.array is None:
-        shape, dtype = (
-            dtypes.plain_shape(parts.extra["shape"]),
-            dtypes.parse(parts.extra["dtype"]),
-        )
-        return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)
+        return _outline_jax(parts.extra)
     if weak and isinstance(parts.array, jax.Array):
         return _jax.weakly_typed(parts.array)
     return parts.array
@@ -106,7 +117,7 @@ JAX = Kind(
 
 
 def _encode_key(obj: jax.Array) -> Parts:
-    _available(obj)
+    _check_available(obj)
     impl = _impl_of(obj.dtype)
     data = jr.key_data(obj)
     extra = {"impl": impl, "shape": list(data.shape), "dtype": data.dtype.name}
@@ -114,16 +125,15 @@ def _encode_key(obj: jax.Array) -> Parts:
 
 
 def _decode_key(parts: Parts) -> Any:
-    impl = _impl(parts.extra["impl"])
-    shape = dtypes.plain_shape(parts.extra["shape"])
-    width = _key_width(impl)
     if parts.array is None:
-        return jax.ShapeDtypeStruct(shape[: len(shape) - width], _key_dtype(impl))
-    return jr.wrap_key_data(parts.array, impl=impl)
+        return _outline_key(parts.extra)
+    return jr.wrap_key_data(parts.array, impl=_impl(parts.extra["impl"]))
 
 
-def _outline_key(node: dict[str, Any]) -> Any:
-    return _decode_key(Parts(extra=node))
+def _outline_key(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
+    impl, shape = _impl(node["impl"]), dtypes.plain_shape(node["shape"])
+    dimensions = len(shape) - _key_width(impl)
+    return jax.ShapeDtypeStruct(shape[:dimensions], _key_dtype(impl))
 
 
 KEY = Kind(
@@ -141,6 +151,7 @@ KEY = Kind(
 
 
 def _impl(name: Any) -> str:
+    """The name of an implementation of random keys, if JAX knows it."""
     if type(name) is not str or not name.isidentifier():
         raise ValueError("a random key has no implementation")
     try:
@@ -153,7 +164,7 @@ def _impl(name: Any) -> str:
 
 
 def _refuse_tracer(obj: Any) -> Parts:
-    _available(obj)
+    _check_available(obj)
     raise CannotKeep(
         "It is a mutable array reference. Keep its value, `ref[...]`, instead."
     )
@@ -178,11 +189,8 @@ def _encode_numpy(obj: NDArray[Any]) -> Parts:
 def _decode_numpy(parts: Parts) -> NDArray[Any]:
     array = parts.array
     if array is None:
-        shape, dtype = (
-            dtypes.plain_shape(parts.extra["shape"]),
-            dtypes.parse(parts.extra["dtype"]),
-        )
-        # As many bytes as one element has: the `like` of a large array costs nothing.
+        shape, dtype = _shape_and_dtype(parts.extra)
+        # Only one element in memory, so that the `like` of a large array costs nothing.
         return np.broadcast_to(np.zeros((), dtype), shape)
     if parts.extra.get("writeable") is False:
         array.flags.writeable = False
@@ -190,8 +198,7 @@ def _decode_numpy(parts: Parts) -> NDArray[Any]:
 
 
 def _outline_numpy(node: dict[str, Any]) -> jax.ShapeDtypeStruct:
-    shape, dtype = dtypes.plain_shape(node["shape"]), dtypes.parse(node["dtype"])
-    return jax.ShapeDtypeStruct(shape, dtype)
+    return jax.ShapeDtypeStruct(*_shape_and_dtype(node))
 
 
 def _data_of_numpy(node: dict[str, Any]) -> Data:
@@ -211,113 +218,11 @@ NUMPY = Kind(
 )
 
 
-# Masked arrays -----------------------------------------------------------------------
-
-_MASKED = np.ma.MaskedArray
-# How NumPy keeps what a masked array is made of, beside its data.
-_MASKED_STATE = ("_mask", "_fill_value", "_hardmask", "_sharedmask")
-
-
-def _encode_masked(obj: Any) -> Parts:
-    held = vars(obj)
-    if obj.baseclass is not np.ndarray or held.get("_optinfo"):
-        raise CannotKeep(_OF_MASKED)
-    mask, fill, hard, shared = (held[name] for name in _MASKED_STATE)
-    children = {
-        "data": obj.data,
-        "mask": None if mask is np.ma.nomask else mask,
-        "fill_value": fill,
-    }
-    # Its data is what plain Equinox writes of it.
-    parts = Parts(
-        children=children,
-        static=("mask", "fill_value"),
-        is_node=True,
-        value=[bool(hard), shared],
-    )
-    try:
-        _decode_masked(parts)
-    except ValueError as error:  # its state was set past NumPy's checks
-        raise CannotKeep(_OF_MASKED) from error
-    return parts
-
-
-_OF_MASKED = (
-    "It holds more than data, a mask and a fill value. Keep `x.data`, `x.mask`, and "
-    "what else it holds, and make it again from them."
-)
-
-
-def _decode_masked(parts: Parts) -> Any:
-    children, value = parts.children, parts.value
-    if type(children) is not dict or set(children) != {"data", "mask", "fill_value"}:
-        raise ValueError("a masked array has no data and mask")
-    data, mask, fill = (children[name] for name in ("data", "mask", "fill_value"))
-    if type(data) is not np.ndarray or [*map(type, value)] != [bool, bool]:
-        raise ValueError("a masked array holds no array")
-    expected = np.ma.make_mask_descr(data.dtype)
-    if mask is not None and not (
-        type(mask) is np.ndarray and mask.dtype == expected and mask.shape == data.shape
-    ):
-        raise ValueError("the mask of a masked array does not fit its data")
-    if fill is not None and not (
-        type(fill) is np.ndarray and fill.dtype == data.dtype and fill.shape == ()
-    ):
-        raise ValueError("the fill value of a masked array does not fit its data")
-    made: Any = data.view(_MASKED)
-    state = (np.ma.nomask if mask is None else mask, fill, *value)
-    vars(made).update(zip(_MASKED_STATE, state, strict=True))
-    return made
-
-
-MASKED = Kind(
-    "masked",
-    exactly(_MASKED),
-    _encode_masked,
-    _decode_masked,
-    keeps="`numpy.ma.MaskedArray`: data, mask, fill value",
-    shared=True,
-    attributes=(*_MASKED_STATE, "_isfield", "_baseclass", "_optinfo", "_basedict"),
-)
-
-
-def _refuse_ndarray(obj: Any) -> Parts:
-    cls = type(obj)
-    if isinstance(obj, np.ma.core.MaskedConstant):
-        raise CannotKeep("It marks a value that is not there. Keep None instead.")
-    if isinstance(obj, _MASKED):
-        raise CannotKeep(_OF_MASKED)
-    names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
-    if any(n.startswith("astropy.") and n.endswith(".Quantity") for n in names):
-        raise CannotKeep(
-            "Its unit would be lost by `numpy.asarray`. Keep its value and the text of "
-            "its unit, `(x.value, x.unit.to_string())`, and make it again from both."
-        )
-    if isinstance(obj, np.recarray):
-        raise CannotKeep(
-            "It is a structured array whose fields are attributes. Keep "
-            "`numpy.array(x, dtype=x.dtype.descr)`, and make it again by "
-            "`x.view(numpy.recarray)`."
-        )
-    if reflection.is_one_of(cls, (np.matrix, np.memmap, np.char.chararray)):
-        raise CannotKeep(
-            "It is an array of values and no more. Keep `numpy.asarray(x)` instead."
-        )
-    raise CannotKeep(
-        "`numpy.asarray` would drop what its class adds to the values. Keep both, "
-        "`(numpy.asarray(x), vars(x))`, and make it again from them; or register a "
-        "kind for it with `zodiax_io.register_kind`."
-    )
-
-
-NDARRAY = refusal("ndarray", subclass(np.ndarray), _refuse_ndarray)
-
-
 def _encode_scalar(obj: np.generic) -> Parts:
     if np.dtype(type(obj)).type is not type(obj):
         raise CannotKeep(
             "`numpy.asarray` would drop what its class adds to the number. Keep "
-            "`numpy.asarray(x)[()]`, with what it holds beside, and make it again."
+            "`numpy.asarray(x)[()]` and its attributes, and make it again from them."
         )
     if type(obj) is np.str_:
         value: Any = str(obj).encode("utf8", "surrogatepass")
@@ -339,14 +244,14 @@ def _record_of_scalar(obj: np.generic) -> records.Record:
 def _decode_scalar(parts: Parts) -> Any:
     dtype, value = parts.extra["dtype"], parts.value
     if type(value) is not bytes:
-        raise ValueError("a scalar has no bytes")
+        raise ValueError("the value of a scalar is not bytes")
     if dtype == "str":
         return np.str_(value.decode("utf8", "surrogatepass"))
     if dtype == "bytes":
         return np.bytes_(value)
     parsed = dtypes.parse(dtype)
     if parsed.itemsize != len(value):
-        raise ValueError("a scalar has not the bytes of its dtype")
+        raise ValueError("a scalar has more or fewer bytes than its dtype")
     if parsed.itemsize == 0:
         return np.zeros((), parsed)[()]
     return np.frombuffer(bytearray(value), parsed)[0]
@@ -360,7 +265,7 @@ def _scalar_text(node: dict[str, Any]) -> str | None:
         return shown(repr(np.frombuffer(node["value"], dtype)[0]))
     except LIMITS:
         raise
-    except Exception:  # NumPy knows more ways than can be listed
+    except Exception:  # NumPy raises more classes than can be listed
         return None
 
 
@@ -386,18 +291,18 @@ SCALAR = Kind(
 
 @dataclass(frozen=True, eq=False)
 class Damaged:
-    """What ``deserialise(path, damaged="skip")`` puts where an array was damaged.
+    """Placeholder for a damaged array, from ``deserialise(path, damaged="skip")``.
 
-    It cannot be computed with, nor saved: put an array in its place.
+    It cannot be used or saved: put an array in its place.
 
     Attributes
     ----------
     path : str
-        Where in the tree it sits, such as ``model.layers[0].weight``.
+        The path in the tree, such as ``model.layers[0].weight``.
     reason : str
-        What is wrong with the record.
+        The fault of the record.
     shape, dtype : tuple of int, numpy.dtype
-        What the array was; None for an object that could not be built without it.
+        Those of the array; None for an object that could not be built without it.
     """
 
     path: str
@@ -411,7 +316,7 @@ class Damaged:
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise CorruptFileError(
-            f"What was at `{shown(self.path, MAX_PATH)}` was damaged in its file, and "
+            f"The array at `{shown(self.path, MAX_PATH)}` was damaged in its file, and "
             f"left out when it was loaded: {shown(self.reason, 400)}. Put an array in "
             "its place first."
         )
@@ -421,8 +326,8 @@ class Damaged:
 
 def _refuse_damaged(obj: Damaged) -> Parts:
     raise CannotKeep(
-        f"It stands for what was damaged at `{shown(obj.path)}` of the file that it "
-        "was loaded from. Put an array in its place."
+        f"It is the placeholder for an array that was damaged at `{shown(obj.path)}` "
+        "of the file that it was loaded from. Put an array in its place."
     )
 
 
@@ -442,25 +347,24 @@ def _impl_of(dtype: Any) -> str:
     for name in ("threefry2x32", "rbg", "unsafe_rbg"):
         if _key_dtype(name) == dtype:
             return name
-    # Another may have the name of one of these, or mean something else in a process
-    # that registers it again.
+    # Another generator may have the same name, or another meaning in another process.
     raise CannotKeep(
         "Its random keys are not of a generator of JAX (threefry2x32, rbg, "
-        "unsafe_rbg), so nothing shows that they would give the same numbers "
-        "elsewhere. Keep `jax.random.key_data(key)` instead, and after loading use "
+        "unsafe_rbg), so they may give other numbers elsewhere. Keep "
+        "`jax.random.key_data(key)` instead, and after loading use "
         "`jax.random.wrap_key_data(data, impl=...)`."
     )
 
 
 @functools.cache
 def _key_dtype(impl: str) -> Any:
-    # By its shape alone: a key of its own would be a transfer, and a computation.
+    # Only the shape: making a key would be a transfer and a computation.
     return jax.eval_shape(lambda: jr.key(0, impl=impl)).dtype
 
 
 @functools.cache
 def _key_width(impl: str) -> int:
-    """How many dimensions the data of one random key has."""
+    """The number of dimensions that the data of one random key has."""
     return len(jax.eval_shape(lambda: jr.key_data(jr.key(0, impl=impl))).shape)
 
 
@@ -499,7 +403,7 @@ SCALAR_TYPE = Kind(
     lambda cls: cls is _SCALAR_META,
     _encode_scalar_type,
     _decode_scalar_type,
-    keeps="`jnp.float32` and its kin, which are no dtypes",
+    keeps="`jnp.float32` and the like, which are not dtypes",
     attributes=None,
     data=Data.NUMBERS,
 )
@@ -517,7 +421,7 @@ def _encode_struct(obj: jax.ShapeDtypeStruct) -> Parts:
         extra: dict[str, Any] = {"shape": [operator.index(n) for n in obj.shape]}
     except TypeError as error:
         raise CannotKeep(
-            "A length of its shape is no number. Keep the lengths as text, "
+            "A length of its shape is not a number. Keep the lengths as text, "
             "`[str(n) for n in x.shape]`, with its dtype, and make it again from both."
         ) from error
     if isinstance(dtype, np.dtype):
@@ -530,16 +434,16 @@ def _encode_struct(obj: jax.ShapeDtypeStruct) -> Parts:
     lost = _lost(obj, _decode_struct(parts))
     if lost:
         raise CannotKeep(
-            f"No file keeps its `{lost[0]}`, which belongs to one computation. Keep "
-            "`jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type)`, and add "
-            "that again."
+            f"Files cannot keep its `{lost[0]}`, which belongs to one computation. "
+            "Keep `jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type)`, and "
+            "add it again."
         )
     return parts
 
 
 def _lost(obj: Any, made: Any) -> list[str]:
-    """What an object of JAX holds otherwise than one made of its parts, by name."""
-    one, other = (state_of(x, {})[1] for x in (obj, made))
+    """The attributes in which an object of JAX differs from one made of its parts."""
+    one, other = attributes_of(obj), attributes_of(made)
     return [
         name
         for name in {**one, **other}
@@ -587,9 +491,9 @@ def _is_axis(axis: Any) -> bool:
 
 
 def _decode_spec(parts: Parts) -> PartitionSpec:
-    children = parts.children
-    if type(children) is not list or not all(_is_axis(axis) for axis in children):
-        raise ValueError("a PartitionSpec has no list of axes")
+    children = children_in_order(parts)
+    if not all(map(_is_axis, children)):
+        raise ValueError("the axes of a PartitionSpec are not names")
     return PartitionSpec(*children)
 
 

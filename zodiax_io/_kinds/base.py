@@ -1,4 +1,4 @@
-"""What a kind is: how to recognise an object, take it apart, and put it back."""
+"""The row of a kind: how to recognise an object, take it apart and build it again."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _Node = dict[str, Any]
 
 @dataclass(slots=True, eq=False, repr=False)
 class Parts:
-    """An object taken apart: what `encode` returns, and what `decode` gets back.
+    """An object taken apart: returned by `encode`, and passed to `decode`.
 
-    On the way out the parts hold the objects themselves; on the way in, the objects
-    that were made of them. No kind recurses, knows a path, or turns a class into a
-    name: the structure does.
+    When saving, the parts are the objects themselves; when loading, the objects that
+    were built from the file. A kind does not recurse, knows no paths, and does not
+    turn a class into a name: the encoder and the decoder of trees do.
 
     Attributes
     ----------
@@ -32,26 +32,26 @@ class Parts:
     static : tuple of str
         Which named children are static: part of the treedef rather than leaves.
     is_node : bool or None
-        Whether Equinox writes the leaves inside, which it does where JAX, too, sees a
-        container. None for what the row says.
+        Whether JAX sees a container, whose leaves Equinox writes. None: as in the row.
     order : sequence of int or None
-        The order in which JAX flattens the children, where it is not their own.
+        The order in which JAX flattens the children, where it differs from theirs.
     match_leaves_by_identity : bool
-        Whether JAX finds leaves in the object some other way than child by child, so
-        that they must be matched one by one.
+        Whether JAX does not flatten the object child by child, so that its leaves
+        must be matched with those of the children one by one.
     refers : object
         The class, function or constant to name.
     value : plain data
-        What a leaf holds.
+        The value of a leaf.
     extra : dict
         Further plain data of the node, such as a shape.
     array : Record, ndarray, jax.Array or None
-        Out: the record to write. In: the array that was read.
+        When saving, the record to write; when loading, the array that was read.
     equinox_record : callable or None
         Makes the record in which plain Equinox keeps the object; `value` is exact.
     versions : dict
-        By package, its distribution and version, of what is kept as a file had it; of
-        `__main__`, the name of the script that wrote that file.
+        By package, the distribution and version with which a file was written, for a
+        node that is saved again as that file had it. For `__main__`, the name of the
+        script that wrote that file.
     """
 
     children: dict[str, Any] | list[Any] | None = None
@@ -91,15 +91,15 @@ def expect_children(parts: Parts, *names: str) -> list[Any]:
 
 
 class CannotKeep(Exception):
-    """An object that a kind recognises but cannot keep: why, and what to do."""
+    """A recognised object cannot be kept: the text says why, and what to do."""
 
 
 class CannotRebuild(CannotKeep):
-    """An object that could be kept by its flattening only, which is not faithful."""
+    """An object could be kept only by its flattening, which loses something."""
 
 
 class Data(enum.IntEnum):
-    """How far an argument may steer the function that is called with it."""
+    """How far an argument can control the function that is called with it."""
 
     NONE = 0
     NUMBERS = 1
@@ -120,7 +120,7 @@ class Declaration:
     runs_code : callable
         From a class and a field to whether code of the class makes the default.
     default : callable
-        From a class and a field to the default, as ``__init__`` would have it.
+        From a class and a field to the default, as ``__init__`` would set it.
     """
 
     names: Callable[[type], tuple[str, ...]]
@@ -133,13 +133,13 @@ class Declaration:
 class Kind:
     """One row of the table of kinds: all that the library knows about a kind.
 
-    The first four attributes and `keeps` are needed. The defaults of the others suit a
-    kind that JAX sees as a leaf, and that is neither an array nor a function.
+    The first four attributes and `keeps` are required. The defaults of the others suit
+    a kind that is a leaf to JAX, and neither an array nor a function.
 
     Attributes
     ----------
     name : str
-        What the file calls it. Never changed once released.
+        The name of the kind in files. It never changes once released.
     matches : callable
         From a class to whether its instances may be of this kind.
     encode : callable
@@ -148,72 +148,70 @@ class Kind:
     decode : callable
         From `Parts` to the object.
     refers_to : Role or None
-        What the name in the node's ``type`` must lead to, judged before anything is
-        built.
+        The role of the object that the node's ``type`` names. The judge checks it
+        before anything is built.
     keeps : str
         One line for the table in the documentation.
     shared : bool
-        Whether two references to one object come back as two references to one.
+        Whether two references to one object load as two references to one object.
     may_fail_inside : bool
-        Whether a later row may try where this one meets something inside that cannot
-        be kept.
+        Whether a later row is tried if a child of the object cannot be kept.
     attributes : tuple of str or None
-        The entries of an instance's `__dict__` that `encode` accounts for: an instance
-        with another is refused. None where it looks through all of them itself.
+        The entries of an instance's `__dict__` that `encode` keeps or leaves out on
+        purpose: an instance with another entry is refused. None: `encode` checks all.
     array : {"jax", "key", "numpy"} or None
-        Whether the node describes an array of the companion, and which: an array of
-        JAX, random keys of JAX, or an array of NumPy.
+        The array of the companion that the node describes: an array of JAX, random
+        keys of JAX, or an array of NumPy. None for other kinds.
     outline : callable or None
         From the node of an array to its shape and dtype, for an array that is not read.
     is_node : bool or "registered"
-        Whether JAX sees a container, whose leaves Equinox writes; or whether that
-        depends on its class being registered.
+        Whether JAX sees a container, whose leaves Equinox writes. "registered": only
+        if the class is registered as a pytree.
     match_leaves_by_identity : bool
-        Whether the leaves of an instance are found one by one, not child by child.
+        Whether JAX does not flatten an instance child by child (see `Parts`).
     in_order : bool
-        Whether JAX flattens the children in the order in which the file has them.
+        Whether JAX flattens the children in the order that they have in the file.
     expand : callable or None
-        From a node that holds many leaves of JAX to one with a child for each.
+        From a node that keeps many leaves of JAX to one with a child for each.
     steps : {"field", "key"}
-        How a child is written in a path: ``.name``, or ``['name']`` as the key of a
-        mapping.
+        How a path spells a named child: ``.name``, or ``['name']``.
     unseen : tuple of str
-        The children that are no step of a path: the user does not see them.
+        The named children that add no step to a path: the user does not see them.
     hides_child : bool
-        Whether its one child, if that is a container, was made by the kind, and is no
-        step of a path either.
+        Whether its only child, if that is a container, adds no step to a path: it is
+        the tree that a registered kind made of the object.
     is_function : bool
-        Whether the object is a function, or may be one, that is not made of parts.
+        Whether the object may be a function that is kept without its parts.
     calls, binds_arguments : tuple of str
-        The children that are called when the object is, and those that it passes on as
-        arguments: what is called with arguments of the file's choice needs trust.
+        The children that are called when the object is, and those that are passed as
+        arguments: a function that is called with arguments from the file needs trust.
     data : Data or callable
-        What a leaf of this kind is as the argument of a function; or the function that
-        tells it from the node.
+        How far a leaf of this kind can control a function that it is passed to; or a
+        callable from the node to that.
     fields : Declaration or None
-        How a class declares the fields of its instances, which it may declare otherwise
-        later. Where they differ from those of the file, `decode` raises
-        `FieldsChanged`, and is called again with the fields of today.
+        How a class declares the fields of its instances. If they are not the fields in
+        the file, `decode` raises `FieldsChanged`, and is called again with the parts
+        brought up to date.
     is_module : bool
-        Whether its class is an `equinox.Module` with fields that may be static.
+        Whether the class is an `equinox.Module`, whose fields may be static.
     may_become : bool
         Whether an `Opaque` can become an object of this kind.
     renamed : callable or None
-        From a node, and a function from its class and a member to the present name of
-        that member, to the node with the present names.
+        From a node and a callable (class and old name of a member, to its present
+        name) to the node with the present names.
     around_opaque : callable or None
-        From parts among which there is an `Opaque` to the reason why the object cannot
-        be built of them; None to try it.
+        From parts that contain an `Opaque` to the reason why no object can be built of
+        them, or to None if it can be tried.
     placeholder : {"", "missing", "always"}
-        Whether a `Placeholder` is built of the node: where the function is missing, or
-        always. A caller may fill its place.
+        When a `Placeholder` is built from the node: never, if the function is missing,
+        or always. The caller may fill its place with a function.
     identity : callable or None
-        From the `value` of a node to what is compared of it, where that is not all.
+        From the `value` of a node to the part of it that is compared.
     comparable : callable or None
-        From the nodes of a file and of a tree, both of this kind, to the node of the
-        file as it is compared.
+        From the nodes of a file and of a tree, both of this kind, to the node that is
+        compared in place of the file's.
     look : Look
-        How it is shown.
+        How objects of the kind are shown.
     """
 
     name: str
@@ -250,12 +248,12 @@ class Kind:
 
 
 def decode_reference(parts: Parts) -> Any:
-    """The very object that a node refers to."""
+    """The object that a node refers to."""
     return parts.refers
 
 
 def guarded(kind: Kind, cls: type) -> Kind:
-    """A row that refuses instances with attributes that its `encode` leaves out."""
+    """The row, made to refuse instances with attributes that it would not keep."""
     known = kind.attributes
     if known is None or not _offset_of_dict(cls):
         return kind
@@ -263,10 +261,10 @@ def guarded(kind: Kind, cls: type) -> Kind:
     def encode(obj: Any) -> Parts | None:
         parts = kind.encode(obj)
         for name in object.__getattribute__(obj, "__dict__") if parts else ():
-            # What a class remembers under the name of a property is made again.
+            # A value that a property has cached is computed again.
             descriptor = type(class_attribute(cls, name))
-            remembered = descriptor in (functools.cached_property, property)
-            if name not in known and not remembered:
+            cached = is_one_of(descriptor, (functools.cached_property, property))
+            if name not in known and not cached:
                 raise CannotKeep(
                     f"It has an attribute {name!r:.80}, which files do not keep with a "
                     f"`{cls.__qualname__}`. Keep it as another item of the tree, and "
@@ -283,22 +281,22 @@ _offset_of_dict = type.__dict__["__dictoffset__"].__get__  # past any metaclass
 def refusal(
     name: str, matches: Callable[[type], bool], refuse: Callable[[Any], Any]
 ) -> Kind:
-    """A row that recognises what cannot be kept, and says why; no file holds one."""
+    """A row for objects that are refused, with the reason; no file has its name."""
 
     def decode(parts: Parts) -> NoReturn:
-        raise ValueError(f"no file holds what is {name}")
+        raise ValueError(f"objects of the kind {name!r} are never saved")
 
     return Kind(name, matches, refuse, decode, attributes=None)
 
 
 def exactly(*classes: type) -> Callable[[type], bool]:
-    """A predicate for these classes themselves, without their subclasses."""
+    """A predicate for these classes, without their subclasses."""
     return lambda cls: is_one_of(cls, classes)
 
 
 def subclass(*classes: type) -> Callable[[type], bool]:
-    """A predicate for these classes and all below them.
+    """A predicate for these classes and their subclasses.
 
-    Python's `issubclass` would call the `__subclasshook__` of every class below them.
+    Python's `issubclass` would call the `__subclasscheck__` of a metaclass.
     """
     return lambda cls: any(derives(cls, base) for base in classes)

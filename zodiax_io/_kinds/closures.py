@@ -1,10 +1,9 @@
 """Local functions, by the place in the source that defines them.
 
-Flows and bijections carry functions that their packages make inside a function. Such a
-function has no name, but its code has a place: it is found again in the package that is
-installed here, and given its variables back. No code comes from the file. The place of
-one's own local functions may hold another function after the next edit, so that a
-digest of the code goes with it.
+Flows and bijections contain functions that their packages make inside a function. Such
+a function has no name, but its code has a place: loading finds it in the installed
+package and gives it its variables. No code comes from the file. The user may edit the
+source of their own local functions, so the file has a digest of the code of these.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from .._trust.names import (
 from .._trust.origins import is_own_code
 from .._trust.reflection import class_attribute
 from .._trust.table import FRAMEWORKS
-from .base import Data, Kind, Parts, exactly
+from .base import Data, Kind, Parts, children_by_name, exactly
 from .digests import (
     SourceChanged,
     code_digest,
@@ -38,9 +37,10 @@ from .digests import (
     source_digest,
 )
 from .look import Look, type_text
-from .wrappers import check_attributes, plain_attributes
+from .partials import check_attributes, plain_attributes
+from .values import expect
 
-# An optimiser is made anew by its own call; what is worth keeping is its state.
+# An optimiser is made again by its own call; only its state is worth keeping.
 _REBUILT = frozenset({"optax"})
 _LOCALS = ".<locals>."
 
@@ -84,20 +84,20 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         source = source_digest(code)
         if source is not None:
             value["source"] = source
-    told = [obj.__module__, obj.__name__, obj.__qualname__, obj.__doc__]
-    if told != [module, code.co_name, place, _doc(code)]:
-        # One's own may claim to be another, or be hidden below a wrapper.
-        if own or not _may_be_told(told):
+    names = [obj.__module__, obj.__name__, obj.__qualname__, obj.__doc__]
+    if names != [module, code.co_name, place, _doc(code)]:
+        # Functions of the user may claim to be another, or be hidden by a wrapper.
+        if own or not _are_printable(names):
             return None
-        value["told"] = told  # as `functools.wraps` leaves it
+        value["told"] = names  # as changed by `functools.wraps`
     return Parts(children=children, value=value, refers=holder)
 
 
-def _may_be_told(told: Any) -> bool:
-    """Whether module, name, qualified name and text may be those of a function."""
-    if type(told) is not list or len(told) != 4:
+def _are_printable(names: Any) -> bool:
+    """Whether these are the module, names and text that a function may have."""
+    if type(names) is not list or len(names) != 4:
         return False
-    module, name, qualname, doc = told
+    module, name, qualname, doc = names
     return (
         (module is None or is_printable_name(module))
         and is_printable_name(name)
@@ -113,7 +113,7 @@ def _are_annotations(annotations: object) -> bool:
 def _rebinds(holder: Any, function: types.FunctionType) -> bool:
     """Whether another local function may assign a variable that this one reads.
 
-    Each function comes back with variables of its own, and would not see that.
+    Each function is loaded with its own variables, and would not see the assignment.
     """
     names = set(function.__code__.co_freevars)
     if not names:
@@ -143,7 +143,7 @@ def _signature(code: types.CodeType) -> list[str]:
 
 
 def _codes(holder: Any, place: str) -> list[types.CodeType]:
-    """The code objects at a place in the source, in their order there."""
+    """The code objects at a place in the source, in the order of the source."""
     outer = place.partition(_LOCALS)[0]
     owner: Any = holder
     for name in outer.split(".")[1:]:
@@ -157,7 +157,7 @@ def _codes(holder: Any, place: str) -> list[types.CodeType]:
 
 
 def _plain(owner: Any) -> types.FunctionType | None:
-    """The plain function below decorators."""
+    """The plain function that decorators wrap."""
     for _ in range(8):
         if type(owner) is types.FunctionType and "__wrapped__" not in vars(owner):
             return owner
@@ -181,44 +181,37 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _decode_closure(parts: Parts) -> types.FunctionType:
-    children, value = parts.children, parts.value
-    if type(children) is not dict or type(value) is not dict:
-        raise ValueError("a local function has no variables")
+    children, value = children_by_name(parts), expect(parts.value, dict)
     place, index = value["place"], value["index"]
     if type(place) is not str or type(index) is not int or _LOCALS not in place:
-        raise ValueError("a local function has no place")
+        raise ValueError("a local function has no place in the source")
     code = _code_of(parts.refers, place, index, value)
     cells = children["cells"]
     if type(cells) is not list or len(cells) != len(code.co_freevars):
-        raise ValueError("a local function has not its variables")
-    defaults, kwdefaults = children["defaults"], children["kwdefaults"]
-    if type(defaults) not in (tuple, type(None)):
-        raise ValueError("a local function has no tuple of defaults")
-    if type(kwdefaults) not in (dict, type(None)):
-        raise ValueError("a local function has no keyword defaults")
+        raise ValueError("a local function has other variables than its code")
+    defaults = expect(children["defaults"], tuple, type(None))
+    kwdefaults = expect(children["kwdefaults"], dict, type(None))
     owner = _plain_of(parts.refers, place)
     closure = tuple(types.CellType(value) for value in cells)
     made = types.FunctionType(code, owner.__globals__, code.co_name, defaults, closure)
     made.__kwdefaults__ = kwdefaults
-    attributes = children.get("attributes", {})
-    if type(attributes) is not dict:
-        raise ValueError("a local function has no attributes")
+    attributes = expect(children.get("attributes", {}), dict)
     check_attributes(attributes)
     made.__dict__.update(attributes)
     annotations = children.get("annotations", {})
     if not _are_annotations(annotations):
-        raise ValueError("a local function has no annotations")
+        raise ValueError("the annotations of a local function have no names")
     made.__annotations__ = annotations
     made.__module__ = owner.__globals__["__name__"]
     if "told" in value:
-        if not _may_be_told(value["told"]):
-            raise ValueError("a local function bears a name or a text that is none")
+        if not _are_printable(value["told"]):
+            raise ValueError("the name or text of a local function is not printable")
         made.__module__, made.__name__, made.__qualname__, made.__doc__ = value["told"]
     return made
 
 
 def _place_in_source(node: dict[str, Any]) -> str:
-    """Module and place of a local function, whose node names what made it."""
+    """Module and place of a local function, whose node names the function around it."""
     maker, value = type_text(node), node.get("value")
     place = value.get("place") if isinstance(value, dict) else None
     module = maker.partition(":")[0]
@@ -226,12 +219,12 @@ def _place_in_source(node: dict[str, Any]) -> str:
 
 
 CLOSURE = Kind(
-    "closure",  # after "transform": `jax.vmap(f)` is one of these, too
+    "closure",  # after "transform": `jax.vmap(f)` is also a local function
     exactly(types.FunctionType),
     _encode_closure,
     _decode_closure,
     roles.CODE,
-    keeps="local functions, by their place in the source; one's own with a digest",
+    keeps="local functions, by their place in the source; the user's with a digest",
     shared=True,
     may_fail_inside=True,
     attributes=None,
@@ -255,11 +248,11 @@ def _code_of(
     if codes and is_own_code(_plain_of(holder, place).__globals__["__name__"]):
         raise SourceChanged(
             f"is the local function `{place:.80}`, which was saved from an installed "
-            "package, and is your own code now. Install the package again"
+            "package, and is now your own code. Install the package again"
         )
     if not known:
         raise ValueError(
-            f"the package here has no function `{place:.80}` as it was when saved"
+            f"the installed package has no function `{place:.80}` as it was when saved"
         )
     return codes[index]
 

@@ -1,8 +1,7 @@
 """Long lists and tuples of plain numbers or text as one node: a column of values.
 
-A history of losses is a list of Python numbers, each of which is a leaf to JAX. As
-nodes of their own they would take some hundred bytes each, and as records of the
-companion as many again.
+A history of losses is a list of Python numbers, each of which is a leaf to JAX. A node
+for each would take about a hundred bytes, and a record as many again.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from .._errors import shown
 from .base import Kind, Parts, exactly
 from .look import Look, in_brackets, in_parentheses
 
-# What is shorter is kept element by element, which plain Equinox can read.
+# Shorter ones are kept element by element, which plain Equinox can read.
 SHORTEST = 256
 _DTYPES = {"float": "<f8", "int": "<i8", "bool": "|b1"}
 _CLASSES: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
@@ -25,7 +24,7 @@ _CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {"list": list, "tuple": tup
 
 
 def is_column(obj: Any) -> bool:
-    """Whether an object is kept as one column, whose elements get no records."""
+    """Whether an object is kept as a column, whose elements have no records."""
     return _encode_column(obj) is not None
 
 
@@ -39,7 +38,7 @@ def _encode_column(obj: Any) -> Parts | None:
     data: Any = None
     try:
         if name == "str":
-            "".join(obj).encode()  # lone surrogates are no UTF-8
+            "".join(obj).encode()  # fails for lone surrogates
             data = list(obj)
         else:
             data = np.array(obj, _DTYPES[name]).tobytes()
@@ -54,13 +53,13 @@ def elements_of(value: Any) -> list[Any]:
     Raises
     ------
     ValueError
-        If the value is not one that a list or tuple can have.
+        If the value does not describe a list or tuple.
     """
-    held = _held_by(value)
-    return held if isinstance(held, list) else held.tolist()
+    values = _values_of(value)
+    return values if isinstance(values, list) else values.tolist()
 
 
-def _held_by(value: Any) -> list[Any] | NDArray[Any]:
+def _values_of(value: Any) -> list[Any] | NDArray[Any]:
     """The texts of a column, or its numbers as an array."""
     if type(value) is not dict or set(value) != {"container", "of", "data"}:
         raise ValueError("a column has no data")
@@ -69,18 +68,18 @@ def _held_by(value: Any) -> list[Any] | NDArray[Any]:
     name, data = value["of"], value["data"]
     if name == "str":
         if type(data) is not list or not all(type(text) is str for text in data):
-            raise ValueError("a column of text holds something else")
-        held: Any = data
+            raise ValueError("a column of text contains something else")
+        values: Any = data
     else:
-        held = _numbers_of(name, data)
-    if len(held) < SHORTEST:
-        raise ValueError(f"a column holds fewer than {SHORTEST} elements")
-    return held
+        values = _numbers_of(name, data)
+    if len(values) < SHORTEST:
+        raise ValueError(f"a column contains fewer than {SHORTEST} elements")
+    return values
 
 
 def _numbers_of(name: Any, data: Any) -> NDArray[Any]:
     if name not in ("float", "int", "bool") or type(data) is not bytes:
-        raise ValueError("a column holds neither numbers nor text")
+        raise ValueError("a column contains neither numbers nor text")
     dtype = np.dtype(_DTYPES[name])
     if len(data) % dtype.itemsize or (name == "bool" and max(data, default=0) > 1):
         raise ValueError(f"the bytes of a column are not those of its {name}s")
@@ -100,7 +99,7 @@ def _expand(node: dict[str, Any]) -> dict[str, Any]:
         {"node_type": "leaf", "kind": value["of"], "value": element}
         for element in elements
     ]
-    rest = {name: held for name, held in node.items() if name != "value"}
+    rest = {name: part for name, part in node.items() if name != "value"}
     container = {"node_type": "container", "kind": value["container"]}
     return rest | container | {"node": children}
 
@@ -108,7 +107,7 @@ def _expand(node: dict[str, Any]) -> dict[str, Any]:
 def _words(node: dict[str, Any]) -> str:
     value: Any = node.get("value")
     try:
-        return f"{value['container']} of {len(_held_by(value))} {value['of']}"
+        return f"{value['container']} of {len(_values_of(value))} {value['of']}"
     except ValueError:
         return "column"
 
@@ -119,23 +118,23 @@ _FORMS = {"list": in_brackets, "tuple": in_parentheses}
 def _ends(node: dict[str, Any]) -> str | None:
     """The first elements of a column and the last."""
     try:
-        held = _held_by(node.get("value"))
+        values = _values_of(node.get("value"))
     except ValueError:
         return None
-    ends = [*held[:2], *held[-1:]]
-    if not isinstance(held, list):
+    ends = [*values[:2], *values[-1:]]
+    if not isinstance(values, list):
         ends = np.array(ends).tolist()
     first, second, last = (shown(repr(end), 40) for end in ends)
     return _FORMS[node["value"]["container"]]([first, second, "…", last])
 
 
 def _numbers(node: dict[str, Any]) -> NDArray[Any] | None:
-    """The numbers of a column, as an array to make statistics of; None for text."""
+    """The numbers of a column as an array, for statistics; None for text."""
     try:
-        held = _held_by(node.get("value"))
+        values = _values_of(node.get("value"))
     except ValueError:
         return None
-    return None if isinstance(held, list) else held
+    return None if isinstance(values, list) else values
 
 
 COLUMN = Kind(

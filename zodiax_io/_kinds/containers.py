@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import enum
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -11,17 +12,15 @@ from typing import Any
 import numpy as np
 
 from .._trust import reflection
-from .._trust.names import (
-    name_of,
-)
+from .._trust.names import name_of
 from .._trust.reflection import has_python_layout
 from .base import (
     CannotKeep,
     Kind,
     Parts,
-    children_by_name,
     children_in_order,
     exactly,
+    expect_children,
     refusal,
     subclass,
 )
@@ -68,7 +67,7 @@ def _encode_deque(obj: collections.deque[Any]) -> Parts:
 def _decode_deque(parts: Parts) -> collections.deque[Any]:
     maxlen, children = parts.value, children_in_order(parts)
     if maxlen is not None and (type(maxlen) is not int or maxlen < len(children)):
-        raise ValueError("a deque is longer than its own limit")
+        raise ValueError("a deque is longer than its limit")
     return collections.deque(children, maxlen)
 
 
@@ -115,13 +114,13 @@ _MAX_DEPTH, _MAX_VALUES = 32, 10_000
 
 
 class _ElementTexts(Texts):
-    """Texts of the elements of a set, to sort them by: they need no order of their own.
+    """Texts by which the elements of a set are sorted.
 
-    The order of a set depends on the process; that of these texts does not.
+    The order of a set depends on the process; the order of these texts does not.
     """
 
     def of(self, obj: Any, depth: int = 0) -> str:
-        """The text of an element, or of what it contains as far as it goes."""
+        """The text of an element, shortened if it is nested too deeply or too large."""
         try:
             return super().of(obj, depth)
         except Indescribable:
@@ -146,11 +145,11 @@ class _ElementTexts(Texts):
         elif cls is types.MethodType:
             inside = [self.of(obj.__self__, depth), obj.__func__.__qualname__]
         elif has_python_layout(cls):
-            held = attributes_of(obj)
-            inside = [f"{name}={self.of(held[name], depth)}" for name in sorted(held)]
+            held = sorted(attributes_of(obj).items())
+            inside = [f"{name}={self.of(value, depth)}" for name, value in held]
         elif cls is int and not -LARGE < obj < LARGE:
             return f"{of} {obj:x}"  # digits take the square of the time, or fail
-        else:  # written in C, and a value: a number, a text, a date, a dtype
+        else:  # a value of a class in C: a number, a text, a date, a dtype
             return f"{of} {obj!r}"
         return f"{of} {inside}"
 
@@ -159,7 +158,7 @@ def _hashed(children: list[Any], into: Callable[[list[Any]], Any]) -> Any:
     check_keys(children)
     result = into(children)
     if len(result) != len(children):
-        raise ValueError("a set holds an element twice")
+        raise ValueError("a set contains an element twice")
     return result
 
 
@@ -184,12 +183,12 @@ def _is_text(keys: list[str]) -> bool:
 
 
 def _sorted_order(keys: list[Any]) -> list[int] | None:
-    """Where JAX looks for each child: it sorts keys, and fails where Python cannot."""
+    """The order of the children in JAX, which sorts keys; None if it is their own."""
     try:
         order = sorted(range(len(keys)), key=keys.__getitem__)
     except MemoryError:
         raise
-    except Exception:  # comparison is the keys' own code
+    except Exception:  # keys that cannot be compared: JAX fails, too
         return None
     return None if order == list(range(len(keys))) else order
 
@@ -199,22 +198,18 @@ def _pairs(parts: Parts) -> dict[Any, Any]:
         return parts.children
     children = children_in_order(parts)
     if type(parts.keys) is not list or len(parts.keys) != len(children):
-        raise ValueError("a mapping has not as many keys as values")
+        raise ValueError("a mapping has more or fewer keys than values")
     check_keys(parts.keys)
     result = dict(zip(parts.keys, children, strict=True))
     if len(result) != len(children):
-        raise ValueError("a mapping holds a key twice")
+        raise ValueError("a mapping contains a key twice")
     return result
-
-
-def _encode_dict(obj: dict[Any, Any]) -> Parts:
-    return _encode_mapping(obj, sorts=True)
 
 
 DICT = Kind(
     "dict",
     exactly(dict),
-    _encode_dict,
+    functools.partial(_encode_mapping, sorts=True),
     _pairs,
     keeps="`dict`, any keys, in their order",
     shared=True,
@@ -223,19 +218,11 @@ DICT = Kind(
 )
 
 
-def _encode_ordered(obj: collections.OrderedDict[Any, Any]) -> Parts:
-    return _encode_mapping(obj, sorts=False)
-
-
-def _decode_ordered(parts: Parts) -> collections.OrderedDict[Any, Any]:
-    return collections.OrderedDict(_pairs(parts))
-
-
 ORDEREDDICT = Kind(
     "ordereddict",
     exactly(collections.OrderedDict),
-    _encode_ordered,
-    _decode_ordered,
+    functools.partial(_encode_mapping, sorts=False),
+    lambda parts: collections.OrderedDict(_pairs(parts)),
     keeps="`OrderedDict`",
     shared=True,
     is_node=True,
@@ -243,19 +230,11 @@ ORDEREDDICT = Kind(
 )
 
 
-def _encode_proxy(obj: Any) -> Parts:
-    return _encode_mapping(obj, sorts=False)
-
-
-def _decode_proxy(parts: Parts) -> Any:
-    return types.MappingProxyType(_pairs(parts))
-
-
 MAPPINGPROXY = Kind(
     "mappingproxy",
     exactly(types.MappingProxyType),
-    _encode_proxy,
-    _decode_proxy,
+    functools.partial(_encode_mapping, sorts=False),
+    lambda parts: types.MappingProxyType(_pairs(parts)),
     keeps="`MappingProxyType`",
     shared=True,
     steps="key",
@@ -268,10 +247,9 @@ def _encode_defaultdict(obj: collections.defaultdict[Any, Any]) -> Parts:
 
 
 def _decode_defaultdict(parts: Parts) -> collections.defaultdict[Any, Any]:
-    children = children_by_name(parts)
-    factory, items = children["default_factory"], children["items"]
+    factory, items = expect_children(parts, "default_factory", "items")
     if factory is not None and not callable(factory):
-        raise ValueError("a defaultdict has a factory that is no function")
+        raise ValueError("the factory of a defaultdict is not a function")
     if type(items) is not dict:
         raise ValueError("a defaultdict has no items")
     return collections.defaultdict(factory, items)

@@ -48,15 +48,15 @@ def _zone(zone: dt.tzinfo | None) -> Any:
     )
 
 
-# What else lies in those folders begins with a small letter: tables, other clocks.
+# Other files in those folders (tables, other clocks) begin with a small letter.
 _ZONE = re.compile(r"[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
 
 
 @functools.cache
 def _zones() -> frozenset[str]:
-    """The zones of this machine: asked for by name, a zone is a file to open.
+    """The time zones of this machine: `ZoneInfo(key)` opens the file of that name.
 
-    Not by `zoneinfo.available_timezones`, which imports `tzdata` from wherever it is.
+    Not by `zoneinfo.available_timezones`, which imports `tzdata` from anywhere.
     """
     found: set[str] = set()
     for root in zoneinfo.TZPATH:

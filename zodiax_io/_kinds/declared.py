@@ -1,4 +1,4 @@
-"""The fields that a class declares, by the row of its kind."""
+"""The fields that a class declares, found by the row of its kind."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def fields_of(cls: object) -> tuple[str, ...]:
     Raises
     ------
     TypeError
-        If it is not a class that declares fields.
+        If the object is not a class, or declares no fields.
     """
     if not reflection.is_class(cls):
-        raise TypeError("it is no class")
+        raise TypeError("it is not a class")
     return _declaration(cls).names(cls)
 
 
@@ -36,17 +36,17 @@ def has_default(cls: type, name: str) -> bool:
 
 
 def runs_code(cls: type, name: str) -> bool:
-    """Whether the default of a field is made by code of the class."""
+    """Whether code of the class makes the default of a field."""
     return _declaration(cls).runs_code(cls, name)
 
 
 def default_of(cls: type, name: str) -> Any:
-    """The value of a field that is not given, as the class's own `__init__` has it.
+    """The default of a field, as the class's own `__init__` would set it.
 
     Raises
     ------
     LookupError
-        If the class declares no default for it.
+        If the class declares no default for the field.
     """
     declaration = _declaration(cls)
     if not declaration.has_default(cls, name):

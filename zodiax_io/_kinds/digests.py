@@ -1,8 +1,8 @@
-"""Digests of local functions: whether one is still the function that was saved.
+"""Digests of the code of local functions, to notice edits since a save.
 
 One digest is of the code object, which depends on the release of Python. The other is
-of the syntax tree of the source, for loading under another release. Nothing is
-compiled, imported or run for either.
+of the syntax tree of the source, for loading under another release. Neither compiles,
+imports or runs anything.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-# A file changed later than this may not be the source of what runs here.
+# A file that changed later than this may not be the source of the running code.
 _STARTED = time.time()
 _MAX_SOURCE = 16 << 20
 _FUNCTION_NODES = (ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class SourceChanged(ValueError):
-    """A function is not in the source any more as it was saved."""
+    """The source of a function has changed since it was saved."""
 
 
 def python() -> str:
-    """The release of Python, and how far it optimises: what bytecode depends on."""
+    """The release of Python and its level of optimisation, which fix the bytecode."""
     return f"{sys.implementation.cache_tag} {sys.hexversion:x} {sys.flags.optimize}"
 
 
 def has_same_bytecode(saved: object, here: str) -> bool:
-    """Whether two releases, as `python` describes them, share one set of instructions.
+    """Whether two releases, as `python` describes them, have the same instructions.
 
-    Those that differ in the patch level only do.
+    Releases that differ only in the patch level do.
     """
     if type(saved) is not str or not saved.count(" ") == here.count(" ") == 2:
         return False
@@ -45,12 +45,12 @@ def has_same_bytecode(saved: object, here: str) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def code_digest(code: types.CodeType) -> str:
-    """A digest of what a code object does, wherever it is in its file."""
+    """A digest of a code object, independent of its position in the file."""
     return digest_of_text(_of_code(code))
 
 
 def digest_of_text(text: str) -> str:
-    """A digest that tells texts apart, short enough to be stored beside a name."""
+    """A digest of a text, short enough to be stored with a name."""
     return hashlib.sha256(text.encode("utf8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -86,7 +86,7 @@ def _of_constant(value: Any) -> str:
 def source_digest(code: types.CodeType) -> str | None:
     """A digest of the source of a function, without its defaults and decorators.
 
-    None if the source is not there, or may have been edited since it was compiled.
+    None if the source is missing, or may have been edited since it was compiled.
     """
     text = _text_of(code.co_filename)
     nodes = [] if text is None else [n for n in _functions(text) if _is_of(n, code)]
@@ -103,7 +103,7 @@ def _text_of(file: str) -> str | None:
         try:
             found = os.stat(file)
         except (OSError, ValueError):
-            found = None  # a notebook's cell, which `linecache` holds
+            found = None  # a notebook's cell, which `linecache` has
         if found is not None and (
             found.st_mtime >= _STARTED or found.st_size > _MAX_SOURCE
         ):
@@ -148,9 +148,9 @@ def _signature(args: ast.arguments) -> list[Any]:
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree without positions, and without what is empty.
+    """A syntax tree without positions and empty fields.
 
-    Releases of Python differ in the empty fields they have.
+    Releases of Python differ in the empty fields that they have.
     """
     if isinstance(node, ast.AST):
         return [type(node).__name__, *_fields(node)]

@@ -17,7 +17,7 @@ def _encode_enum(obj: enum.Enum) -> Parts:
     members = class_attribute(cls, "_member_map_")
     name = object.__getattribute__(obj, "_name_")
     parts = Parts(refers=cls)
-    if isinstance(obj, int):  # plain Equinox writes an IntEnum as one
+    if isinstance(obj, int):  # plain Equinox writes an IntEnum as an integer
         as_int = encode_int(int(obj))
         parts.equinox_record = as_int.equinox_record
         parts.extra["number"] = as_int.value
@@ -31,15 +31,15 @@ def _encode_enum(obj: enum.Enum) -> Parts:
         parts.extra["members"] = names
         if rest:
             parts.extra["rest"] = encode_int(rest).value
-        if _decode_enum(parts) is obj:  # made now, too, so that loading does not fail
+        if _decode_enum(parts) is obj:  # tried now, so that loading does not fail
             return parts
     raise CannotKeep(
-        "It is not one of the members of its Enum. Keep its value, `x.value`, instead."
+        "It is not a member of its Enum. Keep its value, `x.value`, instead."
     )
 
 
 class MemberGone(ValueError):
-    """A member that an Enum has no longer."""
+    """The Enum no longer has a member."""
 
     def __init__(self, cls: type, member: str) -> None:
         super().__init__(f"{cls.__name__} has no member {member!r:.80}")
@@ -47,11 +47,11 @@ class MemberGone(ValueError):
 
 
 class MembersChanged(ValueError):
-    """A combination of flags that the class makes no longer."""
+    """The class no longer makes a combination of flags."""
 
 
 def _members_in(cls: type, number: int) -> tuple[list[str], int]:
-    """The members in a combination of flags, and the bits that none of them has."""
+    """The members in a combination of flags, and the bits that are in no member."""
     own: dict[str, int] = {}
     for name, member in class_attribute(cls, "_member_map_").items():
         value = object.__getattribute__(member, "_value_")
@@ -59,7 +59,7 @@ def _members_in(cls: type, number: int) -> tuple[list[str], int]:
             own[name] = value
     found: list[str] = []
     left = number
-    # A member may itself combine others: it counts for the bits that only it has.
+    # A member may itself combine others: it counts for the bits that others lack.
     for has_one_bit in (True, False):
         for name, value in own.items():
             fits = value & number == value and (value.bit_count() == 1) == has_one_bit
@@ -77,7 +77,7 @@ def _decode_enum(parts: Parts) -> enum.Enum:
             raise MemberGone(cls, parts.value)
         return members[parts.value]
     number, extra = decode_int(parts), parts.extra
-    if "members" not in extra:  # of a release that kept the number alone
+    if "members" not in extra:  # an older file, which has only the number
         return _decode_flags(cls, number, f"the number {number:#x}")
     names = [expect(name, str) for name in expect(extra["members"], list)]
     rest = decode_int(Parts(value=extra.get("rest", 0)))
@@ -96,14 +96,14 @@ def _decode_enum(parts: Parts) -> enum.Enum:
 def _with_present_members(
     node: dict[str, Any], current_member: Callable[[str, Any], Any]
 ) -> dict[str, Any]:
-    """The node of a member with the name that the class has for it now."""
-    held = [name for name in ("value", "members") if name in node]
-    return node | {name: current_member(node["type"], node[name]) for name in held}
+    """The node of a member, with the present name of that member."""
+    named = [name for name in ("value", "members") if name in node]
+    return node | {name: member_now(node["type"], node[name]) for name in named}
 
 
 ENUM = Kind(
     "enum",
-    subclass(enum.Enum),  # an IntEnum is an int, and comes by its own name
+    subclass(enum.Enum),  # an IntEnum is an int, and is kept by its name
     _encode_enum,
     _decode_enum,
     roles.ENUM,
@@ -121,14 +121,14 @@ def _combination(names: list[str], rest: int) -> str:
 
 def _members_changed(cls: type, saved: str, now: str) -> MembersChanged:
     return MembersChanged(
-        f"was saved as `{saved:.200}`, for which `{cls.__name__}` has {now:.200} now. "
+        f"was saved as `{saved:.200}`, for which `{cls.__name__}` now has {now:.200}. "
         "Give the class the members and the boundary that it had, load the object, "
         "and save `x.value` instead"
     )
 
 
 def _decode_flags(cls: type, number: int, saved: str) -> enum.Enum:
-    """A combination of flags, where making one is Python's own work."""
+    """A combination of flags, if making it runs only code of Python's own."""
     made_by = [class_attribute(cls, name) for name in ("__new__", "_missing_")]
     made_by = [getattr(method, "__func__", method) for method in made_by]
     if not reflection.derives(cls, enum.Flag) or type(cls) is not enum.EnumMeta:
@@ -142,7 +142,7 @@ def _decode_flags(cls: type, number: int, saved: str) -> enum.Enum:
         made = make(number)
     except ValueError as error:  # its boundary is strict
         raise _members_changed(cls, saved, "nothing") from error
-    # What a boundary drops, or gives back as an integer, is no such member.
+    # A boundary may drop bits, or give back an integer.
     if type(made) is not cls:
         raise _members_changed(cls, saved, "an integer")
     value = object.__getattribute__(made, "_value_")

@@ -1,4 +1,4 @@
-"""What classes declare, and what their instances hold."""
+"""The fields that classes declare, and the attributes of their instances."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from .. import _jax
 from .._trust import reflection
-from .._trust.names import (
-    is_standard,
-    name_of,
-    top_level_package,
-)
+from .._trust.names import is_standard, name_of, top
 from .._trust.reflection import class_attribute
-from .._trust.roles import (
-    is_function,
-)
+from .._trust.roles import is_function
 from .._trust.table import FRAMEWORKS
 from .base import Declaration, Parts
 
@@ -41,7 +34,7 @@ def cached_by_class(function: Callable[[type], _T]) -> Callable[[type], _T]:
 
 
 def reads_plainly(cls: type, fields: Iterable[str]) -> bool:
-    """Whether reading fields that are there runs no code of a class."""
+    """Whether reading fields that an instance has runs no code of the class."""
     for name in ("__getattr__", "__getattribute__"):
         method = class_attribute(cls, name)
         if type(method) is types.FunctionType and not is_of_frameworks(method):
@@ -50,7 +43,7 @@ def reads_plainly(cls: type, fields: Iterable[str]) -> bool:
 
 
 def has_plain_fields(cls: type, fields: Iterable[str]) -> bool:
-    """Whether no field of a class is kept by a descriptor, which runs when set."""
+    """Whether no field of a class is a descriptor, which runs code when it is set."""
     found = [class_attribute(cls, name) for name in fields]
     return not any(
         type(value) is not types.MemberDescriptorType
@@ -71,19 +64,19 @@ def is_of_frameworks(method: types.FunctionType) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Default:
-    """A function without a name, found again as the default of a class's parameter."""
+    """A nameless function, to be found as the default of a parameter of a class."""
 
     cls: type
     parameter: str
 
 
 def find_default(cls: type, parameter: str) -> Any:
-    """What a class declares as the default of a field or of a parameter of `__init__`.
+    """The default that a class declares for a field or a parameter of `__init__`.
 
     Raises
     ------
     LookupError
-        If it declares none.
+        If it declares no such default.
     """
     for base in reflection.mro(cls):
         space = reflection.namespace(base)
@@ -109,7 +102,7 @@ def _init_defaults(init: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def or_default(cls: type, name: str, value: Any) -> Any:
-    """The value, or where to find it again if it is a nameless default of its class."""
+    """The value, or a `Default` for a nameless function that the class declares."""
     if type(value) is not types.FunctionType or name_of(value) is not None:
         return value
     for base in reflection.mro(cls):
@@ -128,7 +121,7 @@ def or_default(cls: type, name: str, value: Any) -> Any:
 
 
 def vars_of(obj: Any) -> dict[str, Any]:
-    """The attributes of an instance, past any `__getattribute__`; the very dict."""
+    """The `__dict__` of an instance, past any `__getattribute__`; not a copy."""
     held = reflection.instance_dict(obj)
     if held is None:
         raise AttributeError("it has no `__dict__`")
@@ -147,7 +140,7 @@ def _slots(cls: type) -> list[tuple[str, types.MemberDescriptorType]]:
 
 @cached_by_class
 def slots_of(cls: type) -> dict[str, types.MemberDescriptorType]:
-    """The slots of a class that nothing below them hides."""
+    """The slots of a class that no subclass overrides."""
     return {
         name: member
         for name, member in _slots(cls)
@@ -156,7 +149,7 @@ def slots_of(cls: type) -> dict[str, types.MemberDescriptorType]:
 
 
 def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What an object holds: its declared fields in their order, and all the rest."""
+    """The attributes of an object: its declared fields in order, and all others."""
     cls = type(obj)
     try:
         held = dict(vars_of(obj))
@@ -171,21 +164,21 @@ def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str
     return present, held
 
 
-_NOTHING = object()
-
-
-def lent(wrapped: Any, name: str) -> Any:
-    """An attribute of a function as its wrapper has it; a marker where it has none."""
+def borrowed(wrapped: Any, name: str, missing: Any, cls: type | None = None) -> Any:
+    """The attribute that a wrapper takes from an object, which may be of a class."""
+    if type(wrapped) is types.MethodType:
+        wrapped = wrapped.__func__
     if is_function(wrapped):
-        value = getattr(wrapped, name, _NOTHING)
-    else:
-        held = vars_of(wrapped)
-        value = held.get(name, class_attribute(type(wrapped), name) or _NOTHING)
-    return _jax.equinox_missing() if value is _NOTHING else value
+        return getattr(wrapped, name, missing)
+    held = reflection.instance_dict(wrapped) or {}
+    if name in held:
+        return held[name]
+    found = class_attribute(type(wrapped) if cls is None else cls, name)
+    return missing if found is None else found
 
 
 def is_dunder(name: str) -> bool:
-    """Whether a name means something to Python."""
+    """Whether a name is special to Python."""
     return name.startswith("__") and name.endswith("__")
 
 
@@ -195,7 +188,7 @@ def is_method(found: Any) -> bool:
 
 
 class FieldsChanged(Exception):
-    """A class whose fields are not those of the file."""
+    """The fields of a class are not the fields in the file."""
 
     def __init__(self, missing: list[str], surplus: list[str]) -> None:
         super().__init__(missing, surplus)
@@ -215,7 +208,7 @@ def layout(cls: type) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def method(cls: type, name: str) -> Any:
-    """The function behind a method of a class."""
+    """The function of a method of a class, also of a class method."""
     found = class_attribute(cls, name)
     return found.__func__ if type(found) is classmethod else found
 
@@ -259,22 +252,22 @@ def _no_names(cls: type) -> tuple[str, ...]:
     raise TypeError("it declares no fields")
 
 
-# Of classes whose instances have attributes that no class declares.
+# For classes that do not declare the attributes of their instances.
 UNDECLARED = Declaration(
     _no_names, lambda cls, name: False, lambda cls, name: False, lambda cls, name: None
 )
 
 
 def moved_fields(parts: Parts) -> list[str]:
-    """The fields of a Module that were static and are not, or the other way round."""
+    """The fields of a Module that changed between static and dynamic."""
     fields, static = layout(parts.refers)
-    told = parts.extra.get("static", [])
-    children = parts.extra["node"]  # those of the file, whatever became of them
-    if told is None:  # by a format that did not keep it
+    static_in_file = parts.extra.get("static", [])
+    children = parts.extra["node"]  # as the file has them
+    if static_in_file is None:  # a file of zodiax 0.4 does not say
         return []
-    if told == [name for name in static if name in children]:
+    if static_in_file == [name for name in static if name in children]:
         return []
-    then = set(told)
+    then = set(static_in_file)
     return [n for n in fields if n in children and (n in then) != (n in static)]
 
 

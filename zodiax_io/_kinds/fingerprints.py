@@ -1,9 +1,9 @@
-"""Fingerprints of functions in variables: whether one still holds what was saved.
+"""Fingerprints of functions in variables, to notice that a variable has another one.
 
-A file keeps a function by its name, and an edit of that function is welcome. But where
-the name is that of a variable, as in `step = jax.jit(make(3))`, the variable may hold
-another function in the next process. The fingerprint tells: it is a digest of the code
-and of all that the function holds. Nothing is compiled, imported or called for it.
+A file keeps a function by its name, and loads it even if it was edited. But if the name
+is that of a variable, as in `step = jax.jit(make(3))`, the variable may have another
+function in the next process. The fingerprint is a digest of the code and of all values
+that the function contains. It compiles, imports and calls nothing.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ OfCode = Callable[[types.CodeType], str | None]
 
 
 def fingerprint(function: Any) -> dict[str, str] | None:
-    """A digest of a function and of what it holds, by its code and by its source.
+    """Digests of a function and its contents, one by its code and one by its source.
 
-    None if it holds what cannot be compared in another process.
+    None if it contains values that cannot be compared in another process.
     """
     code = _digest(function, code_digest)
     if code is None:
@@ -67,16 +67,16 @@ def matches(saved: object, function: Any) -> bool:
     Raises
     ------
     ValueError
-        If that is no fingerprint.
+        If the saved value is not a fingerprint.
     """
     if type(saved) is not dict or not {"python", "code"} <= saved.keys():
-        raise ValueError("a function has a value that is no fingerprint")
+        raise ValueError("the value of a function is not a fingerprint")
     here = fingerprint(function)
     return here is not None and are_alike(cast("dict[str, Any]", saved), here)
 
 
 def are_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two fingerprints are of one function, by any releases of Python."""
+    """Whether two fingerprints, of any releases of Python, are of one function."""
     before, here = one.get("python"), str(other.get("python"))
     same = one.get("code") == other.get("code")
     if before == here or (same and has_same_bytecode(before, here)):
@@ -86,25 +86,25 @@ def are_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def is_plainly_defined(function: Any, name: str) -> bool:
-    """Whether a name leads to what the source defines by it, and to nothing else.
+    """Whether a name always leads to the function that the source defines by it.
 
-    That is so of what packages and `register` name. In the user's code it is so where
-    no layer of the function is a lambda or local to a function, and where no function
-    of the module assigns the name.
+    True for the names of packages and of `register`. In the user's code, true if no
+    layer of the function is a lambda or local to a function, and no function of the
+    module assigns the name.
     """
     module, qualname = names.split(name)
     if names.is_registered(name) or names.is_in_table(module, qualname):
         return True
     if not is_own_code(module):
         return True
-    told = reflection.own_name(function)
-    if told is not None and told[1] != qualname:
+    own_name = reflection.own_name(function)
+    if own_name is not None and own_name[1] != qualname:
         return False
     return not is_rebound(name) and not any(map(_is_made, layers(function)))
 
 
 def layers(function: Any) -> Iterator[Any]:
-    """A function, and those that it wraps."""
+    """A function, the function that it wraps, and so on inwards."""
     for _ in range(_MAX_DEPTH):
         yield function
         function = (reflection.instance_dict(function) or {}).get("__wrapped__")
@@ -113,13 +113,13 @@ def layers(function: Any) -> Iterator[Any]:
 
 
 def is_local(function: Any) -> bool:
-    """Whether the innermost layer of a function was made inside of another."""
+    """Whether the innermost layer of a function is local to another function."""
     *_, last = layers(function)
     return type(last) is types.FunctionType and _LOCALS in last.__code__.co_qualname
 
 
 def _is_made(layer: Any) -> bool:
-    """Whether a layer of a function is the user's, and is made while the code runs."""
+    """Whether a layer of a function is the user's, and made while the code runs."""
     if type(layer) is not types.FunctionType:
         return False
     code = layer.__code__
@@ -170,7 +170,7 @@ def _code_of_layers(value: Any) -> Iterator[types.CodeType]:
 
 @functools.lru_cache(maxsize=4096)
 def _assigned(code: types.CodeType) -> frozenset[str]:
-    """The global variables that a code object, or one inside of it, assigns."""
+    """The global variables that a code object, or one inside it, assigns."""
     found = {
         step.argval
         for step in dis.get_instructions(code)
@@ -181,7 +181,7 @@ def _assigned(code: types.CodeType) -> frozenset[str]:
 
 
 class _FunctionTexts(Texts):
-    """Texts of functions with all that they hold; files have digests of them."""
+    """Texts of functions with all their contents; files have digests of these texts."""
 
     def __init__(self, of_code: OfCode) -> None:
         super().__init__(_MAX_DEPTH, _MAX_ITEMS)
@@ -251,7 +251,7 @@ class _FunctionTexts(Texts):
         module = function.__globals__["__name__"]
         if is_own and not _is_made(function):
             name = f"{module}:{code.co_qualname}"
-            if not is_rebound(name):  # what the source defines there, below decorators
+            if not is_rebound(name):  # the source defines it there, perhaps decorated
                 return name
         described = self._of_code(code) if is_own else code.co_qualname
         if described is None:
@@ -263,7 +263,7 @@ class _FunctionTexts(Texts):
             try:
                 parts.append(self.of(part, depth))
             except Indescribable:
-                # The wrapper of a package: what it holds is its own affair.
+                # The wrapper of a package, whose contents do not matter.
                 if is_own or "__wrapped__" not in function.__dict__:
                     raise
                 parts.append(None)

@@ -1,10 +1,10 @@
-"""Pytrees taken apart one level at a time, so that no failure costs recursion depth.
+"""Flatten pytrees one level at a time, so that a failure costs no recursion depth.
 
-`jax.tree_util.tree_flatten` recurses in C++. Where something raises inside (keys that
-cannot be sorted, a flatten function of the user's), it does not give back the levels of
-Python's recursion limit that it had taken, one for each node above: after some hundred
-failures the process cannot even print. To flatten one level takes none. So zodiax_io
-walks here, and lets JAX flatten only what has been walked without an error.
+`jax.tree_util.tree_flatten` recurses in C++. If something raises inside (keys that
+cannot be sorted, a flatten function of the user's), JAX does not return the levels of
+Python's recursion limit that it has taken, one for each node above. After some hundred
+failures the process cannot even print. Flattening one level takes none of them. So this
+module walks the tree first, and JAX flattens only trees that were walked without error.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import numpy as np
 from .._errors import LIMITS
 from .._jax import array_type, flatten_once
 
-# Far beyond what JAX itself can flatten: a tree this deep contains itself.
+# Far deeper than JAX itself can flatten: a tree this deep contains itself.
 _MAX_DEPTH = 10_000
-# The commonest leaves, which need no look into the registry; by identity, since a
-# metaclass can hash its classes.
+# The commonest leaves, found without JAX's registry; by identity, since a metaclass
+# may define `__hash__`.
 _LEAVES = frozenset(
     map(id, (array_type(), np.ndarray, bool, int, float, complex, str, bytes))
 )
 
 
 def is_leaf(obj: object) -> bool:
-    """Whether JAX sees a leaf in an object."""
+    """Whether an object is a leaf to JAX."""
     try:
         return flatten_once(obj) is None
     except LIMITS:
@@ -50,21 +50,21 @@ def leaves(
     stop: Callable[[Any], bool] | None = None,
     below: Callable[[Any], list[Any] | None] = children_of,
 ) -> list[Any]:
-    """The leaves of a tree as JAX finds and orders them.
+    """The leaves of a tree in the order of JAX.
 
     Parameters
     ----------
     tree : pytree
-        The tree.
+        The tree to walk.
     stop : callable, optional
         Whether an object counts as a leaf, as `is_leaf` of `jax.tree_util`.
     below : callable, optional
-        The children of an object, or None for a leaf; by default what JAX has.
+        The children of an object, or None for a leaf; by default as JAX has them.
 
     Raises
     ------
     Exception
-        What a flatten function or a comparison of keys raises.
+        Any error of a flatten function or of a comparison of keys.
     ValueError
         If the tree contains itself.
     """
@@ -88,7 +88,7 @@ def leaves(
 def flatten(
     tree: Any, stop: Callable[[Any], bool] | None = None
 ) -> tuple[list[Any], Any]:
-    """The leaves of a tree, and its treedef.
+    """The leaves of a tree and its treedef.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def flatten(
 
 
 def nodes_of(treedef: Any) -> Iterator[tuple[type, Any]]:
-    """The class and the auxiliary data of each node of a treedef; nothing is built."""
+    """The class and auxiliary data of each node of a treedef; nothing is built."""
     waiting = [treedef]
     while waiting:
         one = waiting.pop()

@@ -1,4 +1,4 @@
-"""Functions by reference, and what wraps a function by what is inside."""
+"""Functions, methods and constants, by their names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .base import (
     subclass,
 )
 from .digests import SourceChanged
-from .fields import Default, find_default, is_dunder, method, state_of, vars_of
+from .fields import Default, attributes_of, find_default, is_dunder, method, vars_of
 from .fingerprints import (
     are_alike,
     fingerprint,
@@ -36,7 +36,7 @@ from .fingerprints import (
 )
 from .look import Look
 from .objects import method_names
-from .wrappers import MAX_WRAPPERS
+from .printing import MAX_WRAPPERS
 
 
 def _is_nameable(cls: type) -> bool:
@@ -48,7 +48,7 @@ def _is_function_type(cls: type) -> bool:
 
 
 def _encode_function(obj: Any) -> Parts | None:
-    # Wrappers such as `eqx.filter_jit` bear the name of what they wrap.
+    # Wrappers such as `eqx.filter_jit` have the name of the function that they wrap.
     if reflection.derives(type(obj), eqx.Module) and "__qualname__" not in vars_of(obj):
         return None
     name = name_of(obj)
@@ -56,40 +56,40 @@ def _encode_function(obj: Any) -> Parts | None:
         return None
     if is_plainly_defined(obj, name):
         return Parts(refers=obj)
-    # A variable, or below a decorator of the user's: it may hold another one later.
+    # In a variable, or decorated by the user: the name may lead to another one later.
     if reflection.derives(type(obj), eqx.Module) or (
         is_local(obj) and is_rebound(name)
     ):
-        return None  # kept by what it holds
+        return None  # kept by its parts
     found = fingerprint(obj)
     return None if found is None else Parts(refers=obj, value=found)
 
 
 def _decode_function(parts: Parts) -> Any:
     if parts.value is not None and not matches(parts.value, parts.refers):
-        told = ":".join(reflection.own_name(parts.refers) or ("", ""))
-        name = name_of(parts.refers) or told
+        own_name = ":".join(reflection.own_name(parts.refers) or ("", ""))
+        name = name_of(parts.refers) or own_name
         raise SourceChanged(
-            f"is the function in the variable `{name:.200}`, which is not as it was "
-            "when it was saved, or cannot be compared under another release of Python. "
-            "Load the file where the variable holds the function of that time, or "
-            "write the function by `def` at the top level of a module and save again"
+            f"is the function in the variable `{name:.200}`, which has changed since "
+            "it was saved, or cannot be compared under another release of Python. "
+            "Load the file where the variable has the function of that time, or write "
+            "the function by `def` at the top level of a module and save again"
         )
     return parts.refers
 
 
 def _comparable(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """A function of the file, with the fingerprint of the other one if it is as good.
+    """A function of the file, with the fingerprint of the tree if both are of one.
 
-    Two releases of Python have two fingerprints of one function, and an older file has
+    The fingerprint of a function depends on the release of Python, and older files have
     none.
     """
-    told, here = ours.get("value"), theirs.get("value")
-    if told is None or here is None:
+    saved, here = ours.get("value"), theirs.get("value")
+    if saved is None or here is None:
         return {name: x for name, x in ours.items() if name != "value"} | {
             name: x for name, x in theirs.items() if name == "value"
         }
-    if type(told) is dict and type(here) is dict and are_alike(told, here):
+    if type(saved) is dict and type(here) is dict and are_alike(saved, here):
         return ours | {"value": here}
     return ours
 
@@ -101,7 +101,7 @@ FUNCTION = Kind(
     _decode_function,
     roles.FUNCTION,
     keeps="functions with a name, by their public name; those in variables of "
-    "one's own modules with a digest of their code",
+    "the user's modules with a digest of their code",
     attributes=None,
     is_function=True,
     data=Data.NONE,
@@ -117,7 +117,7 @@ def _encode_default(obj: Default) -> Parts:
 
 def _decode_default(parts: Parts) -> Any:
     if type(parts.value) is not str:
-        raise ValueError("a default belongs to no parameter")
+        raise ValueError("the parameter of a default is not text")
     try:
         found = find_default(parts.refers, parts.value)
     except LookupError as error:
@@ -149,19 +149,19 @@ def _encode_constant(obj: Any) -> Parts | None:
     if home is None or not is_own_code(home[0]):
         return Parts(refers=obj)
     if _has_state(obj):
-        return None  # it would come back with whatever state it has by then
-    return Parts(refers=obj, value=home[1])  # a variable may change what it holds
+        return None  # its state may be another one when it is loaded
+    return Parts(refers=obj, value=home[1])  # the variable may have another object then
 
 
 def _decode_constant(parts: Parts) -> Any:
-    told = reflection.own_name(type(parts.refers))
-    if parts.value is not None and (told is None or parts.value != told[1]):
-        raise ValueError("its name belongs to an object of another class now")
+    home = reflection.own_name(type(parts.refers))
+    if parts.value is not None and (home is None or parts.value != home[1]):
+        raise ValueError("its name now belongs to an object of another class")
     return parts.refers
 
 
 SINGLETON = Kind(
-    "singleton",  # last: whatever can be taken apart has been
+    "singleton",  # last: objects that can be taken apart match a row before
     subclass(object),
     _encode_constant,
     _decode_constant,
@@ -176,13 +176,13 @@ SINGLETON = Kind(
 def _encode_token(obj: eqx.Module) -> Parts | None:
     if type(obj).__module__ != "equinox.internal._str2jax":
         return None
-    # A token passed through `tree_map` is another instance of the same lone class.
+    # A token passed through `tree_map` is another instance of the same class.
     constant = None if vars_of(obj) else constant_like(obj)
     return None if constant is None else Parts(refers=constant)
 
 
 TOKEN = Kind(
-    "token",  # before "module": each is the one instance of a class of its own
+    "token",  # before "module": each is the only instance of its class
     subclass(eqx.Module),
     _encode_token,
     decode_reference,
@@ -194,8 +194,8 @@ TOKEN = Kind(
 
 
 def _has_state(obj: Any) -> bool:
-    """Whether an object holds anything, be it in C, as an exception its arguments."""
-    return not has_python_layout(type(obj)) or any(state_of(obj, {}))
+    """Whether an object has any attributes, or data in C as an exception has."""
+    return not has_python_layout(type(obj)) or bool(attributes_of(obj))
 
 
 def _encode_method(obj: types.MethodType) -> Parts | None:
@@ -217,10 +217,10 @@ _UFUNC = type(jnp.add)
 
 
 def _may_bind(owner: Any, function: Any) -> bool:
-    """Whether a method of this owner is kept: one of a class that can be judged.
+    """Whether a file may bind a method of this owner.
 
-    What Python's library makes callable of a plain value, such as the `unlink` of a
-    path, is no part of a model.
+    Methods of plain values of Python's library, such as the `unlink` of a path, are not
+    part of a model.
     """
     if type(owner) is _UFUNC:
         return True  # `jnp.add.reduce`
@@ -238,7 +238,7 @@ def _may_bind(owner: Any, function: Any) -> bool:
 
 
 def _is_foreign(function: types.FunctionType) -> bool:
-    for _ in range(MAX_WRAPPERS):  # as `jax.named_scope` around a method of Equinox's
+    for _ in range(MAX_WRAPPERS):  # such as `jax.named_scope` on Equinox's methods
         inner = function.__dict__.get("__wrapped__")
         if type(inner) is not types.FunctionType:
             break
@@ -253,7 +253,7 @@ def _decode_method(parts: Parts) -> Any:
         raise ValueError("a method has no name")
     function = _method_of(owner, parts.value)
     if function is None:
-        raise ValueError(f"a file may not use the method {parts.value!r:.80} of it")
+        raise ValueError(f"a file may not bind its method {parts.value!r:.80}")
     return types.MethodType(function, owner)
 
 
@@ -262,8 +262,8 @@ METHOD = Kind(
     exactly(types.MethodType),
     _encode_method,
     _decode_method,
-    keeps="methods bound to something that can be kept",
+    keeps="methods bound to an object that can be kept",
     is_function=True,
     data=Data.NONE,
-    around_opaque=lambda parts: "belongs to an object whose class is not here",
+    around_opaque=lambda parts: "belongs to an object whose class is missing",
 )

@@ -1,4 +1,4 @@
-"""Keys of mappings and members of sets whose hash runs no foreign code."""
+"""Check that hashing the keys of a mapping or set runs no code of their classes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .._trust.reflection import class_attribute
 from .base import CannotKeep
 from .fields import declared_fields, is_of_frameworks, reads_plainly, state_of
 
-LARGE = 10**4300  # digits that Python writes at most
+LARGE = 10**4300  # Python prints no number of more digits
 _MAX_COLLISIONS = 64
 _AS_LISTS = "Keep the keys as a list, and the values as another."
 _MAX_COMPARED = 4096  # bytes of an integer that may be compared with other numbers
 
 
 def check_keys(keys: list[Any]) -> None:
-    """Refuse keys whose hash would run a class's own code, or that collide by design.
+    """Refuse keys whose hash runs code of their class, or that collide on purpose.
 
     Raises
     ------
@@ -36,9 +36,9 @@ def check_keys(keys: list[Any]) -> None:
     large: set[int] = set()
     for key in keys:
         if type(key) is str:
-            continue  # the hash of a string is seeded, so it cannot be designed
+            continue  # the hash of a string is seeded, so no file can choose it
         if type(key) in (list, dict):
-            continue  # unhashable: what needs a hash says so itself
+            continue  # unhashable, which Python itself reports
         _check_key(key, 0)
         value = hash(key)
         counts[value] = counts.get(value, 0) + 1
@@ -47,7 +47,7 @@ def check_keys(keys: list[Any]) -> None:
         if _is_large(key, 0):
             large.add(value)
     if any(counts[value] > 1 for value in large):
-        # To compare an integer with a `Decimal` takes the square of its length.
+        # Comparing an integer with a `Decimal` takes the square of its length.
         raise CannotKeep(
             f"A number among its keys is longer than {_MAX_COMPARED} bytes, and has "
             f"the hash value of another key. {_AS_LISTS}"
@@ -55,7 +55,7 @@ def check_keys(keys: list[Any]) -> None:
 
 
 def _is_large(key: Any, depth: int) -> bool:
-    """Whether a key is, or holds, a number of many digits."""
+    """Whether a key is, or contains, a number of many digits."""
     if type(key) is int:
         return key.bit_length() > 8 * _MAX_COMPARED
     if type(key) is Decimal:
@@ -83,8 +83,8 @@ def _check_key(key: Any, depth: int) -> None:
                 f"A key of type `{cls.__module__}.{cls.__qualname__}` writes its own "
                 f"`{name}`, which loading would have to run. Use plain values as keys."
             )
-    # By type: `isinstance` asks the object, too, and what it says is its own code; so
-    # is an `__iter__` of a namedtuple's own.
+    # By type: `isinstance` calls a `__class__` of the object, and iteration may call an
+    # `__iter__` of a namedtuple.
     if issubclass(cls, tuple):
         _check_inside(tuple.__iter__(key), depth)
     elif issubclass(cls, frozenset):
@@ -103,7 +103,7 @@ def _check_inside(items: Iterator[Any] | tuple[Any, ...], depth: int) -> None:
 
 
 def _check_fields(key: Any, depth: int) -> None:
-    """What a generated hash reads: fields that are there, and nothing that computes."""
+    """Check the fields, which a generated hash reads: reading them must run no code."""
     cls = type(key)
     fields = declared_fields(cls)
     present = state_of(key, fields)[0]
@@ -124,8 +124,8 @@ def _check_fields(key: Any, depth: int) -> None:
 
 
 _MAX_KEY_DEPTH = 16
-# Written in C, and hashing nothing but what they hold themselves, or by identity; the
-# contents of those that hold others have been looked at.
+# Classes in C whose hash depends on their own data or identity; the items of those that
+# contain others are checked above.
 _C_KEYS = (
     *(object, str, bytes, int, float, complex, type(None), range, tuple, frozenset),
     *(dt.date, dt.time, dt.datetime, dt.timedelta, dt.timezone, Decimal, slice),

@@ -1,4 +1,4 @@
-"""How the objects of a kind are shown, from their nodes alone."""
+"""How objects are shown, from their nodes alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._errors import shown
 
 
 def value_text(node: dict[str, Any]) -> str | None:
-    """The value of a leaf as Python writes it; None if it has none."""
+    """The value of a leaf as Python prints it; None if it has no value."""
     value = node.get("value")
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
@@ -21,14 +21,14 @@ def value_text(node: dict[str, Any]) -> str | None:
 
 
 def beginning(value: Any) -> str | None:
-    """The repr of plain data, or its beginning; None if there is none."""
+    """The repr of plain data, shortened; None for None."""
     return None if value is None else shown(_beginning(value))
 
 
 def _beginning(value: Any, most: int = 500) -> str:
-    """The repr of plain data; of long data its beginning, which is all that is shown.
+    """The repr of plain data, no longer than is shown.
 
-    A value that many nodes share is shown for each of them.
+    Many nodes may share a long value, and each shows it.
     """
     if isinstance(value, (str, bytes)):
         return repr(value[:500])
@@ -50,12 +50,12 @@ def type_text(node: dict[str, Any]) -> str:
 
 
 def in_parentheses(items: Sequence[str]) -> str:
-    """Items as Python writes a tuple."""
+    """Items as Python prints a tuple."""
     return f"({', '.join(items)}{',' * (len(items) == 1)})"
 
 
 def in_brackets(items: Sequence[str]) -> str:
-    """Items as Python writes a list."""
+    """Items as Python prints a list."""
     return f"[{', '.join(items)}]"
 
 
@@ -66,21 +66,21 @@ class Look:
     Attributes
     ----------
     value : callable
-        From a node without children to the object as Python writes it; None if its
-        text would say nothing.
+        From a node without children to the object as Python prints it, or to None if
+        that would say nothing.
     type : callable
         From a node to the class or function that it names, or to its kind.
     literal : bool
-        Whether the text of the value is shown alone, since Python reads it as this
-        object and no other.
+        Whether the text of the value is shown without the kind, because Python reads
+        the text as this object and no other.
     inline : bool
-        Whether that text is short enough to be shown within a tuple, a list or a path.
+        Whether the text is short enough for a tuple, a list or a path.
     items : callable or None
-        From the texts of the items to the text of a sequence that is shown on one line.
+        From the texts of the items to the text of the sequence on one line.
     numbers : callable or None
         From a node to the numbers in its `value`, as an array.
     words : str
-        What an error calls it, before its name if it has one: ``the class``.
+        The noun for the object in an error, before its name: ``the class``.
     """
 
     value: Callable[[dict[str, Any]], str | None] = value_text

@@ -1,4 +1,4 @@
-"""The row of a class, of a name in a file, or of a node."""
+"""Find the row of a class, of a name in a file, or of a node."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .table import TABLE
 KINDS: list[Kind] = list(TABLE)
 # Rows that only refuse keep nothing, so no file may name them.
 by_name: dict[str, Kind] = {kind.name: kind for kind in KINDS if kind.keeps}
-# By identity, with the class: a metaclass may say that two classes are equal.
+# By identity, with the class: a metaclass may define `__eq__`.
 _by_class: dict[int, tuple[type, tuple[Kind, ...]]] = {}
 _MAX_CLASSES = 10_000
 
 
 def kinds_of(cls: type) -> tuple[Kind, ...]:
-    """The kinds whose row matches a class, in the order of the table."""
+    """The kinds that match a class, in the order of the table."""
     found = _by_class.get(id(cls))
     if found is None:
         found = cls, tuple(guarded(kind, cls) for kind in KINDS if kind.matches(cls))
@@ -29,12 +29,12 @@ def kinds_of(cls: type) -> tuple[Kind, ...]:
 
 
 def kind_named(name: object) -> Kind | None:
-    """The kind that wrote a node, or None when this release does not know it."""
+    """The kind of this name, or None if this release does not know it."""
     return by_name.get(name) if type(name) is str else None
 
 
 def row_named(name: object) -> Kind:
-    """The row of a kind, or one without any facts if this release does not know it."""
+    """The row of a kind; a row with defaults if this release does not know it."""
     found = by_name.get(name) if type(name) is str else None
     if found is not None:
         return found
@@ -42,7 +42,7 @@ def row_named(name: object) -> Kind:
 
 
 def row_of(node: dict[str, Any]) -> Kind:
-    """The row of a node; a reference to another node has one without any facts."""
+    """The row of a node; a row with defaults for a reference to another node."""
     return row_named(node.get("kind"))
 
 
@@ -55,7 +55,7 @@ _UNREGISTERED = replace(_UNKNOWN, hides_child=True)
 
 
 def add_kind(kind: Kind, *, in_files: bool = True) -> None:
-    """Put a row before all others, in the place of one of the same name."""
+    """Put a row before all others; it replaces a row of the same name."""
     old = by_name.pop(kind.name, None)
     if old is not None:
         KINDS.remove(old)

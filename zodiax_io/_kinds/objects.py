@@ -1,4 +1,4 @@
-"""Containers taken apart and put together, without running their constructors."""
+"""Modules, dataclasses and namedtuples, built without calling their constructors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ import equinox as eqx
 from .. import _jax
 from .._errors import LIMITS
 from .._trust import reflection, roles
-from .._trust.names import (
-    is_printable_name,
-    is_printable_text,
-)
+from .._trust.names import is_printable_name, is_printable_text
 from .._trust.origins import is_own_code
 from .._trust.reflection import class_attribute
 from .._trust.roles import is_dataclass, is_function, is_namedtuple
@@ -26,11 +23,11 @@ from .fields import (
     OF_NAMEDTUPLES,
     FieldsChanged,
     attributes_of,
+    borrowed,
     declared_fields,
     is_dunder,
     is_method,
     layout,
-    lent,
     method,
     or_default,
     slots_of,
@@ -40,6 +37,7 @@ from .fields import (
 from .unflattened import hashes_of, is_large, may_be_hash
 
 _WRAPPER_NAMES = _jax.equinox_wrapper_names()
+_MISSING = _jax.equinox_missing()
 
 
 def _encode_object(obj: Any, fields: dict[str, Any], static: tuple[str, ...]) -> Parts:
@@ -58,19 +56,19 @@ def _encode_object(obj: Any, fields: dict[str, Any], static: tuple[str, ...]) ->
         if name in fields or name == "__orig_class__":
             continue
         if name in _WRAPPER_NAMES and reflection.derives(cls, eqx.Module):
-            if not _may_tell(name, value):
+            if not _may_have_as_text(name, value):
                 raise CannotKeep(
-                    f"Its {name!r} is no text that can be printed. Give it another."
+                    f"Its {name!r} is not text that can be printed. Change it."
                 )
         elif not may_hold(cls, name, value):
             advice = "Declare it as a field."
             if not is_own_code((reflection.own_name(cls) or ("",))[0]):
                 advice = (
-                    "Keep what it is made of, and make it again from that; or register "
-                    "a kind for it with `zodiax_io.register_kind`."
+                    "Keep its parts, and make it again from them; or register a kind "
+                    "for it with `zodiax_io.register_kind`."
                 )
             raise CannotKeep(
-                f"It holds an attribute {name!r} that hides one of its class. {advice}"
+                f"It has an attribute {name!r} that hides one of its class. {advice}"
             )
     if rest:
         extra["beside"] = list(rest)
@@ -79,51 +77,53 @@ def _encode_object(obj: Any, fields: dict[str, Any], static: tuple[str, ...]) ->
 
 
 def _wrapped_field(present: dict[str, Any], rest: dict[str, Any]) -> str | None:
-    """The field whose function lent its name and text to a wrapper, as `wraps` does."""
+    """The field whose function gave its name and text to a wrapper, as `wraps` does."""
     names = [name for name in _WRAPPER_NAMES if name in rest]
     if not names:
         return None
     for field, value in present.items():
-        wraps = is_function(value) or reflection.derives(type(value), eqx.Module)
-        if wraps and all(lent(value, name) is rest[name] for name in names):
+        is_callable = is_function(value) or reflection.derives(type(value), eqx.Module)
+        if is_callable and all(
+            borrowed(value, name, _MISSING) is rest[name] for name in names
+        ):
             return field
     return None
 
 
 def may_hold(cls: type, name: str, value: Any) -> bool:
-    """Whether an undeclared attribute is harmless: it replaces no code of its class."""
+    """Whether an undeclared attribute replaces no code of the class."""
     if not name.isidentifier() or is_dunder(name):
         return False
     found = class_attribute(cls, name)
     if found is None and reflection.derives(cls, eqx.Module):
-        return False  # Equinox lets no Module set what its class does not know
+        return False  # Equinox forbids a Module attributes unknown to its class
     if reflection.is_one_of(type(found), _PLAIN_ATTRIBUTES):
         return True
     space = [
         s for base in reflection.mro(type(found)) for s in reflection.namespace(base)
     ]
-    if "__get__" not in space:  # a default of the class, which does nothing by itself
+    if "__get__" not in space:  # a default of the class
         return not reflection.is_class(found) and not is_function(found)
-    if is_method(found):  # the method of that name of what it wraps, as in distrax
-        return type(value) is types.MethodType and _is_called(value.__func__, name)
-    # A property that remembers its value in the instance, as `cached_property` does.
+    if is_method(found):  # a method of the same name of another object, as in distrax
+        return type(value) is types.MethodType and _has_name(value.__func__, name)
+    # A property that caches its value in the instance, as `cached_property` does.
     return "__set__" not in space
 
 
-def _is_called(function: Any, name: str) -> bool:
+def _has_name(function: Any, name: str) -> bool:
     return type(function) is types.FunctionType and function.__name__ == name
 
 
-# What an instance may hold in place of its class: defaults, slots, cached properties.
+# Attributes of a class that an instance may hide: defaults, slots, cached properties.
 _PLAIN_ATTRIBUTES = (
     *(type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set),
     *(functools.cached_property, types.MemberDescriptorType),
 )
 
 
-def _may_tell(name: str, value: Any) -> bool:
-    """Whether a wrapper may bear this as its name, text or annotations."""
-    if value is None or type(value) is type(_jax.equinox_missing()):
+def _may_have_as_text(name: str, value: Any) -> bool:
+    """Whether a wrapper may have this as its name, text or annotations."""
+    if value is None or type(value) is type(_MISSING):
         return True
     if name == "__annotations__":
         return type(value) is dict and all(map(is_printable_name, value))
@@ -137,7 +137,7 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     absent, beside = (set(parts.extra.get(name, ())) for name in ("absent", "beside"))
     missing = [name for name in fields if name not in children and name not in absent]
     surplus = [name for name in parts.extra.get("absent", ()) if name not in fields]
-    # What was no field when saved may be none now; what was one must be one still.
+    # An attribute that was no field may be undeclared now, but a field may not.
     allowed = {"__orig_class__"}
     if reflection.derives(cls, eqx.Module):
         allowed.update(_WRAPPER_NAMES)
@@ -153,8 +153,8 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
         raise ValueError(str(error)) from None
     held = reflection.instance_dict(obj)
     for name in _WRAPPER_NAMES if reflection.derives(cls, eqx.Module) else ():
-        if name not in fields and not _may_tell(name, children.get(name)):
-            raise ValueError(f"{name} of a wrapper is no text that can be printed")
+        if name not in fields and not _may_have_as_text(name, children.get(name)):
+            raise ValueError(f"{name} of a wrapper is not text that can be printed")
     slots = slots_of(cls)
     for name, value in children.items():
         slot = slots.get(name)
@@ -164,13 +164,13 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
             held[name] = value
         else:
             raise FieldsChanged([], [name])
-    wraps = parts.extra.get("wraps")
-    if wraps is not None and held is not None:
-        field, *names = wraps
+    borrows_from = parts.extra.get("wraps")
+    if borrows_from is not None and held is not None:
+        field, *names = borrows_from
         for name in names:
             if name not in _WRAPPER_NAMES:
-                raise ValueError("a wrapper borrows an attribute that none may borrow")
-            held[name] = lent(children[field], name)
+                raise ValueError("a wrapper borrows an attribute that is not allowed")
+            held[name] = borrowed(children[field], name, _MISSING)
     return obj
 
 
@@ -178,7 +178,7 @@ def _encode_module(obj: Any) -> Parts:
     fields, static = layout(type(obj))
     if type(obj) is _jax.bound_method_type() and not _is_bound(obj):
         raise CannotKeep(
-            "It binds a function that is no method of its object. Keep the function "
+            "It binds a function that is not a method of its object. Keep the function "
             "and the object, and bind them again."
         )
     return _encode_object(obj, fields, static)
@@ -187,12 +187,12 @@ def _encode_module(obj: Any) -> Parts:
 def _decode_module(parts: Parts) -> Any:
     obj = decode_object(parts, layout(parts.refers)[0])
     if type(obj) is _jax.bound_method_type() and not _is_bound(obj):
-        raise ValueError("a method is not one of the object it is bound to")
+        raise ValueError("a method does not belong to the object it is bound to")
     return obj
 
 
 EQUINOX_PARTIAL = Kind(
-    "equinox_partial",  # before "module": it binds arguments of the file's choice
+    "equinox_partial",  # before "module": it binds arguments from the file
     exactly(eqx.Partial),
     _encode_module,
     _decode_module,
@@ -209,7 +209,7 @@ EQUINOX_PARTIAL = Kind(
 
 def _of_enumeration(parts: Parts) -> str | None:
     is_member = parts.refers is _jax.enumeration_item_type()
-    return "is a member of an enumeration that is not here" if is_member else None
+    return "is a member of an enumeration that is missing" if is_member else None
 
 
 MODULE = Kind(
@@ -236,7 +236,7 @@ def _is_bound(obj: Any) -> bool:
 
 
 def method_names(owner: Any, function: Any) -> Iterator[str]:
-    """Under which names a function is a method of an object, or of a class."""
+    """The names under which a function is a method of an object, or of a class."""
     cls = owner if reflection.is_class(owner) else type(owner)
     for base in reflection.mro(cls):
         for name in reflection.namespace(base):
@@ -265,15 +265,15 @@ def _encode_dataclass(obj: Any) -> Parts | None:
     return parts
 
 
-# Of a dataclass whose fields are all static: JAX sees a node in it, and not a leaf.
+# The key of a dataclass whose fields are all static: to JAX it is a node, not a leaf.
 LEAFLESS = "leafless"
-# Of an object that JAX flattens in another way than child by child: where its leaves
-# are among those of its children.
+# The key of an object that JAX does not flatten child by child: the places of its
+# leaves among those of its children.
 LEAVES = "leaves"
 
 
 def _may_have_leaves(obj: Any, order: list[int] | None) -> bool:
-    """Whether a registered dataclass has children where JAX may find leaves."""
+    """Whether a registered dataclass has children in which JAX may find leaves."""
     if order is not None:
         return bool(order)
     try:
@@ -285,7 +285,7 @@ def _may_have_leaves(obj: Any, order: list[int] | None) -> bool:
 
 
 def _positions(present: dict[str, Any], flat: list[Any]) -> list[int] | None:
-    """Which fields, in order, are the children that JAX sees; by identity."""
+    """The numbers of the fields that are the children in JAX, in order, by identity."""
     values = list(present.values())
     order: list[int] = []
     for child in flat:
@@ -322,10 +322,11 @@ def _encode_namedtuple(obj: Any) -> Parts:
     names, values = class_attribute(cls, "_fields"), list(tuple.__iter__(obj))
     if len(names) != len(values):
         raise CannotKeep(
-            "It has not as many items as its class has fields. Keep `tuple(x)` instead."
+            "Its class has more or fewer fields than it has items. Keep `tuple(x)` "
+            "instead."
         )
     if reflection.instance_dict(obj):
-        raise CannotKeep("It holds attributes beside its fields. Make them fields.")
+        raise CannotKeep("It has attributes that are not fields. Make them fields.")
     return Parts(children=dict(zip(names, values, strict=True)), refers=cls)
 
 
@@ -355,10 +356,10 @@ NAMEDTUPLE = Kind(
 
 
 def renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
-    """Replace hashes of this process by what a fresh copy holds; whether that serves.
+    """Replace hashes of this process by those of a fresh copy; whether that is enough.
 
-    It does not where the class computes them when it is built: then only its unflatten
-    function gives another process its own.
+    It is not if the class computes hashes when it builds an instance: then another
+    process gets its own only from the unflatten function.
     """
     try:
         children, aux = _jax.flatten_once(obj) or ([], None)
@@ -369,8 +370,8 @@ def renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
         known = hashes_of(obj, held)
         if any(may_be_hash(n, v) and v in known for n, v in held.items()):
             raise CannotKeep(
-                "It keeps a hash, which holds for one process only, and its unflatten "
-                "function cannot build it again. Register a kind for it with "
+                "It keeps a hash, which is valid in one process only, and its "
+                "unflatten function cannot build it again. Register a kind for it with "
                 "`zodiax_io.register_kind`."
             ) from None
         return True

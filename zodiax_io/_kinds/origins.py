@@ -1,9 +1,9 @@
-"""Where the parts of a registered object come from, to be checked after a load.
+"""Notes on where the attributes of a registered object come from, to check on a load.
 
-Its class takes an object apart and builds it again, perhaps in the order of a set or of
-hashes, which is another one in the next process. So a file notes for each attribute
-which of the children or which part of the auxiliary data it is, by identity; or, where
-the class makes it anew, the text of its value. What has neither cannot be checked.
+The class of the object flattens and unflattens it, perhaps in the order of a set or of
+hashes, which changes from process to process. So a file notes for each attribute which
+child or which part of the auxiliary data it is, by identity. If the class makes the
+value anew, the file notes a text of the value. Other attributes cannot be checked.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .digests import digest_of_text
 from .fields import attributes_of, is_dunder
 from .unflattened import Comparison, is_without_state
 
-# A step is the name of an attribute, or the number of an item. In a dictionary the keys
-# and the values count in turn.
+# A step is the name of an attribute or the number of an item. In a dictionary, keys and
+# values are counted alternately.
 Steps = list[Any]
-_CONTENTS = ""  # the step to what an instance of a subclass of `float` or `set` holds
+_CONTENTS = ""  # the step to the number or set in an instance of a subclass of these
 _ITSELF = 2  # the first step to another part of the same object
 _MAX_SEEN = 100_000
 _MAX_NOTES = 10_000
@@ -41,17 +41,17 @@ _MAX_TEXT = 100
 
 @dataclass
 class Origins:
-    """Notes on an object: what a file keeps of them, and what has none.
+    """Notes on the parts of an object.
 
     Attributes
     ----------
     places : list
-        Pairs of the steps to a part of the object, and those to where it comes from:
-        first 0 for the children, 1 for the auxiliary data, or 2 for the object itself.
+        Pairs of the steps to a part of the object and the steps to its origin, which
+        begin with 0 for the children, 1 for the auxiliary data, or 2 for the object.
     texts : list
-        Pairs of the steps to a part of the object, and the text of its value.
+        Pairs of the steps to a part of the object and the text of its value.
     unknown : list of str
-        The parts that cannot be checked, as a user would write them.
+        The parts that cannot be checked, as paths.
     """
 
     places: list[list[Any]] = field(default_factory=list[Any])
@@ -59,21 +59,23 @@ class Origins:
     unknown: list[str] = field(default_factory=list[str])
 
 
-def origins_of(obj: Any, fresh: Any, flat: tuple[Any, Any], known: set[str]) -> Origins:
+def origins_of(
+    obj: Any, fresh: Any, flat: tuple[Any, Any], hashes: set[str]
+) -> Origins:
     """Note where each part of an object comes from.
 
     Parameters
     ----------
     obj, fresh : object
-        An object, and what its class builds of what it flattens into.
+        An object, and the object that its class builds from its children.
     flat : tuple
         The children, as a tuple, and the auxiliary data.
-    known : set of str
-        The attributes that need no note.
+    hashes : set of str
+        The attributes that are hashes, which need no note.
     """
     found, notes = Origins(), _Parts()
     waiting = collections.deque(
-        ([step], value) for step, value in notes.of(obj).items() if step not in known
+        ([step], value) for step, value in notes.of(obj).items() if step not in hashes
     )
     places = _places_in(flat, notes) if waiting else {}
     seen: dict[int, Steps] = {id(obj): []}
@@ -85,7 +87,7 @@ def origins_of(obj: Any, fresh: Any, flat: tuple[Any, Any], known: set[str]) -> 
             break
         made = notes.at(fresh, steps)
         if made is _NOWHERE and len(steps) == 1:
-            continue  # remembered by this instance, and computed when asked for
+            continue  # cached by this instance, and computed when it is read
         place = places.get(id(value))
         text = text_of(value) if has_short_text(value) else None
         if not all(map(_is_plain_step, steps)):
@@ -110,7 +112,7 @@ def origins_of(obj: Any, fresh: Any, flat: tuple[Any, Any], known: set[str]) -> 
 
 
 def _are_same(one: Any, other: Any) -> bool:
-    # A comparison that failed is not to be used again: it supposes things to be alike.
+    # A new comparison each time: one that failed still assumes that parts are alike.
     return one is other or Comparison().same(one, other)
 
 
@@ -121,24 +123,24 @@ def _is_plain_step(step: object) -> bool:
 def first_exchanged(
     obj: Any, flat: tuple[Any, Any], places: object, texts: object
 ) -> str | None:
-    """The first part of an object that does not come from where it did when saved.
+    """The first part of an object whose origin is not the one when it was saved.
 
     Raises
     ------
     ValueError
-        If the notes are none that `origins_of` makes.
+        If the notes are not such as `origins_of` makes.
     """
     parts, same = _Parts(), Comparison()
     sources = (*flat, obj)
     children = {id(child) for child in flat[0] if not has_short_text(child)}
     for steps, place in _pairs(places):
         if type(place) is not list:
-            raise ValueError("a part of an object comes from no place")
+            raise ValueError("the origin of a part is not a list")
         source = parts.at(sources, cast("Steps", place))
         if source is _NOWHERE:
-            raise ValueError("a part of an object comes from a place that is not there")
+            raise ValueError("the origin of a part is missing")
         value = parts.at(obj, steps)
-        # An equal child is another one: what else refers to it would be mixed up.
+        # An equal child is not enough: the tree may share one of the two.
         is_other_child = place[:1] == [0] and id(value) in children
         if value is not source and (is_other_child or not same.same(value, source)):
             return written(steps)
@@ -151,12 +153,12 @@ def first_exchanged(
 def _pairs(notes: object) -> Iterator[tuple[Steps, Any]]:
     for note in cast("list[Any]", notes) if type(notes) is list else ():
         if type(note) is not list or len(note) != 2 or type(note[0]) is not list:
-            raise ValueError("a note on a part of an object is no pair")
+            raise ValueError("a note on a part is not a pair")
         yield note[0], note[1]
 
 
 def written(steps: Steps) -> str:
-    """Steps as a user would write them behind the object."""
+    """Steps as a path."""
     first, *rest = steps or [_CONTENTS]
     text = first if type(first) is str else f"[{first}]"
     return text + "".join(
@@ -165,7 +167,7 @@ def written(steps: Steps) -> str:
 
 
 def _places_in(flat: tuple[Any, Any], parts: _Parts) -> dict[int, Steps]:
-    """By identity, the shortest steps to each object among what one flattens into."""
+    """The shortest steps to each object in the children and auxiliary data, by id."""
     found: dict[int, Steps] = {}
     waiting = collections.deque[tuple[Any, Steps]](zip(flat, ([0], [1]), strict=True))
     while waiting and len(found) < _MAX_SEEN:
@@ -174,7 +176,7 @@ def _places_in(flat: tuple[Any, Any], parts: _Parts) -> dict[int, Steps]:
             continue
         if all(map(_is_plain_step, steps)):
             found[id(obj)] = steps
-        # A child is a pytree, whose nodes have notes of their own.
+        # A child is a pytree, and has notes in its own node.
         within = steps[0] == 1 or reflection.is_one_of(type(obj), _WITH_ITEMS)
         if within and len(steps) < _MAX_STEPS:
             inside = parts.of(obj).items()
@@ -183,7 +185,7 @@ def _places_in(flat: tuple[Any, Any], parts: _Parts) -> dict[int, Steps]:
 
 
 class _Nowhere:
-    """The class of the marker of a part that is not there."""
+    """The class of the marker for a missing part."""
 
 
 _NOWHERE = _Nowhere()
@@ -194,7 +196,7 @@ _LEAVES = (
 
 
 class _Parts:
-    """The parts of objects by the step to each; each object is looked at once."""
+    """The parts of objects by the steps to them; each object is read once."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, dict[Any, Any]]] = {}
@@ -206,7 +208,7 @@ class _Parts:
         return known[1]
 
     def at(self, obj: Any, steps: Steps) -> Any:
-        """The part at the end of some steps; a marker if it is not there."""
+        """The part at the end of some steps; a marker if it is missing."""
         for step in steps:
             if type(step) not in (str, int):
                 return _NOWHERE
@@ -256,7 +258,7 @@ _MAX_NESTED = 4
 
 
 def has_short_text(value: Any, depth: int = 0) -> bool:
-    """Whether a value is plain and short, so that a text is as good as the value."""
+    """Whether a value is plain and short, so that a text is enough to compare it."""
     cls = type(value)
     if cls is tuple:
         return len(value) <= _MAX_SHORT and all(
@@ -282,7 +284,7 @@ class _PlainTexts(Texts):
             return repr(obj)
         if cls is str:
             return ascii(obj)
-        if cls is int:  # of any length: `repr` refuses thousands of digits
+        if cls is int:  # `repr` refuses thousands of digits
             return f"{obj:#x}"
         if cls is float:
             return obj.hex()

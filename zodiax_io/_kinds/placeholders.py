@@ -1,4 +1,4 @@
-"""Functions that could not be kept."""
+"""Placeholders for functions that could not be kept."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .look import Look
 
 
 class Placeholder:
-    """Stands where a function was that could not be saved, and says so when called.
+    """Placeholder for a function that could not be saved; calling it raises an error.
 
-    Or where one is named that is not here (``unknown="opaque"``).
+    Also for a function that is missing when a file is loaded (``unknown="opaque"``).
 
     Attributes
     ----------
     name : str
-        What the function was called, for example ``make.<locals>.<lambda>``; of one
-        that is not here, its name in the file.
+        The name of the function, for example ``make.<locals>.<lambda>``. If it is
+        missing, its name in the file.
     source : str
-        Its source text as far as Python could tell it; never run. Of a function that
-        is not here, why.
+        Its source text, if Python could find it; it is never run. If the function is
+        missing, the reason.
     path : str
-        Where in the tree it sits, which is also its key in ``fill=``.
+        The path in the tree, which is also its key in ``fill=``.
     """
 
-    # What wraps functions needs both: Equinox copies the dict, which stays empty, and
-    # jaxlib crashes where it cannot make a weak reference.
+    # Wrappers of functions need both: Equinox copies the dict, which stays empty, and
+    # jaxlib crashes if it cannot make a weak reference.
     __slots__ = (
         "__dict__",
         "__weakref__",
@@ -53,8 +53,8 @@ class Placeholder:
         digest: Any = None,
     ) -> None:
         self.name, self.source, self.path = name, source, path
-        self._digest = digest  # of a function in a variable, as the file has it
-        self._versions = versions  # of its package; None for what was never saved
+        self._digest = digest  # the fingerprint of a function in a variable
+        self._versions = versions  # of its package; None if it could not be saved
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Raise a `PlaceholderError` that names the function."""
@@ -71,25 +71,22 @@ class Placeholder:
         )
 
     def __repr__(self) -> str:
-        """The name and the path."""
         return f"<placeholder for {shown(self.name)} at {shown(self.path, MAX_PATH)}>"
 
     def _state(self) -> tuple[Any, ...]:
-        if self._versions is not None:  # it has a name to be known by
+        if self._versions is not None:  # identified by its name
             return self.name, repr(self._digest)
         return self.name, self.source, self.path
 
     def __eq__(self, other: object) -> bool:
-        """Equal when name, source and path are."""
         return type(other) is Placeholder and self._state() == other._state()
 
     def __hash__(self) -> int:
-        """As `__eq__`."""
         return hash(self._state())
 
 
 def placeholder_for(obj: Any, path: str) -> Placeholder:
-    """What is kept of a function that has no name to come back by."""
+    """The placeholder for a function that has no name to be found by."""
     name = getattr(obj, "__qualname__", None) or type(obj).__qualname__
     return Placeholder(str(name), source_of(obj) or "(not available)", path)
 
@@ -126,7 +123,7 @@ def _decode_placeholder(parts: Parts) -> Placeholder:
 
 
 def _name_in(value: Any) -> Any:
-    """The name of a placeholder: its source is that of a whole line."""
+    """The name of a placeholder; its source is that of a whole line."""
     return value.get("name") if type(value) is dict else value
 
 
@@ -135,7 +132,7 @@ PLACEHOLDER = Kind(
     exactly(Placeholder),
     _encode_placeholder,
     _decode_placeholder,
-    keeps="placeholders of functions, to be filled",
+    keeps="placeholders for functions",
     placeholder="always",
     identity=_name_in,
     look=Look(words="a function without a name"),
@@ -143,7 +140,7 @@ PLACEHOLDER = Kind(
 
 
 def is_unnamed_function(obj: Any) -> bool:
-    """Whether an object is a function, so that a placeholder may stand for it."""
+    """Whether an object is a function, for which a placeholder can be kept."""
     return callable(obj) and not reflection.is_class(obj)
 
 
@@ -151,32 +148,32 @@ def _refuse_function(obj: Any) -> Parts:
     module = getattr(obj, "__module__", None)
     if type(module) is str and top_level_package(module) == "optax":
         raise CannotKeep(
-            "It is a local function of optax, as optimisers and schedules are made of. "
-            "Keep the optimiser's state and settings, and make it again by its call."
+            "It is a local function of optax, part of an optimiser or a schedule. Keep "
+            "the optimiser's state and settings, and make it again by its call."
         )
     owner = getattr(obj, "__self__", None)
     if owner is not None and type(owner) is not types.ModuleType:
         cls = owner if reflection.is_class(owner) else type(owner)
         raise CannotKeep(
             f"It is a method of a `{cls.__module__}.{cls.__qualname__}`, which files "
-            "do not bind. Keep the object itself, and take the method from it again."
+            "cannot bind. Keep the object, and take the method from it again."
         )
     decorator = _jax.derivative_rule(obj)
     if decorator is not None:
         raise CannotKeep(
-            f"It was made by `{decorator}` and has no name to come back by: no file "
-            "keeps a rule for derivatives. Decorate a function at the top level of a "
+            f"It was made by `{decorator}` and has no name to be found by; files keep "
+            "no rule for derivatives. Decorate a function at the top level of a "
             'module. If a library made it, save with `functions="warn"`, which keeps '
-            "all else, make the whole object again by its constructor, and load into "
-            "that by `like=`."
+            "everything else, make the object again by its constructor, and load into "
+            "it by `like=`."
         )
     place = place_of(obj)
     where = "" if place is None else f" (written at {place})"
     raise CannotKeep(
-        f"It has no name to come back by{where}: it is a lambda, a local function or a "
+        f"It has no name to be found by{where}: it is a lambda, a local function or a "
         "wrapper. Write it by `def` at the top level of a module, give it a name by "
-        '`zodiax_io.register(function, alias="package.module:name")`, or keep its '
-        'source text only by `functions="warn"`.'
+        '`zodiax_io.register(function, alias="package.module:name")`, or keep only its '
+        'source text by `functions="warn"`.'
     )
 
 

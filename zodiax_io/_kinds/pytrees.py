@@ -14,10 +14,7 @@ import numpy as np
 from .. import _jax
 from .._errors import LIMITS, ClassChangedError
 from .._trust import reflection, roles
-from .._trust.names import (
-    name_of,
-    top_level_package,
-)
+from .._trust.names import name_of, top
 from .._trust.reflection import class_attribute, has_python_layout
 from .._trust.roles import is_function, is_namedtuple
 from .._trust.table import FRAMEWORKS
@@ -38,7 +35,6 @@ from .fields import (
     has_plain_fields,
     is_of_frameworks,
     layout,
-    state_of,
 )
 from .keys import is_vetted
 from .objects import decode_object, may_hold, renew_hashes
@@ -54,11 +50,11 @@ from .watch import Watch
 
 
 def _encode_registered(obj: Any) -> Parts | None:
-    """By what the instance holds: some classes flatten in the order of a set."""
+    """By attributes, not by flattening: some classes flatten in the order of a set."""
     cls = type(obj)
     if not _jax.is_registered_node(cls) or not has_python_layout(cls):
         return None
-    held = state_of(obj, {})[1]
+    held = attributes_of(obj)
     if not all(may_hold(cls, name, value) for name, value in held.items()):
         return None
     if any(map(may_be_hash, held, held.values())) and not renew_hashes(obj, held):
@@ -67,15 +63,11 @@ def _encode_registered(obj: Any) -> Parts | None:
     return Parts(children=held, refers=cls, extra=extra)
 
 
-def _decode_registered(parts: Parts) -> Any:
-    return decode_object(parts, {})
-
-
 REGISTERED = Kind(
     "registered",
-    subclass(object),  # registration can come after this table was asked
+    subclass(object),  # a class may be registered after its rows were looked up
     _encode_registered,
-    _decode_registered,
+    lambda parts: decode_object(parts, {}),
     roles.NODE,
     keeps="classes registered as pytree nodes, by the attributes of the instance",
     shared=True,
@@ -94,12 +86,12 @@ def _encode_node(obj: Any) -> Parts | None:
     if flat is None:
         return None
     children, aux = flat
-    if aux is obj:  # registered as static: there is nothing else to it
+    if aux is obj:  # registered as static
         return None
     if _is_of(type(obj), FRAMEWORKS) and not _is_plain(aux):
         raise CannotKeep(
-            "Its auxiliary data is not made of plain values. Keep what it is made of, "
-            "and make it again from that."
+            "Its auxiliary data is not made of plain values. Keep its parts, and make "
+            "it again from them."
         )
     fresh, watch = check_unflattening(obj, children, aux)
     flat = tuple(children), aux
@@ -115,7 +107,7 @@ def _encode_node(obj: Any) -> Parts | None:
 
 
 def _hashes_in(obj: Any) -> set[str]:
-    """The attributes that are hashes, which another process computes anew."""
+    """The names of attributes that are hashes, which each process computes anew."""
     held = attributes_of(obj)
     maybe = {name for name, value in held.items() if may_be_hash(name, value)}
     known = hashes_of(obj, held) if maybe else set[int]()
@@ -125,7 +117,7 @@ def _hashes_in(obj: Any) -> set[str]:
 def _decode_node(parts: Parts) -> Any:
     children = children_by_name(parts)
     if set(children) != {"children", "aux"} or type(children["children"]) is not tuple:
-        raise ValueError("a registered pytree node has no children and auxiliary data")
+        raise ValueError("the children of a registered pytree node are not a tuple")
     cls = parts.refers
     if _is_of(cls, FRAMEWORKS) and not _is_plain(children["aux"]):
         raise ValueError(f"{cls.__qualname__} has auxiliary data that is not plain")
@@ -143,7 +135,7 @@ def _decode_node(parts: Parts) -> Any:
 
 
 def children_held_by(plain: dict[str, Any], attribute: str) -> list[Any]:
-    """The numbers of the children that an attribute of a `NODE` is, by its notes."""
+    """The numbers of the children that an attribute is, by the notes of a node."""
     places, held = plain.get("places"), plain.get("held")
     found = [held.get(attribute)] if type(held) is dict else []  # in older files
     for note in places if type(places) is list else ():
@@ -201,7 +193,7 @@ def _first_exchanged_in_old_notes(
 
 
 def _is_plain(aux: Any) -> bool:
-    """Whether a class may look at its auxiliary data, however it likes to."""
+    """Whether auxiliary data is plain, so that a class may use it in any way."""
     cls = type(aux)
     known = _is_of(cls, FRAMEWORKS) and is_namedtuple(cls)
     if cls is tuple or known:
@@ -228,7 +220,7 @@ def _encode_treedef(obj: Any) -> Parts:
     try:
         with Watch() as watch:
             tree = jtu.tree_unflatten(obj, range(obj.num_leaves))
-            leaves, again = flattening.flatten(tree, _is_looked_at)
+            leaves, again = flattening.flatten(tree, _refuse_getters)
         same = leaves == [*range(obj.num_leaves)] and _is_same_treedef(again, obj)
     except (CannotKeep, *LIMITS):
         raise
@@ -239,9 +231,9 @@ def _encode_treedef(obj: Any) -> Parts:
         ) from error
     if not same:
         raise CannotKeep(
-            "A class in it does not flatten into what it was unflattened from, as one "
-            "does whose flattening depends on the values of its leaves. Keep the tree "
-            "itself, and take its treedef by `jax.tree.structure` again."
+            "A class in it does not flatten into the children that it was unflattened "
+            "from; perhaps its flattening depends on the values of its leaves. Keep "
+            "the tree itself, and take its treedef by `jax.tree.structure` again."
         )
     found = watch.uses_of_sets()
     if found is not None:
@@ -262,11 +254,11 @@ def _is_same_treedef(one: Any, other: Any) -> bool:
 
 def _decode_treedef(parts: Parts) -> Any:
     (tree,) = children_in_order(parts)
-    leaves, treedef = flattening.flatten(tree, _is_looked_at)
+    leaves, treedef = flattening.flatten(tree, _refuse_getters)
     if all(type(leaf) is int for leaf in leaves) and leaves != sorted(leaves):
         raise ClassChangedError(
             "a class in a PyTreeDef flattens in another order than when it was saved. "
-            "Save what holds the PyTreeDef again, without it."
+            "Save the tree again without the PyTreeDef."
         )
     return treedef
 
@@ -287,9 +279,9 @@ _BUILT_IN_NODES = (
 
 
 def unflattens_plainly(cls: type) -> bool:
-    """Whether to unflatten an instance runs code of Python, JAX and Equinox only.
+    """Whether unflattening an instance runs only code of Python, JAX and Equinox.
 
-    Of other classes a registered function runs; and of a dataclass, the constructor.
+    For other classes a registered function runs, and for dataclasses the constructor.
     """
     if reflection.is_one_of(cls, _BUILT_IN_NODES):
         return True
@@ -305,10 +297,10 @@ def unflattens_plainly(cls: type) -> bool:
     )
 
 
-def _is_looked_at(obj: Any) -> bool:
-    """Stop JAX before it flattens what runs code of its own at every look."""
-    look = class_attribute(type(obj), "__getattribute__")
-    if type(look) is types.FunctionType and not is_of_frameworks(look):
+def _refuse_getters(obj: Any) -> bool:
+    """Refuse an object whose class runs code when its attributes are read."""
+    getter = class_attribute(type(obj), "__getattribute__")
+    if type(getter) is types.FunctionType and not is_of_frameworks(getter):
         raise CannotKeep(
             "A class in it writes its own `__getattribute__`, which runs when JAX "
             "takes the tree apart. Keep the tree itself, and take its treedef by "
@@ -335,22 +327,18 @@ OBJECT = Kind(
 
 def _encode_marker(obj: Any) -> Parts | None:
     cls = type(obj)
-    if not has_python_layout(cls) or any(state_of(obj, {})):
+    if not has_python_layout(cls) or attributes_of(obj):
         return None
     return Parts(refers=cls)
 
 
-def _decode_marker(parts: Parts) -> Any:
-    return object.__new__(parts.refers)
-
-
 MARKER = Kind(
-    "marker",  # after "singleton": what has a name comes back as itself
+    "marker",  # after "singleton": objects with a name load as themselves
     subclass(object),
     _encode_marker,
-    _decode_marker,
+    lambda parts: object.__new__(parts.refers),
     roles.MARKER,
-    keeps="instances that hold nothing, such as sentinels",
+    keeps="instances without attributes, such as sentinels",
     shared=True,
     attributes=None,
 )
@@ -358,7 +346,7 @@ MARKER = Kind(
 
 MISSING = Kind(
     "missing",
-    lambda cls: cls is type(_jax.equinox_missing()),
+    exactly(type(_jax.equinox_missing())),
     lambda obj: Parts(),
     lambda parts: _jax.equinox_missing(),
     keeps="Equinox's marker of an absent attribute",

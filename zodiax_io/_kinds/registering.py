@@ -1,4 +1,4 @@
-"""Kinds that users and other packages add to the table."""
+"""Add kinds of users and of other packages to the table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from .._errors import ArgumentError, check_callable, check_flags, shown
 from .._trust.reflection import derives, is_class
 from .._trust.roles import CLASS, Role
-from .base import Kind, Parts, exactly, subclass
+from .base import Kind, Parts, children_in_order, exactly, subclass
 from .lookup import add_kind
 
 
@@ -25,25 +25,24 @@ def register_kind(
     Parameters
     ----------
     name : str
-        What files call the kind: ``"mypackage.thing"``. With a dot, so that it never
-        meets one of ours.
+        The name of the kind in files, such as ``"mypackage.thing"``. It contains a dot,
+        which the kinds of zodiax_io do not.
     cls : type
         The class.
     encode : callable
-        From an instance to what it is made of: any tree that can be kept, for example
-        a dict of arrays and numbers. It must not change the instance.
+        From an instance to its content: any tree that can be saved, such as a dict of
+        arrays and numbers. It must not change the instance.
     decode : callable
-        From ``(cls, tree)`` to the instance, where `cls` is the instance's own class.
+        From ``(cls, tree)`` to the instance, where `cls` is the class of the instance.
     subclasses : bool, default False
-        Whether the two functions keep all of an instance of a subclass, too. What it
-        adds would be lost otherwise without a word, so it is refused unless you say so.
+        Whether the two functions also keep instances of subclasses completely. By
+        default these are refused: what a subclass adds could be lost silently.
 
     Raises
     ------
     ArgumentError
-        If the name has no dot, or is taken by a class of another name, or an argument
-        is of another type than these. A class that is defined again takes the place of
-        the old one.
+        If the name has no dot, belongs to a class of another name, or an argument has
+        the wrong type. A class that is defined again replaces the old one.
 
     Examples
     --------
@@ -73,16 +72,15 @@ def register_kind(
     check_flags(subclasses=subclasses)
     known = _registered.get(name)
     if known is not None and _own_name(known) != _own_name(cls):
-        told = ".".join(_own_name(known))
-        raise ArgumentError(f"The kind {name!r} is registered already, for `{told}`.")
+        other = ".".join(_own_name(known))
+        raise ArgumentError(f"The kind {name!r} is already registered, for `{other}`.")
 
-    def take_apart(obj: Any) -> Parts:
+    def encode_tree(obj: Any) -> Parts:
         return Parts(children=[encode(obj)], refers=type(obj))
 
-    def put_together(parts: Parts) -> Any:
-        if type(parts.children) is not list or len(parts.children) != 1:
-            raise ValueError("a registered kind holds one tree")
-        return decode(parts.refers, parts.children[0])
+    def decode_tree(parts: Parts) -> Any:
+        (tree,) = children_in_order(parts)
+        return decode(parts.refers, tree)
 
     def accepts(obj: Any) -> bool:
         return CLASS.accepts(obj) and ((subclasses and derives(obj, cls)) or obj is cls)
@@ -92,15 +90,15 @@ def register_kind(
     kind = Kind(
         name,
         matches,
-        take_apart,
-        put_together,
+        encode_tree,
+        decode_tree,
         Role(words, accepts),
         shared=True,
         attributes=None,
         hides_child=True,
     )
     _registered[name] = cls
-    add_kind(kind)  # in the place of the old one, if its class was defined again
+    add_kind(kind)  # replaces the old one if the class was defined again
 
 
 _registered: dict[str, type] = {}

@@ -1,4 +1,4 @@
-"""The table of kinds: every sort of object that can be kept, in order."""
+"""The table of kinds: all objects that can be saved, in the order of matching."""
 
 from . import (
     advice,
@@ -10,7 +10,9 @@ from . import (
     dates,
     enums,
     functions,
+    masked,
     objects,
+    partials,
     placeholders,
     pytrees,
     values,
@@ -18,11 +20,11 @@ from . import (
 )
 from .base import Kind
 
-# The first row that matches the class of an object, and takes it, keeps it.
+# The first row that matches the class of an object and encodes it decides.
 _GROUPS: tuple[tuple[Kind, ...], ...] = (
-    # Subclasses of arrays, tracers among them, are refused, never kept as their base.
+    # Subclasses of arrays, such as tracers, are refused, never kept as their base.
     (arrays.JAX, arrays.KEY, arrays.TRACER),
-    (arrays.NUMPY, arrays.MASKED, arrays.NDARRAY),
+    (arrays.NUMPY, masked.MASKED, masked.NDARRAY),
     # Before the numbers of Python: `np.float64` is a `float`.
     (arrays.SCALAR, arrays.DAMAGED),
     (arrays.DTYPE, arrays.SCALAR_TYPE, arrays.SHAPE_DTYPE, arrays.PARTITION_SPEC),
@@ -32,24 +34,24 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (enums.ENUM,),
     (dates.DATE, dates.TIME, dates.DATETIME, dates.TIMEDELTA, dates.TIMEZONE),
     (values.UUID, values.FRACTION, values.DECIMAL, values.PATH),
-    # Before objects: a token, and a function below a decorator, may be a Module.
+    # Before objects: a token, or a decorated function, may be a Module.
     (functions.TOKEN, functions.FUNCTION),
     # Before objects: a module of flax is a dataclass.
     (advice.ADVISED,),
     (functions.DEFAULT,),
-    # Before Modules: the compiled function inside is made again.
+    # Before Modules: the compiled function inside is built again.
     (wrappers.FILTER_JIT,),
-    (wrappers.JIT, wrappers.TRANSFORM, wrappers.UNRAVEL),
-    (wrappers.JAX_PARTIAL, wrappers.PARTIAL),
+    (wrappers.JIT, wrappers.TRANSFORM, partials.UNRAVEL),
+    (partials.JAX_PARTIAL, partials.PARTIAL),
     (functions.METHOD, placeholders.PLACEHOLDER),
-    # After transformations: `jax.vmap(f)` is a local function, too.
+    # After transformations: `jax.vmap(f)` is also a local function.
     (closures.CLOSURE,),
-    # After all that keeps a function.
+    # After every row that keeps functions.
     (placeholders.UNNAMED,),
-    # Before objects: a type may be registered as a pytree; and the annotations before
-    # classes, since some are instances of `type`.
+    # Before objects: a type may be registered as a pytree. Annotations before classes:
+    # some are instances of `type`.
     (annotations.JAXTYPING, annotations.ANNOTATION, annotations.CLASS),
-    # Before the sequences that they are.
+    # Before the lists and tuples that they are.
     (columns.COLUMN,),
     # A namedtuple is a tuple, and its class may be registered.
     (objects.NAMEDTUPLE,),
@@ -59,15 +61,15 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (containers.DEFAULTDICT, containers.MAPPINGPROXY),
     (values.NAMESPACE,),
     (pytrees.MISSING,),
-    # Before Modules: it passes on arguments of the file's choice.
+    # Before Modules: it calls a function with arguments from the file.
     (objects.EQUINOX_PARTIAL,),
-    # By their fields, before any other way to keep them: they may be registered, too.
+    # By their fields, before any other way: their classes may be registered, too.
     (objects.MODULE, objects.DATACLASS),
-    # By their attributes; by unflattening where those cannot be kept.
+    # By their attributes, or by unflattening if those cannot be kept.
     (pytrees.REGISTERED, pytrees.NODE),
     (pytrees.TREEDEF, pytrees.OBJECT),
     (containers.SUBCLASS,),
-    # What could be taken apart has been: what has a name comes back as itself.
+    # Objects that cannot be taken apart, but have a name: they load as themselves.
     (functions.SINGLETON,),
     (pytrees.MARKER,),
 )

@@ -1,9 +1,9 @@
-"""Proof, before a save, that unflattening gives an object back, in any process.
+"""Check, before a save, that unflattening builds an equal object in any process.
 
-An object that can be kept by its attributes needs none of this. One that holds what no
-file can hold (a lock, a lambda) is rebuilt by the unflatten function of its class. Such
-a function may lose attributes, or may hand them out in the order of a set, which is
-another one in the next process. So it is tried here, and watched while it runs.
+An object that can be kept by its attributes needs no such check. An object with an
+attribute that no file can keep (a lock, a lambda) is built by the unflatten function of
+its class. Such a function may lose attributes, or set them in the order of a set, which
+changes from process to process. So it is called here, and watched while it runs.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ from .fields import attributes_of
 from .watch import Watch
 
 _ADVICE = "Register a kind for it with `zodiax_io.register_kind`."
-# Objects of Python's own that begin anew with each instance.
+# Classes of Python whose new instances are all alike.
 _WITHOUT_STATE = (type(threading.Lock()), type(threading.RLock()), threading.local)
 _MAX_COMPARED = 100_000
 _OF_FUNCTIONS = (types.MethodType, types.CellType)
 
 
 def check_unflattening(obj: Any, children: list[Any], aux: Any) -> tuple[Any, Watch]:
-    """Refuse an object that unflattening would not give back as it is.
+    """Refuse an object that unflattening would not build again as it is.
 
     Parameters
     ----------
     obj : object
         An instance of a class registered as a pytree node.
     children, aux : list, object
-        What it flattens into.
+        Its children and auxiliary data.
 
     Returns
     -------
     fresh : object
-        What its class builds of the children and the auxiliary data.
+        The object that its class builds from the children and the auxiliary data.
     watch : Watch
-        What it called for that.
+        The functions that were called for it.
 
     Raises
     ------
     CannotRebuild
-        If it would come back different here, or might in another process.
+        If the new object differs here, or may differ in another process.
     """
     cls = type(obj)
     name = f"`{cls.__module__}.{cls.__qualname__}`"
@@ -73,8 +73,8 @@ def check_unflattening(obj: Any, children: list[Any], aux: Any) -> tuple[Any, Wa
         raise
     except Exception as error:
         raise CannotRebuild(
-            f"The unflatten function of {name} failed on what the object flattens "
-            f"into: {type(error).__name__}: {error}. {_ADVICE}"
+            f"The unflatten function of {name} failed on the object's own children: "
+            f"{type(error).__name__}: {error}. {_ADVICE}"
         ) from error
     found = watch.uses_of_sets()
     if found is not None:
@@ -85,8 +85,8 @@ def check_unflattening(obj: Any, children: list[Any], aux: Any) -> tuple[Any, Wa
     different = Comparison().difference(obj, fresh)
     if different:
         raise CannotRebuild(
-            f"The flatten and unflatten functions of {name} do not give back "
-            f"{different} as it is. {_ADVICE}"
+            f"The flatten and unflatten functions of {name} do not keep {different}. "
+            f"{_ADVICE}"
         )
     return fresh, watch
 
@@ -97,30 +97,31 @@ def check_order(cls: type, watch: Watch, unknown: list[str]) -> None:
     Raises
     ------
     CannotRebuild
-        If a function that its class called may come by a set, or by a hash.
+        If a function that its class called may depend on the order of a set or of
+        hashes.
     """
     found = watch.ways_to_sets() if unknown else None
     if found is not None:
         raise CannotRebuild(
             f"`{cls.__module__}.{cls.__qualname__}` may flatten in the order of a set "
             f"or of hashes (in `{found}`), which changes from process to process, and "
-            f"no load could check what its unflatten function makes anew, as "
+            f"no load can check values that its unflatten function computes, such as "
             f"`{unknown[0]:.80}`. {_ADVICE}"
         )
 
 
 class Comparison:
-    """Compares two objects attribute by attribute, as far as they can be seen."""
+    """Compares two objects attribute by attribute, as far as these can be read."""
 
     def __init__(self) -> None:
         self._alike: set[tuple[int, int]] = set()
-        self._seen: list[Any] = []  # kept alive, so that identities stay their own
+        self._seen: list[Any] = []  # kept alive, so that no identity is used again
 
     def difference(self, one: Any, other: Any) -> str:
-        """The first attribute that is not the same, in words; empty if none differs."""
+        """The first attribute that differs, in words; empty if none does."""
         if type(one) is not type(other):
             return "its class"
-        self._suppose(one, other)
+        self._assume_same(one, other)
         cls = type(one)
         before, after = attributes_of(one), attributes_of(other)
         known: set[int] | None = None
@@ -143,7 +144,7 @@ class Comparison:
         return ""
 
     def _same_contents(self, one: Any, other: Any) -> bool:
-        """Whether what two objects hold in C, other than items, is the same."""
+        """Whether the data of two objects in C, other than items, is the same."""
         cls = type(one)
         if has_python_layout(cls):
             return True
@@ -155,13 +156,13 @@ class Comparison:
         return items_of(one) is not None
 
     def same(self, one: Any, other: Any) -> bool:
-        """Whether two objects are the same for every use."""
+        """Whether two objects are the same, or have the same contents to the bit."""
         if one is other or (id(one), id(other)) in self._alike:
             return True
         cls = type(one)
         if cls is not type(other) or len(self._alike) > _MAX_COMPARED:
             return False
-        self._suppose(one, other)
+        self._assume_same(one, other)
         if is_array(cls):
             return _same_array(one, other)
         if reflection.is_one_of(cls, (float, complex)):  # NaN is equal to itself
@@ -178,8 +179,8 @@ class Comparison:
             return not self.difference(one, other)
         return self._same_items(one, other)
 
-    def _suppose(self, one: Any, other: Any) -> None:
-        """Take two objects for the same while what is in them is compared."""
+    def _assume_same(self, one: Any, other: Any) -> None:
+        """Take two objects for the same while their contents are compared."""
         self._alike.add((id(one), id(other)))
         self._seen.append((one, other))
 
@@ -220,11 +221,11 @@ _ABSENT = object()
 
 
 def is_without_state(cls: type) -> bool:
-    """Whether one instance is as good as another, as of locks."""
+    """Whether all new instances of a class are alike, such as locks."""
     return reflection.is_one_of(cls, _WITHOUT_STATE)
 
 
-# Almost all hashes of text, and of identity, are larger than the numbers people choose.
+# Almost all hashes of text and of identity are larger than numbers that people choose.
 _LARGE = 1 << 31
 
 
@@ -234,14 +235,14 @@ def is_large(value: int) -> bool:
 
 
 def may_be_hash(name: str, value: Any) -> bool:
-    """Whether an attribute may be a hash that was cached: to be compared with one."""
+    """Whether an attribute may be a cached hash, by its name or its size."""
     return type(value) is int and ("hash" in name or is_large(value))
 
 
 def hashes_of(obj: Any, attributes: dict[str, Any]) -> set[int]:
-    """The hash of an object, and those of its attributes that are not numbers.
+    """The hashes of an object and of its attributes, except numbers.
 
-    A number is no hash for being the same as another number.
+    The hash of a number is that number, so an equal attribute need not be a hash.
     """
     found: set[int] = set()
     for part in (obj, *attributes.values()):
@@ -259,7 +260,7 @@ def hashes_of(obj: Any, attributes: dict[str, Any]) -> set[int]:
 def _is_derived(
     cls: type, name: str, before: dict[str, Any], after: dict[str, Any]
 ) -> bool:
-    """Whether an attribute is made from others, when asked for: it may be absent."""
+    """Whether an attribute may be absent, because it is computed when it is read."""
     if name in before and name in after:
         return False
     found = class_attribute(cls, name)
@@ -284,7 +285,7 @@ def _same_array(one: Any, other: Any) -> bool:
 
 
 def _parts_of_function(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
-    """What must be the same for two functions to be."""
+    """Pairs of parts that are the same if two functions are."""
     if type(one) is types.FunctionType:
         yield one.__code__ is other.__code__, True
         yield one.__globals__ is other.__globals__, True
@@ -296,12 +297,8 @@ def _parts_of_function(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
         yield one.__self__, other.__self__
     elif type(one) is types.CellType:
         yield _contents(one), _contents(other)
-    else:  # what JAX and NumPy make of a function
-        inner, again = (
-            getattr(one, "__wrapped__", one),
-            getattr(other, "__wrapped__", 0),
-        )
-        yield inner, again
+    else:  # a function of JAX or NumPy around another one
+        yield getattr(one, "__wrapped__", one), getattr(other, "__wrapped__", 0)
         yield _jax.jit_options(one), _jax.jit_options(other)
 
 

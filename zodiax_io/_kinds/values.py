@@ -6,6 +6,7 @@ import os
 import pathlib
 import types
 import uuid
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,13 +17,26 @@ from numpy.typing import NDArray
 from .._arrays.records import Record, record_of
 from .._errors import shown
 from .._trust.names import is_printable_name
-from .base import CannotKeep, Data, Kind, Parts, exactly
+from .base import (
+    CannotKeep,
+    Data,
+    Kind,
+    Parts,
+    children_by_name,
+    exactly,
+    expect_children,
+)
 from .fields import is_dunder
 from .look import Look, beginning, value_text
 
 
 def _as_is(obj: Any) -> Parts:
     return Parts(value=obj)
+
+
+def _expected(cls: type) -> Callable[[Parts], Any]:
+    """A `decode` for values that are plain data of this class."""
+    return lambda parts: expect(parts.value, cls)
 
 
 NONE = Kind(
@@ -37,14 +51,15 @@ NONE = Kind(
 
 
 def expect(value: Any, *classes: type) -> Any:
+    """The value, if its class is one of these; `ValueError` if not."""
     if type(value) not in classes:
         raise ValueError(f"expected {classes[0].__name__}, got {type(value).__name__}")
     return value
 
 
 def scalar_record(obj: Any) -> Record:
-    """The record by which plain Equinox keeps a Python scalar."""
-    if type(obj) is bytes:  # of an integer that no record holds
+    """The record in which plain Equinox keeps a Python scalar."""
+    if type(obj) is bytes:  # of an integer too large for a record
         obj = np.frombuffer(obj, np.uint8)
     return record_of(np.asarray(obj))
 
@@ -53,22 +68,18 @@ def _encode_bool(obj: bool) -> Parts:
     return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
 
 
-def _decode_bool(parts: Parts) -> bool:
-    return expect(parts.value, bool)
-
-
 BOOL = Kind(
     "bool",
     exactly(bool),
     _encode_bool,
-    _decode_bool,
+    _expected(bool),
     keeps="`bool`",
     data=Data.NONE,
     look=Look(literal=True, inline=True),
 )
 
 
-# msgpack's own integers.
+# The integers of msgpack.
 _MIN_INT, _MAX_INT = -(2**63), 2**64
 
 
@@ -84,7 +95,7 @@ def encode_int(obj: int) -> Parts:
     if _MIN_INT <= obj < _MAX_INT:
         return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
     value = _int_bytes(obj)
-    # Equinox cannot load such an integer; the record keeps those behind it in step.
+    # Equinox cannot load such an integer, but it counts the records.
     return Parts(value=value, equinox_record=lambda: scalar_record(value))
 
 
@@ -116,15 +127,11 @@ def _encode_float(obj: float) -> Parts:
     return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
 
 
-def _decode_float(parts: Parts) -> float:
-    return expect(parts.value, float)
-
-
 FLOAT = Kind(
     "float",
     exactly(float),
     _encode_float,
-    _decode_float,
+    _expected(float),
     keeps="`float`, to the bit",
     data=Data.NUMBERS,
     look=_NUMBER,
@@ -167,7 +174,7 @@ COMPLEX = Kind(
 def _encode_str(obj: str) -> Parts:
     try:
         obj.encode()
-    except UnicodeEncodeError:  # lone surrogates are no UTF-8
+    except UnicodeEncodeError:  # lone surrogates are not UTF-8
         return Parts(value=obj.encode("utf8", "surrogatepass"))
     return Parts(value=obj)
 
@@ -188,15 +195,11 @@ STR = Kind(
 )
 
 
-def _decode_bytes(parts: Parts) -> bytes:
-    return expect(parts.value, bytes)
-
-
 BYTES = Kind(
     "bytes",
     exactly(bytes),
     _as_is,
-    _decode_bytes,
+    _expected(bytes),
     keeps="`bytes`",
     look=Look(value=lambda node: beginning(node.get("value")), literal=True),
 )
@@ -241,14 +244,15 @@ CONSTANT = Kind(
 )
 
 
-def _encode_slice(obj: slice) -> Parts:
-    children = {"start": obj.start, "stop": obj.stop, "step": obj.step}
-    return Parts(children=children)
+_ENDS = ("start", "stop", "step")
+
+
+def _encode_slice(obj: slice | range) -> Parts:
+    return Parts(children={name: getattr(obj, name) for name in _ENDS})
 
 
 def _decode_slice(parts: Parts) -> slice:
-    children = expect(parts.children, dict)
-    return slice(children["start"], children["stop"], children["step"])
+    return slice(*expect_children(parts, *_ENDS))
 
 
 SLICE = Kind(
@@ -261,8 +265,8 @@ SLICE = Kind(
 )
 
 
-# A range divides its ends by its step, and a fraction looks for common divisors: both
-# take a time that grows with the square of the length of their integers.
+# A range divides its ends by its step, and a fraction finds common divisors: the time
+# for both grows with the square of the length of their integers.
 _MAX_DIVIDED = 4096  # bytes
 
 
@@ -271,18 +275,16 @@ def _is_divisible(obj: int) -> bool:
 
 
 def _encode_range(obj: range) -> Parts:
-    children = {"start": obj.start, "stop": obj.stop, "step": obj.step}
-    if not all(map(_is_divisible, children.values())):
+    if not all(map(_is_divisible, (obj.start, obj.stop, obj.step))):
         raise CannotKeep(
             f"Its integers are longer than {_MAX_DIVIDED} bytes. "
             "Keep start, stop and step as a tuple."
         )
-    return Parts(children=children)
+    return _encode_slice(obj)
 
 
 def _decode_range(parts: Parts) -> range:
-    children = expect(parts.children, dict)
-    ends = [expect(children[name], int) for name in ("start", "stop", "step")]
+    ends = [expect(end, int) for end in expect_children(parts, *_ENDS)]
     if not all(map(_is_divisible, ends)):
         raise ValueError(f"a range has integers longer than {_MAX_DIVIDED} bytes")
     return range(*ends)
@@ -372,7 +374,7 @@ def _encode_path(obj: pathlib.PurePath) -> Parts:
 
 def _decode_path(parts: Parts) -> pathlib.PurePath:
     cls = _PATHS[expect(parts.extra["flavour"], str)]
-    if cls is _FOREIGN:  # cannot be made here; its equal, which touches no disk, can
+    if cls is _FOREIGN:  # no system has both; the pure class is the same everywhere
         cls = _PATHS[f"Pure{cls.__name__}"]
     return cls(_decode_str(parts))
 
@@ -391,7 +393,7 @@ def _encode_namespace(obj: types.SimpleNamespace) -> Parts:
     for name in children:
         if not _is_attribute(name):
             dunder = type(name) is str and is_dunder(name)
-            what = "means something to Python" if dunder else "is no printable text"
+            what = "is special to Python" if dunder else "is not printable text"
             raise CannotKeep(
                 f"It has an attribute whose name {what}. Keep `vars(x)`, a "
                 "dictionary, instead."
@@ -404,9 +406,9 @@ def _is_attribute(name: object) -> bool:
 
 
 def _decode_namespace(parts: Parts) -> types.SimpleNamespace:
-    children = expect(parts.children, dict)
+    children = children_by_name(parts)
     if not all(map(_is_attribute, children)):
-        raise ValueError("an attribute has a name that none may have")
+        raise ValueError("an attribute has a name that is not allowed")
     return types.SimpleNamespace(**children)
 
 

@@ -1,8 +1,9 @@
-"""Whether code that runs goes through a set, whose order changes between processes.
+"""Watch whether code uses a set, whose order changes from process to process.
 
-The functions that flatten and unflatten an object are watched while they run, and then
-read. That finds what is written down, and not every way to such an order. So a second,
-wider look is there for what a load cannot check.
+The functions that flatten and unflatten an object are recorded while they run, and
+their bytecode is read. The first check finds direct uses of sets. The second, wider
+check also finds indirect ways to the order of a set or of hashes; it is for values that
+a load cannot check.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .contents import items_of
 
 
 class _Call(NamedTuple):
-    """The first call of a function: its globals, its class, and its variables then."""
+    """The first call of a function: its globals, its class, and its arguments."""
 
     space: dict[str, Any]
     owner: type
@@ -33,7 +34,7 @@ class _Call(NamedTuple):
 
 
 class Watch:
-    """Notes the functions that this thread calls, other than those of frameworks."""
+    """Records the functions that this thread calls, except those of frameworks."""
 
     def __init__(self) -> None:
         self._calls: dict[types.CodeType, _Call] = {}
@@ -41,7 +42,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._before = before = sys.getprofile()
-        # Another profiler that cannot be put back is left as it is.
+        # A profiler of another kind cannot be restored, so it is not replaced.
         if before is None or callable(before) or hasattr(before, "enable"):
             sys.setprofile(self._note)
         return self
@@ -50,7 +51,7 @@ class Watch:
         before: Any = self._before
         if before is None or callable(before):
             sys.setprofile(before)
-        elif hasattr(before, "enable"):  # of `cProfile`, which is no function
+        elif hasattr(before, "enable"):  # of `cProfile`, which is not a function
             sys.setprofile(None)
             before.enable()
 
@@ -72,7 +73,7 @@ class Watch:
             self._calls[code] = _Call(frame.f_globals, owner, held)
 
     def uses_of_sets(self) -> str | None:
-        """The name of a function that makes a set or goes through one, if one does."""
+        """The name of a function that makes or reads a set, or None."""
         for code, call in self._calls.items():
             before = None
             for step in dis.get_instructions(code):
@@ -82,14 +83,14 @@ class Watch:
         return None
 
     def ways_to_sets(self) -> str | None:
-        """The name of a function that may come by a set, or by a hash, if one may."""
+        """The name of a function that may use an order of sets or hashes, or None."""
         for code, call in self._calls.items():
             if _computes_an_order(code) or _reaches_a_set(code, call):
                 return code.co_qualname
         return self._seen_at
 
 
-# Their sets order no children of other classes.
+# Their sets do not order the children of other classes.
 _TRUE_TO_ORDER = FRAMEWORKS | {"zodiax_io"}
 _SETS = (set, frozenset)
 _MAKES_A_SET = frozenset({"BUILD_SET", "SET_ADD", "SET_UPDATE"})
@@ -115,7 +116,7 @@ def _is_of_a_set(
     return step.opname in _MAKES_A_SET
 
 
-# The wider look -----------------------------------------------------------------------
+# The wider check ----------------------------------------------------------------------
 
 _UNORDERED = (*_SETS, weakref.WeakSet)
 _ORDERING = (hash, id, set, frozenset, weakref.WeakSet)
@@ -133,7 +134,7 @@ def _is_unordered(cls: type) -> bool:
 
 
 def _computes_with_sets(function: Any) -> bool:
-    """Whether a function of C gives a hash, or is of a set, or may make one."""
+    """Whether a function in C computes a hash, or is a method of a set or makes one."""
     known = (*_ORDERING, *_OPERATORS)
     owner = getattr(function, "__self__", None)
     return any(function is one for one in known) or _is_unordered(type(owner))
@@ -157,10 +158,10 @@ def _names_in(code: types.CodeType) -> Iterable[str]:
 
 
 def _reaches_a_set(code: types.CodeType, call: _Call) -> bool:
-    """Whether there is a set behind the names that a function uses.
+    """Whether the names that a function uses lead to a set.
 
-    So in its variables, among them defaults and those of an outer function; in its
-    globals; in the items of these, and in their attributes of the names that it uses.
+    Searched are its variables (with defaults and those of an outer function), its
+    globals, the items of these, and their attributes of the names that it uses.
     """
     used = [*_names_in(code)]
     globals_of = collections.ChainMap(call.space, dict(vars(builtins)))
@@ -174,7 +175,7 @@ def _reaches_a_set(code: types.CodeType, call: _Call) -> bool:
         seen[id(obj)] = obj
         if _is_unordered(type(obj)) or any(obj is way for way in _ORDERING):
             return True
-        if len(seen) > _MAX_REACHED:  # what cannot be looked through
+        if len(seen) > _MAX_REACHED:  # too much to search
             return True
         waiting.extend(_parts_of(obj))
         waiting.extend(_attributes_of(obj, used))
@@ -194,7 +195,7 @@ def _parts_of(obj: Any) -> Iterable[Any]:
 
 
 def _attributes_of(obj: Any, used: Iterable[str]) -> Iterable[Any]:
-    """The attributes of some names, of an object or of its class."""
+    """The attributes of these names, of an object or of its class."""
     held = {} if reflection.is_class(obj) else reflection.instance_dict(obj) or {}
     cls = obj if reflection.is_class(obj) else type(obj)
     for name in used:
