@@ -109,7 +109,7 @@ def test_lambda():
     line = NAMELESS[0].__code__.co_firstlineno
     assert str(error) == (
         "Cannot serialise a `builtins.function` at `model['f']`. It has no name to "
-        f"come back by (written at {__file__}:{line}): it is a lambda, a local "
+        f"be found by (written at {__file__}:{line}): it is a lambda, a local "
         "function or a wrapper. Write it by `def` at the top level of a module, give "
         'it a name by `zodiax_io.register(function, alias="package.module:name")`, or '
         'keep its source text only by `functions="warn"`.'
@@ -152,8 +152,8 @@ def test_deleted_array():
     array = jnp.ones(2)
     array.delete()
     assert str(refusal(array)).endswith(
-        "at `model`. Its buffer has been deleted or donated. Save before giving it to "
-        "a function that donates its arguments."
+        "at `model`. Its buffer has been deleted or donated. Save it before passing it "
+        "to a function that donates its arguments."
     )
 
 

@@ -395,9 +395,9 @@ PROCESSES = textwrap.dedent(
     assert not zodiax_io.diff(path, tree)
     zodiax_io.summarise(tree, values=True)
     for name, make, axes, words in [
-        ("hosts", lambda: jnp.asarray(values), ("hosts",), "Parts of it live on"),
-        ("both", lambda: jnp.asarray(values), ("devices", "hosts"), "Parts of it live"),
-        ("keys", split, ("hosts",), "Parts of it live on"),
+        ("hosts", lambda: jnp.asarray(values), ("hosts",), "Parts of it are on"),
+        ("both", lambda: jnp.asarray(values), ("devices", "hosts"), "Parts of it are"),
+        ("keys", split, ("hosts",), "Parts of it are on"),
     ]:
         array = over(make, *axes)
         try:
@@ -412,7 +412,7 @@ PROCESSES = textwrap.dedent(
         zodiax_io.serialise(io.BytesIO(), there)
         assert rank == 0
     except zodiax_io.SerialisationError as error:
-        assert rank == 1 and "`model`. It lives on other hosts. Gather it" in str(error)
+        assert rank == 1 and "`model`. It is on other hosts. Gather it" in str(error)
     # One process may load onto the devices of all, without the others.
     for turn in range(2):
         if turn == rank:

@@ -658,7 +658,7 @@ def test_a_key_of_another_generator_is_refused(name, tree_of):
     assert caught.value.path == "model['a']"
     assert str(caught.value).endswith(
         "at `model['a']`. Its random keys are not of a generator of JAX (threefry2x32, "
-        "rbg, unsafe_rbg), so nothing shows that they would give the same numbers "
-        "elsewhere. Keep `jax.random.key_data(key)` instead, and after loading use "
+        "rbg, unsafe_rbg), so they may give other numbers elsewhere. Keep "
+        "`jax.random.key_data(key)` instead, and after loading use "
         "`jax.random.wrap_key_data(data, impl=...)`."
     )

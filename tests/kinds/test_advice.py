@@ -126,8 +126,8 @@ def called(made: Any, name: str, *arguments: Any) -> Any:
 MESH = jax.make_mesh((1,), ("x",))
 OPENED = open(os.devnull)  # noqa: SIM115
 PROCESS = (
-    "It belongs to this process. Keep what it holds, if it holds anything, and make it "
-    "again after loading."
+    "It belongs to this process. Keep its contents, if it has any, and make it again "
+    "after loading."
 )
 WEAK = "It refers to an object without keeping it. Keep the object itself instead."
 PROGRAM = (
@@ -136,26 +136,26 @@ PROGRAM = (
     "`jax.export.export(function)(*arguments).serialize()`."
 )
 ITERATOR = (
-    "It is an iterator, which gives each item once. Keep the items that are left, "
-    "`list(x)`, or what it goes over."
+    "It is an iterator, which gives each item once. Keep the remaining items, "
+    "`list(x)`, or the object that it iterates over."
 )
 GENERIC = (
-    "Keep what it is made of, such as numbers, text and arrays, and make it again "
-    "from that; or register a kind for it with `zodiax_io.register_kind`."
+    "Keep its parts, such as numbers, text and arrays, and make it again from them; or "
+    "register a kind for it with `zodiax_io.register_kind`."
 )
 MASKED = (
-    "It holds more than data, a mask and a fill value. Keep `x.data`, `x.mask`, and "
-    "what else it holds, and make it again from them."
+    "It has more than data, a mask and a fill value. Keep `x.data`, `x.mask`, and its "
+    "other attributes, and make it again from them."
 )
 AS_LISTS = "Keep the keys as a list, and the values as another."
 DICT = "Keep `vars(x)`, a dictionary, instead."
-PLAIN = "It is an array of values and no more. Keep `numpy.asarray(x)` instead."
+PLAIN = "It is an array of values only. Keep `numpy.asarray(x)` instead."
 
 ROWS: dict[str, Row] = {
     # Subclasses of NumPy's arrays.
     "a constant of masked arrays": Row(
         lambda: np.ma.masked,
-        "It marks a value that is not there. Keep None instead.",
+        "It marks a missing value. Keep None instead.",
         lambda x: None,
         lambda kept: np.ma.masked,
         operator.is_,
@@ -529,8 +529,8 @@ ROWS: dict[str, Row] = {
     ),
     "a method of a list": Row(
         lambda: [1].count,
-        "It is a method of a `builtins.list`, which files do not bind. Keep the object "
-        "itself, and take the method from it again.",
+        "It is a method of a `builtins.list`, which files cannot bind. Keep the "
+        "object, and take the method from it again.",
         lambda x: x.__self__,
         lambda kept: kept.count,
         lambda a, b: a(1) == b(1) == 1,
@@ -646,8 +646,8 @@ def test_advice_on_a_module_of_flax_keeps_its_variables():
     linen = pytest.importorskip("flax.linen")
     module = linen.Dense(3)
     assert refusal(module) == (
-        "It is a module of flax.linen, which holds settings and no parameters. Keep "
-        "its variables, as `init` gave them, and make the module again by its call."
+        "It is a module of flax.linen, which has settings and no parameters. Keep its "
+        "variables, as returned by `init`, and make the module again by its call."
     )
     variables = module.init(jax.random.key(0), jnp.ones(2))
     again = linen.Dense(3).apply(saved(variables), jnp.ones(2))

@@ -113,9 +113,9 @@ def test_the_refusal_of_an_attribute():
         "Keep it as another item of the tree, and remove it here by `delattr`."
     )
     assert refusal_of(noted(jax.vmap(double))) == (
-        "Its `note` is not the one that it had when it was made, and would be lost. "
-        "Keep what it wraps, and wrap it again after loading; or give it a name at the "
-        "top level of a module."
+        "Its `note` has changed since it was made, and the change would be lost. Keep "
+        "the function that it wraps, and wrap it again after loading; or give it a "
+        "name at the top level of a module."
     )
 
 

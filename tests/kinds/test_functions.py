@@ -382,7 +382,7 @@ def test_a_lambda_is_refused_with_its_path_and_line():
     assert error.path == "model.leaf['activation']"
     assert str(error) == (
         "Cannot serialise a `builtins.function` at `model.leaf['activation']`. It has "
-        f"no name to come back by (written at {__file__}:{line}): it is a lambda, a "
+        f"no name to be found by (written at {__file__}:{line}): it is a lambda, a "
         "local function or a wrapper. Write it by `def` at the top level of a module, "
         "give it a name by `zodiax_io.register(function, "
         'alias="package.module:name")`, or keep its source text only by '
@@ -558,10 +558,10 @@ def test_local_functions_with_rules_for_derivatives(decorator, name):
     with pytest.raises(zodiax_io.SerialisationError) as caught:
         zodiax_io.build_structure([decorator(lambda x: x)])
     assert str(caught.value).partition("`. ")[2] == (
-        f"It was made by `{name}` and has no name to come back by: no file keeps a "
-        "rule for derivatives. Decorate a function at the top level of a module. If a "
-        'library made it, save with `functions="warn"`, which keeps all else, make the '
-        "whole object again by its constructor, and load into that by `like=`."
+        f"It was made by `{name}` and has no name to be found by; files keep no rule "
+        "for derivatives. Decorate a function at the top level of a module. If a "
+        'library made it, save with `functions="warn"`, which keeps everything else, '
+        "make the object again by its constructor, and load into it by `like=`."
     )
 
 
@@ -576,7 +576,7 @@ def test_a_flow_with_a_rule_for_derivatives(tmp_path):
         )
 
     flow, x = make(0), jnp.ones(2)
-    with pytest.raises(zodiax_io.SerialisationError, match="a rule for derivatives"):
+    with pytest.raises(zodiax_io.SerialisationError, match="no rule for derivatives"):
         zodiax_io.serialise(tmp_path / "flow.zdx", flow)
     with pytest.warns(zodiax_io.PlaceholderWarning):
         zodiax_io.serialise(tmp_path / "flow.zdx", flow, functions="warn")

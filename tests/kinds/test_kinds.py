@@ -332,8 +332,8 @@ def test_a_deleted_array_is_refused():
     array = jnp.ones(3)
     array.delete()
     assert text_of_refusal(array).endswith(
-        "Its buffer has been deleted or donated. Save before giving it to a function "
-        "that donates its arguments."
+        "Its buffer has been deleted or donated. Save it before passing it to a "
+        "function that donates its arguments."
     )
 
 
@@ -384,9 +384,9 @@ REFUSED = {
     "a subclass of dict": (Words(a=1), "A subclass of `dict` may hold more"),
     "a subclass of float": (Metre(1.5), "A subclass of `float` may hold more"),
     "a counter": (collections.Counter("ab"), "A subclass of `dict` may hold more"),
-    "a namedtuple with attributes": (holding(), "attributes beside its fields"),
+    "a namedtuple with attributes": (holding(), "attributes that are not fields"),
     "a local class": (local_class(), "is defined inside a function"),
-    "a generator": ((x for x in ()), "Keep the items that are left"),
+    "a generator": ((x for x in ()), "Keep the remaining items"),
     "a lock": (threading.Lock(), "belongs to this process"),
     "an open file": (io.BytesIO(), "Keep its content"),
     "a module": (np, "Keep its name"),

@@ -215,7 +215,7 @@ ANYWHERE = pytest.mark.parametrize(
 @ANYWHERE
 def test_variables_that_functions_share_and_assign_are_refused(module):
     """A counter would count by itself after loading, one's own or a package's."""
-    with pytest.raises(zodiax_io.SerialisationError, match="no name to come back by"):
+    with pytest.raises(zodiax_io.SerialisationError, match="no name to be found by"):
         zodiax_io.build_structure([module().count()])
 
 
@@ -234,7 +234,7 @@ def test_a_function_whose_maker_has_gone_is_refused(module):
     module()
     edited = module(("p[1] + 1", "p[1] + 5"))
     assert edited.Tied().where.__code__ != made.__code__
-    with pytest.raises(zodiax_io.SerialisationError, match="no name to come back by"):
+    with pytest.raises(zodiax_io.SerialisationError, match="no name to be found by"):
         zodiax_io.build_structure([made])
 
 

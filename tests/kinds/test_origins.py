@@ -347,8 +347,8 @@ def test_what_no_load_can_check_is_refused():
     assert str(caught.value) == (
         "Cannot serialise a `test_origins.Hashing` at `model`. `test_origins.Hashing` "
         "may flatten in the order of a set or of hashes (in `_hash_order`), which "
-        "changes from process to process, and no load could check what its unflatten "
-        "function makes anew, as `alpha`. Register a kind for it with "
+        "changes from process to process, and no load can check values that its "
+        "unflatten function computes, such as `alpha`. Register a kind for it with "
         "`zodiax_io.register_kind`."
     )
 

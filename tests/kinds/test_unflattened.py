@@ -174,9 +174,8 @@ def test_what_unflattening_loses_is_refused():
         zodiax_io.serialise(io.BytesIO(), [Forgetful(1, 2)])
     assert str(caught.value) == (
         "Cannot serialise a `test_unflattened.Forgetful` at `model[0]`. The flatten "
-        "and unflatten functions of `test_unflattened.Forgetful` do not give back the "
-        "attribute 'n' as it is. Register a kind for it with "
-        "`zodiax_io.register_kind`."
+        "and unflatten functions of `test_unflattened.Forgetful` do not keep the "
+        "attribute 'n'. Register a kind for it with `zodiax_io.register_kind`."
     )
 
 
@@ -186,8 +185,8 @@ def test_what_cannot_be_unflattened_is_refused():
         zodiax_io.serialise(io.BytesIO(), Failing(1))
     assert str(caught.value) == (
         "Cannot serialise a `test_unflattened.Failing` at `model`. The unflatten "
-        "function of `test_unflattened.Failing` failed on what the object flattens "
-        "into: IndexError: tuple index out of range. Register a kind for it with "
+        "function of `test_unflattened.Failing` failed on the object's own children: "
+        "IndexError: tuple index out of range. Register a kind for it with "
         "`zodiax_io.register_kind`."
     )
 
@@ -409,8 +408,8 @@ def test_a_hash_that_cannot_be_computed_again_is_refused():
         zodiax_io.serialise(io.BytesIO(), StaleHash(0, seed=hash("a name")))
     assert str(caught.value) == (
         "Cannot serialise a `test_unflattened.StaleHash` at `model`. It keeps a hash, "
-        "which holds for one process only, and its unflatten function cannot build it "
-        "again. Register a kind for it with `zodiax_io.register_kind`."
+        "which is valid in one process only, and its unflatten function cannot build "
+        "it again. Register a kind for it with `zodiax_io.register_kind`."
     )
 
 

@@ -190,8 +190,8 @@ def test_the_error_names_the_variable_and_says_what_to_do(monkeypatch):
         zodiax_io.deserialise(io.BytesIO(file.getvalue()))
     assert str(caught.value) == (
         "The file: `model['f']` is the function in the variable "
-        "`test_variables:variable`, which is not as it was when it was saved, or "
-        "cannot be compared under another release of Python. Load the file where the "
-        "variable holds the function of that time, or write the function by `def` at "
-        "the top level of a module and save again."
+        "`test_variables:variable`, which has changed since it was saved, or cannot be "
+        "compared under another release of Python. Load the file where the variable "
+        "has the function of that time, or write the function by `def` at the top "
+        "level of a module and save again."
     )

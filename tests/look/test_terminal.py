@@ -251,7 +251,7 @@ def test_a_local_function_bears_no_such_text(i, text):
     structure["value"]["told"] = TOLD
     assert zodiax_io.load_structure(structure).__qualname__ == TOLD[2]
     structure["value"]["told"] = [*TOLD[:i], text, *TOLD[i + 1 :]]
-    with pytest.raises(zodiax_io.CorruptFileError, match="a name or a text that is"):
+    with pytest.raises(zodiax_io.CorruptFileError, match="is not printable"):
         zodiax_io.load_structure(structure)
 
 
@@ -262,7 +262,7 @@ def test_a_wrapper_bears_no_such_text(name):
     object.__setattr__(wrapper, name, HOSTILE)
     with pytest.raises(zodiax_io.SerialisationError) as caught:
         zodiax_io.build_structure(wrapper)
-    assert f"Its '{name}' is no text that can be printed." in str(caught.value)
+    assert f"Its '{name}' is not text that can be printed." in str(caught.value)
     object.__setattr__(wrapper, name, "plain")
     structure = zodiax_io.build_structure(wrapper)
     assert getattr(zodiax_io.load_structure(structure), name) == "plain"

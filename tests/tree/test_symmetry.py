@@ -93,8 +93,8 @@ def test_an_annotation_that_is_saved_loads(annotation):
     ("annotation", "told"),
     [
         (list[1], "It cannot be made again: an annotation refers to an object"),
-        (dict[str, 3], "refers to something that is not a type"),
-        (tuple[int, (1, 2)], "refers to something that is not a type"),
+        (dict[str, 3], "refers to an object that is not a type"),
+        (tuple[int, (1, 2)], "refers to an object that is not a type"),
         (typing.Annotated[float, Unhashable("m")], "Python hashes its parts."),
         (typing.Annotated[float, np.zeros(3)], "Python hashes its parts."),
         (typing.Literal[1, Unhashable], "One of its values is not plain."),
@@ -241,8 +241,8 @@ def test_methods_that_are_kept_and_are_not():
     assert kept["plain"] and kept["of a module"] and kept["of a class"]
     assert not (kept["of Python"] or kept["of no class"] or kept["of nothing"])
     assert refusal_of(METHODS["of Python"]) == (
-        "It is a method of a `test_symmetry.Plain`, which files do not bind. Keep the "
-        "object itself, and take the method from it again."
+        "It is a method of a `test_symmetry.Plain`, which files cannot bind. Keep the "
+        "object, and take the method from it again."
     )
 
 
@@ -287,12 +287,12 @@ def test_every_slot_of_a_shape_is_kept_or_refused(struct):
 def test_the_refusal_of_a_shape():
     """It names what would be lost."""
     assert refusal_of(STRUCTS["is_ref"]) == (
-        "No file keeps its `is_ref`, which belongs to one computation. Keep "
-        "`jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type)`, and add that "
+        "Files cannot keep its `is_ref`, which belongs to one computation. Keep "
+        "`jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type)`, and add it "
         "again."
     )
     assert refusal_of(STRUCTS["symbols"]) == (
-        "A length of its shape is no number. Keep the lengths as text, "
+        "A length of its shape is not a number. Keep the lengths as text, "
         "`[str(n) for n in x.shape]`, with its dtype, and make it again from both."
     )
     # They are equal to the numbers of Python that come back.
@@ -307,7 +307,7 @@ def test_a_scalar_of_ones_own_class_is_refused():
     """A subclass of a scalar of NumPy would come back as that."""
     assert refusal_of(Metres(1.5)) == (
         "`numpy.asarray` would drop what its class adds to the number. Keep "
-        "`numpy.asarray(x)[()]`, with what it holds beside, and make it again."
+        "`numpy.asarray(x)[()]` and its attributes, and make it again from them."
     )
 
 
@@ -320,7 +320,7 @@ def test_a_masked_array_that_is_none(state):
     """State that NumPy would not give a masked array is refused when it is saved."""
     array = np.ma.array([1.0, 2.0], mask=[0, 1])
     vars(array).update(state)
-    assert "It holds more than data, a mask and a fill value." in refusal_of(array)
+    assert "It has more than data, a mask and a fill value." in refusal_of(array)
 
 
 # Values -------------------------------------------------------------------------------

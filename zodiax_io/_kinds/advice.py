@@ -16,6 +16,7 @@ from .._trust import reflection
 from .._trust.names import name_of, top_level_package
 from .._trust.origins import is_own_code
 from .base import CannotKeep, Parts, refusal
+from .fields import module_of, package_of
 
 _PROCESS = (
     "It belongs to this process. Keep its contents, if it has any, and make it again "
@@ -224,7 +225,7 @@ def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
     if reflection.derives(cls, eqx.Module) or _jax.is_registered_node(cls):
         return None  # a pytree is kept by its children
-    package = top((reflection.own_name(cls) or ("", ""))[0])
+    package = package_of(cls)
     if package in _IMMUTABLE and name_of(obj) is not None:
         return None  # a constant, such as `sympy.pi`
     raise CannotKeep(_advice_on(type(obj)) or _PROCESS)
@@ -236,8 +237,7 @@ ADVISED = refusal("advised", lambda cls: _advice_on(cls) is not None, _refuse)
 def advice_for(obj: Any) -> str:
     """The advice for an object that no row of the table recognises."""
     cls = type(obj)
-    module, _ = reflection.own_name(cls) or ("builtins", "")
-    if is_own_code(module):
+    if is_own_code(module_of(cls)):
         return (
             "Make it a pytree, or register a kind for it with "
             "`zodiax_io.register_kind`."

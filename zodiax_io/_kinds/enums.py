@@ -98,7 +98,7 @@ def _with_present_members(
 ) -> dict[str, Any]:
     """The node of a member, with the present name of that member."""
     named = [name for name in ("value", "members") if name in node]
-    return node | {name: member_now(node["type"], node[name]) for name in named}
+    return node | {name: current_member(node["type"], node[name]) for name in named}
 
 
 ENUM = Kind(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from .._trust import reflection
-from .._trust.names import is_standard, name_of, top
+from .._trust.names import is_standard, name_of, top_level_package
 from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
 from .._trust.table import FRAMEWORKS
@@ -53,6 +53,16 @@ def has_plain_fields(cls: type, fields: Iterable[str]) -> bool:
         )
         for value in found
     )
+
+
+def module_of(cls: type) -> str:
+    """The module that a class names as its own."""
+    return (reflection.own_name(cls) or ("builtins", ""))[0]
+
+
+def package_of(cls: type) -> str:
+    """The top-level package that a class names as its own."""
+    return top_level_package(module_of(cls))
 
 
 def is_of_frameworks(method: types.FunctionType) -> bool:

@@ -32,7 +32,7 @@ from .digests import (
     python,
     source_digest,
 )
-from .fields import attributes_of
+from .fields import attributes_of, module_of
 
 _MAX_DEPTH = 32
 _MAX_ITEMS = 10_000
@@ -154,7 +154,7 @@ def is_rebound(name: str) -> bool:
 def _codes_of(value: Any, module: str) -> Iterator[types.CodeType]:
     """The code of a function, or of the methods of a class, of a module."""
     if reflection.is_class(value):
-        if (reflection.own_name(value) or ("",))[0] == module:
+        if module_of(value) == module:
             for inner in [*reflection.namespace(value).values()]:
                 yield from _code_of_layers(getattr(inner, "__func__", inner))
     else:
@@ -217,7 +217,7 @@ class _FunctionTexts(Texts):
                 return name
             return self._of_function(obj, depth)
         if name is not None and (
-            reflection.is_class(obj) or not is_own_code(_home(obj))
+            reflection.is_class(obj) or not is_own_code(module_of(type(obj)))
         ):
             return name
         cls_name = names.name_of(type(obj))
@@ -271,10 +271,6 @@ class _FunctionTexts(Texts):
 
 
 _RULES = ("jvp", "fwd", "bwd", "nondiff_argnums", "nondiff_argnames")
-
-
-def _home(obj: Any) -> str:
-    return (reflection.own_name(type(obj)) or ("builtins", ""))[0]
 
 
 def _of_array(obj: Any) -> Any:

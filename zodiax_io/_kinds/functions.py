@@ -25,7 +25,16 @@ from .base import (
     subclass,
 )
 from .digests import SourceChanged
-from .fields import Default, attributes_of, find_default, is_dunder, method, vars_of
+from .fields import (
+    Default,
+    attributes_of,
+    find_default,
+    is_dunder,
+    method,
+    module_of,
+    package_of,
+    vars_of,
+)
 from .fingerprints import (
     are_alike,
     fingerprint,
@@ -230,10 +239,9 @@ def _may_bind(owner: Any, function: Any) -> bool:
     cls = owner if of_class else type(owner)
     if type(function) is types.FunctionType and _is_foreign(function):
         return False
-    module, _ = reflection.own_name(cls) or ("builtins", "")
-    if reflection.derives(cls, eqx.Module) or is_own_code(module):
+    if reflection.derives(cls, eqx.Module) or is_own_code(module_of(cls)):
         return True
-    package = top_level_package(module)
+    package = package_of(cls)
     return not (of_class or package in FRAMEWORKS or is_standard(package))
 
 

@@ -29,6 +29,7 @@ from .fields import (
     is_method,
     layout,
     method,
+    module_of,
     or_default,
     slots_of,
     state_of,
@@ -62,7 +63,7 @@ def _encode_object(obj: Any, fields: dict[str, Any], static: tuple[str, ...]) ->
                 )
         elif not may_hold(cls, name, value):
             advice = "Declare it as a field."
-            if not is_own_code((reflection.own_name(cls) or ("",))[0]):
+            if not is_own_code(module_of(cls)):
                 advice = (
                     "Keep its parts, and make it again from them; or register a kind "
                     "for it with `zodiax_io.register_kind`."

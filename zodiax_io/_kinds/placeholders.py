@@ -172,8 +172,8 @@ def _refuse_function(obj: Any) -> Parts:
     raise CannotKeep(
         f"It has no name to be found by{where}: it is a lambda, a local function or a "
         "wrapper. Write it by `def` at the top level of a module, give it a name by "
-        '`zodiax_io.register(function, alias="package.module:name")`, or keep only its '
-        'source text by `functions="warn"`.'
+        '`zodiax_io.register(function, alias="package.module:name")`, or keep its '
+        'source text only by `functions="warn"`.'
     )
 
 

@@ -13,14 +13,20 @@ import numpy as np
 
 from .. import _jax
 from .._trust import reflection
-from .._trust.classes import is_tame
-from .._trust.names import is_standard, top
+from .._trust.classes import metaclass_runs_code
+from .._trust.names import is_standard
 from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
-from .._trust.table import EXEMPT, FRAMEWORKS
+from .._trust.table import FRAMEWORKS, SPECIAL_METHODS_READ
 from . import flattening
 from .contents import is_partial, parts_of_partial
-from .fields import attributes_of, is_dunder, is_of_frameworks, reads_plainly
+from .fields import (
+    attributes_of,
+    is_dunder,
+    is_of_frameworks,
+    package_of,
+    reads_plainly,
+)
 from .placeholders import Placeholder
 from .pytrees import unflattens_plainly
 
@@ -87,7 +93,7 @@ def _printed_parts(obj: Any) -> Iterable[Any] | None:
         are_plain = all(unflattens_plainly(of) for of, _ in nodes)
         return [aux for _, aux in nodes] if are_plain else None
     if reflection.is_class(obj):
-        return () if is_tame(obj) else None
+        return None if metaclass_runs_code(obj) else ()
     if cls is dict:
         return [*obj.keys(), *obj.values()]
     if reflection.is_one_of(cls, (list, tuple, set, frozenset)):
@@ -147,5 +153,7 @@ _PRINTED = (
 
 
 def _is_exempt(cls: type) -> bool:
-    package = top((reflection.own_name(cls) or ("builtins", ""))[0])
-    return package in EXEMPT or package in FRAMEWORKS or is_standard(package)
+    package = package_of(cls)
+    return (
+        package in SPECIAL_METHODS_READ or package in FRAMEWORKS or is_standard(package)
+    )

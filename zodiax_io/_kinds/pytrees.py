@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import types
-from collections.abc import Container
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +13,7 @@ import numpy as np
 from .. import _jax
 from .._errors import LIMITS, ClassChangedError
 from .._trust import reflection, roles
-from .._trust.names import name_of, top
+from .._trust.names import name_of
 from .._trust.reflection import class_attribute, has_python_layout
 from .._trust.roles import is_function, is_namedtuple
 from .._trust.table import FRAMEWORKS
@@ -35,6 +34,7 @@ from .fields import (
     has_plain_fields,
     is_of_frameworks,
     layout,
+    package_of,
 )
 from .keys import is_vetted
 from .objects import decode_object, may_hold, renew_hashes
@@ -88,7 +88,7 @@ def _encode_node(obj: Any) -> Parts | None:
     children, aux = flat
     if aux is obj:  # registered as static
         return None
-    if _is_of(type(obj), FRAMEWORKS) and not _is_plain(aux):
+    if package_of(type(obj)) in FRAMEWORKS and not _is_plain(aux):
         raise CannotKeep(
             "Its auxiliary data is not made of plain values. Keep its parts, and make "
             "it again from them."
@@ -119,7 +119,7 @@ def _decode_node(parts: Parts) -> Any:
     if set(children) != {"children", "aux"} or type(children["children"]) is not tuple:
         raise ValueError("the children of a registered pytree node are not a tuple")
     cls = parts.refers
-    if _is_of(cls, FRAMEWORKS) and not _is_plain(children["aux"]):
+    if package_of(cls) in FRAMEWORKS and not _is_plain(children["aux"]):
         raise ValueError(f"{cls.__qualname__} has auxiliary data that is not plain")
     try:
         obj = _jax.unflatten_once(cls, children["aux"], children["children"])
@@ -195,7 +195,7 @@ def _first_exchanged_in_old_notes(
 def _is_plain(aux: Any) -> bool:
     """Whether auxiliary data is plain, so that a class may use it in any way."""
     cls = type(aux)
-    known = _is_of(cls, FRAMEWORKS) and is_namedtuple(cls)
+    known = package_of(cls) in FRAMEWORKS and is_namedtuple(cls)
     if cls is tuple or known:
         return all(map(_is_plain, tuple.__iter__(aux)))
     if cls is list:
@@ -210,10 +210,6 @@ _PLAIN_AUX = (
     *(type(np.dtype(code)) for code in "?bhilBHILefdFD"),
     *(type(jtu.tree_structure(0)), object, np.ndarray),
 )
-
-
-def _is_of(cls: type, packages: Container[str]) -> bool:
-    return top_level_package((reflection.own_name(cls) or ("", ""))[0]) in packages
 
 
 def _encode_treedef(obj: Any) -> Parts:

@@ -18,7 +18,8 @@ import numpy as np
 
 from .. import _jax
 from .._errors import LIMITS
-from .._trust import names, reflection
+from .._trust import reflection
+from .._trust.names import is_standard
 from .._trust.reflection import class_attribute, has_python_layout
 from .._trust.roles import is_function
 from .base import CannotRebuild
@@ -31,7 +32,7 @@ from .contents import (
     parts_of_partial,
     reader_of,
 )
-from .fields import attributes_of
+from .fields import attributes_of, package_of
 from .watch import Watch
 
 _ADVICE = "Register a kind for it with `zodiax_io.register_kind`."
@@ -191,9 +192,8 @@ class Comparison:
         plain = (int, str, bytes, bytearray)
         if reflection.is_one_of(type(one), plain) or isinstance(one, np.dtype):
             return bool(one == other)
-        home = (reflection.own_name(type(one)) or ("",))[0]
         # Equal decimals may have other digits, and equal dates another fold.
-        standard = names.is_standard(names.top_level_package(home))
+        standard = is_standard(package_of(type(one)))
         return standard and bool(one == other) and repr(one) == repr(other)
 
     def _items(self, one: Any, other: Any) -> Any:
