@@ -525,7 +525,7 @@ def test_an_alias_belongs_to_one_object():
     with pytest.raises(ValueError, match="is registered "):
         zodiax_io.register(make(6), alias="tests.functions:sextuple")
     for alias in ("sextuple", "a:b:c", "tests:<lambda>", "tests:__init__", "a b:c"):
-        with pytest.raises(ValueError, match="name"):
+        with pytest.raises(ValueError, match="is not valid"):
             zodiax_io.register(make(7), alias=alias)
 
 
