@@ -382,7 +382,7 @@ def test_the_command_line_is_forgiving(tmp_path, capsys):
         main.main(["show", str(tmp_path / "m"), "lens", "--no-such"])
     assert main.main(["show", str(tmp_path / "m"), "--larger", "9" * 400]) == 2
     assert main.main(["show", str(tmp_path / "m"), "--find", "nothing"]) == 1
-    assert capsys.readouterr().err.endswith("zodiax-io: nothing fits.\n")
+    assert capsys.readouterr().err.endswith("zodiax-io: nothing matches.\n")
 
 
 def test_a_key_that_is_called_as_the_root():

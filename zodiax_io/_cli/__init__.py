@@ -1,6 +1,5 @@
-"""The `zodiax-io` command, one file for each of its commands.
+"""The command line `zodiax-io`, one file for each command.
 
-`main` is where it begins, and `output` what all of them print with. The commands:
-`show`, `find`, `diff`, `names`, `integrity` (verify and repair) and `migrate` (and
-convert).
+`main` parses the arguments, and `output` prints. The commands: `show`, `find`, `diff`,
+`names`, `integrity` (verify and repair) and `migrate` (and convert).
 """

@@ -1,4 +1,4 @@
-"""`zodiax-io show --find`."""
+"""`zodiax-io find`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .._errors import (
-    ArgumentError,
-    ZodiaxIOError,
-    shown,
-)
+from .._errors import ArgumentError, ZodiaxIOError, shown
 from .._files.folders import files_below
 from .._look.items import Item, size_of
 from .._look.summary import summarise
@@ -31,7 +27,7 @@ def add_find(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _find(given: argparse.Namespace) -> int:
     if not os.path.isdir(given.folder):
-        raise ArgumentError(f"{shown(given.folder, 400)} is no folder.")
+        raise ArgumentError(f"{shown(given.folder, 400)} is not a folder.")
     rows: list[dict[str, Any]] = []
     for file in files_below(given.folder):
         name = os.path.relpath(file, given.folder)
@@ -40,17 +36,18 @@ def _find(given: argparse.Namespace) -> int:
         except (ZodiaxIOError, OSError) as error:  # of another program, or damaged
             rows.append({"file": name, "error": str(error)})
             continue
-        told = summary.as_dict()
-        metadata = told["metadata"]
+        data = summary.as_dict()
         rows.append(
             {
                 "file": name,
                 "class": summary.root.type,
                 "arrays": summary.root.arrays,
                 "size": summary.size,
-                "saved": told["saved"],
+                "saved": data["saved"],
                 "versions": summary.versions,
-                "metadata": None if metadata is None else _briefly(summary.metadata),
+                "metadata": None
+                if data["metadata"] is None
+                else _briefly(summary.metadata),
             }
         )
     if given.json:
@@ -61,20 +58,20 @@ def _find(given: argparse.Namespace) -> int:
 
 
 def _briefly(item: Item | None, depth: int = 3) -> str:
-    """Notes in a line."""
+    """Metadata in one line."""
     if item is None:
         return ""
     if not item.items or not depth:
         return item.value or item.type
-    parts = [
-        f"{part.label.strip('[]')}: {_briefly(part, depth - 1)}"
-        for part in item.items[:8]
+    entries = [
+        f"{inner.label.strip('[]')}: {_briefly(inner, depth - 1)}"
+        for inner in item.items[:8]
     ]
-    return ", ".join(parts) + ", …" * (len(item.items) > 8)
+    return ", ".join(entries) + ", …" * (len(item.items) > 8)
 
 
 def _table(rows: Sequence[dict[str, Any]], width: int) -> Iterable[Line]:
-    """A line for each checkpoint: file, class, size, date, who wrote it, notes."""
+    """A line for each checkpoint: file, class, size, date, metadata, versions."""
     longest = max((columns(shown(row["file"], 400)) for row in rows), default=0)
     room = min(longest, max(width // 3, 20))
     for row in rows:

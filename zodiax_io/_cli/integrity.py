@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .._api.integrity import repair, verify
-from .._errors import (
-    ZodiaxIOError,
-    shown,
-)
+from .._errors import ZodiaxIOError, shown
 from .output import complain
 
 
@@ -24,7 +21,7 @@ def _verify(given: argparse.Namespace) -> int:
     for file in given.file:
         try:
             damage = verify(file)
-        except ZodiaxIOError as error:  # the other files are looked at all the same
+        except ZodiaxIOError as error:  # the other files are still checked
             complain(str(error))
             status = 2
             continue
@@ -38,7 +35,7 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def add_repair(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    words = "write the pair of files whole again, as far as nothing is lost"
+    words = "write damaged files of a pair again, if nothing is lost"
     command = commands.add_parser("repair", help=words, description=f"{words}.")
     command.add_argument("file", help="the .zdx file, or its companion")
     command.set_defaults(run=_repair)

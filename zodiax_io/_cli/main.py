@@ -1,4 +1,4 @@
-"""The `zodiax-io` command: look at a file without writing a script."""
+"""The `zodiax-io` command."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from collections.abc import Sequence
 
 import zodiax_io
 
-from .._errors import (
-    ZodiaxIOError,
-    shown_lines,
-)
+from .._errors import ZodiaxIOError, shown_lines
 from .diff import add_diff
 from .find import add_find
 from .integrity import add_repair, add_verify
@@ -25,13 +22,13 @@ from .show import add_show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; what it returns is the exit status of the process."""
+    """Run the command, and return the exit status of the process."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # whatever the terminal can show
+        if isinstance(stream, io.TextIOWrapper):  # for terminals without Unicode
             stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     given, rest = parser.parse_known_args(arguments)
-    # argparse takes a path that stands behind options for something it does not know.
+    # argparse does not accept an optional argument after the options.
     late = len(rest) == 1 and not rest[0].startswith("-")
     if late and getattr(given, "at", "") is None:
         given.at = rest[0]

@@ -9,13 +9,7 @@ import sys
 
 from .._api.convert import convert
 from .._api.migrate import migration, rewritten
-from .._errors import (
-    LIMITS,
-    ArgumentError,
-    MissingFileError,
-    ZodiaxIOError,
-    shown,
-)
+from .._errors import LIMITS, ArgumentError, MissingFileError, ZodiaxIOError, shown
 from .._files.checkpoint import pair_of
 from .._files.folders import files_below
 from .._trust.libraries import import_anywhere
@@ -36,11 +30,11 @@ def add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "target",
         metavar="OUT",
-        help="the file to write; for a folder another one, which gets the same names",
+        help="the file to write; for a folder, a folder for files with the same names",
     )
     add_trusted(
         command,
-        "a package to import, where an old file is understood by its classes only",
+        "a package to import, for an old file that is unclear without its classes",
     )
     command.set_defaults(run=_convert)
 
@@ -56,7 +50,7 @@ def _convert(given: argparse.Namespace) -> int:
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             convert(file, target, trusted=given.trusted)
-        except (ZodiaxIOError, OSError) as error:  # the others are written all the same
+        except (ZodiaxIOError, OSError) as error:  # the others are still written
             complain(str(error))
             status = 2
         else:
@@ -81,13 +75,13 @@ def add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "--like",
         metavar="MODULE:CALLABLE",
-        help="what makes a model as it is now; its package is imported",
+        help="a function that makes a model as it is now; its package is imported",
     )
     command.add_argument(
         "--with",
         dest="lines",
         metavar="SCRIPT",
-        help="the lines, as you want them: they are run, and the files saved again",
+        help="the edited lines: they are run, and the files are saved again",
     )
     command.add_argument(
         "--dry-run", action="store_true", help="with --with: load, and save nothing"
@@ -96,7 +90,7 @@ def add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _migrate(given: argparse.Namespace) -> int:
-    sys.path.insert(0, "")  # as `python` does: what is named here is the user's own
+    sys.path.insert(0, "")  # as `python` does: the user names the modules here
     for path in given.path:
         if not os.path.isdir(path) and not any(
             file is not None and os.path.lexists(file) for file in pair_of(path)
@@ -105,11 +99,11 @@ def _migrate(given: argparse.Namespace) -> int:
     if given.lines is not None:
         return _rewrite(given)
     if given.dry_run:
-        raise ArgumentError("--dry-run is about --with: without that nothing is saved.")
+        raise ArgumentError("--dry-run needs --with: nothing is saved without it.")
     like = None if given.like is None else _called(given.like)
     found = migration(given.path, like=like, trusted=given.trusted)
     report, _, lines = str(found).partition("\n\n")
-    # The report beside the lines, so that those alone go into a file.
+    # The report as comments, so that the output is a script.
     print("\n".join(f"# {line}" for line in report.splitlines()))
     if lines:
         print(f"\n{lines}")
@@ -119,7 +113,7 @@ def _migrate(given: argparse.Namespace) -> int:
 def _rewrite(given: argparse.Namespace) -> int:
     try:
         spec = importlib.util.spec_from_file_location("migrations", given.lines)
-        assert spec is not None and spec.loader is not None, "it is no Python file"
+        assert spec is not None and spec.loader is not None, "it is not a Python file"
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
     except LIMITS:
         raise
@@ -128,10 +122,10 @@ def _rewrite(given: argparse.Namespace) -> int:
             f"{given.lines} cannot be run: {type(error).__name__}: {error}"
         ) from error
     status = 0
-    for file, outcome, told in rewritten(
+    for file, outcome, messages in rewritten(
         given.path, given.trusted, dry_run=given.dry_run
     ):
-        for text in told:
+        for text in messages:
             print(f"{shown(file, 400)}: {text}", file=sys.stderr)
         would = "would be " if given.dry_run else ""
         words = f"{would}saved again" if outcome == "changed" else outcome
@@ -141,7 +135,7 @@ def _rewrite(given: argparse.Namespace) -> int:
 
 
 def _called(name: str) -> object:
-    """What a callable of the user's gives."""
+    """The result of a callable of the user, or an object that is not callable."""
     module, _, qualname = name.partition(":")
     try:
         made = import_anywhere(module)

@@ -16,7 +16,7 @@ def add_trusted(
 
 
 def add_names(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    words = "what a file names, and whether loading would accept it"
+    words = "the names in a file, and whether loading would accept them"
     command = commands.add_parser("names", help=words, description=f"List {words}.")
     command.add_argument("file", help="the .zdx file, or the companion alone")
     add_trusted(

@@ -1,4 +1,4 @@
-"""What the command prints."""
+"""Printing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import json
 import sys
 from typing import Any
 
-from .._errors import (
-    shown_lines,
-)
+from .._errors import shown_lines
 from .._interpreter import call_deeply
 from .._structure.nodes import MAX_DEPTH
 
 
 def complain(text: str) -> None:
-    """Say what went wrong; a name in it cannot steer the terminal."""
+    """Print an error, without control characters that a file could contain."""
     print("zodiax-io:", shown_lines(text.rstrip("\n")), file=sys.stderr)
 
 
@@ -24,5 +22,5 @@ def print_json(data: Any) -> None:
 
 def _json(data: Any) -> str:
     text = json.dumps(data, allow_nan=False)
-    # Deep and large at once, most of the text would be its indentation.
+    # In a large and deep text, most characters would be indentation.
     return json.dumps(data, indent=1) if len(text) < 1_000_000 else text

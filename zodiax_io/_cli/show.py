@@ -6,10 +6,7 @@ import argparse
 import re
 import shutil
 
-from .._errors import (
-    ArgumentError,
-    shown,
-)
+from .._errors import ArgumentError, shown
 from .._look.summary import show, summarise
 from .._look.terminal import print_lines
 from .._look.text import found_lines, lines_of
@@ -27,10 +24,10 @@ def add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command.add_argument("at", nargs="?", help="where to begin, as `model.layers[0]`")
     command.add_argument("--depth", type=int, help="how many levels to show")
     command.add_argument(
-        "--values", action="store_true", help="read the arrays, and say what is in them"
+        "--values", action="store_true", help="read the arrays, and show statistics"
     )
     command.add_argument(
-        "--all", action="store_true", help="show each of many things that are alike"
+        "--all", action="store_true", help="show each of many similar items"
     )
     command.add_argument("--json", action="store_true", help="print data, not text")
     command.add_argument(
@@ -59,12 +56,13 @@ def _show(given: argparse.Namespace) -> int:
     values = given.values or given.textconv
     summary = summarise(given.file, given.at, values=values)
     if given.textconv:
-        lines = lines_of(summary, width=400, everything=True, head=False, digests=True)
-        print_lines(line for line in lines)
+        print_lines(
+            lines_of(summary, width=400, everything=True, head=False, digests=True)
+        )
         return 0
-    searched = (given.find, given.dtype, given.type, given.larger)
+    criteria = (given.find, given.dtype, given.type, given.larger)
     width = shutil.get_terminal_size().columns
-    if any(part is not None for part in searched):
+    if any(criterion is not None for criterion in criteria):
         size = 0 if given.larger is None else _bytes(given.larger)
         items = summary.found(
             given.find, dtype=given.dtype, cls=given.type, larger=size
@@ -74,7 +72,7 @@ def _show(given: argparse.Namespace) -> int:
         else:
             print_lines(found_lines(items, width=width))
             if not items:
-                complain("nothing fits.")
+                complain("nothing matches.")
         return 0 if items else 1
     if given.json:
         print_json(summary.as_dict())
@@ -91,5 +89,5 @@ def _bytes(text: str) -> int:
         raise ArgumentError(f'A size is text such as "10MB", not {shown(text)!r}.')
     factor = 1024 if "i" in text else 1000
     if len(match[1]) > 30:
-        raise ArgumentError("No array has so many bytes.")
+        raise ArgumentError("No array is that large.")
     return int(float(match[1]) * factor ** " kMGT".index(match[2] or " "))

@@ -1,4 +1,4 @@
-"""The packages and settings that a file is written with, and how others differ."""
+"""The packages and settings that wrote a file, and how those here differ."""
 
 from __future__ import annotations
 
@@ -25,30 +25,29 @@ from .._errors import ArgumentError, shown
 from .._trust import libraries
 from .._trust.names import MAX_LENGTH, is_standard, top_level_package
 
-# Always recorded: what every file depends on.
+# Always recorded: every file depends on them.
 _ALWAYS = ("zodiax_io", "jax", "jaxlib", "equinox", "numpy")
 
-# The settings of JAX under which the same saved state means something else. Left out
-# are those that only raise errors, print, or trade speed for rounding in the compiler.
+# The settings of JAX that change the meaning of a saved state. Settings that only raise
+# errors, print, or trade speed for rounding in the compiler are left out.
 _SETTINGS = (
-    "jax_enable_x64",  # the dtype of all that is computed
+    "jax_enable_x64",  # the dtype of all results
     "jax_default_prng_impl",  # the generator of raw keys, and of `jax.random.key`
     "jax_threefry_partitionable",  # the numbers that a threefry key gives
     "jax_random_seed_offset",  # the key that an integer seed gives
     "jax_high_dynamic_range_gumbel",  # what `gumbel` and `categorical` draw
-    "jax_default_matmul_precision",  # what weights compute, in digits
-    "jax_allow_f16_reductions",  # what sums of half precision give, in digits
-    "jax_explicit_x64_dtypes",  # the dtype of what is asked for with 64 bits
+    "jax_default_matmul_precision",  # the digits of matrix products
+    "jax_allow_f16_reductions",  # the digits of sums in half precision
+    "jax_explicit_x64_dtypes",  # the dtype of arrays requested with 64 bits
     "jax_numpy_dtype_promotion",  # which dtypes a model may mix
 )
-
 
 MAIN = "__main__"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One package or setting that is not as it was when the file was written.
+    """A package or setting that differs from that of a file.
 
     Attributes
     ----------
@@ -60,7 +59,7 @@ class Difference:
         Its version, or value, here; None when it is not installed, or JAX has no such
         setting.
     kind : {"missing", "setting", "older", "newer", "other"}
-        What is here, compared with the file; "other" for what has no order.
+        How it differs here; "other" for versions without an order.
     """
 
     package: str
@@ -80,9 +79,9 @@ class Difference:
 def versions_of(
     names: Iterable[str], kept: Mapping[str, tuple[str, str]]
 ) -> dict[str, str]:
-    """Versions of Python, of what we stand on, and of what the names belong to.
+    """Versions of Python, of the dependencies, and of the packages of names.
 
-    Those that are `kept`, by package, are of what comes from another file as it is.
+    `kept` holds versions by package, for objects that another file wrote.
     """
     versions = {"python": platform.python_version()}
     packages = {top_level_package(name.partition(":")[0]) for name in names}
@@ -100,7 +99,7 @@ def versions_of(
 
 
 def settings() -> dict[str, Any]:
-    """The settings of JAX that change the meaning of what is saved, as plain data."""
+    """The settings of JAX that change the meaning of a saved state, as plain data."""
     # Another release of JAX may lack some.
     return {
         name: _plain(getattr(jax.config, name))
@@ -116,7 +115,7 @@ def _plain(value: Any) -> bool | int | str | None:
 
 
 def settings_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of JAX among all that a file says of the process that wrote it."""
+    """The settings of JAX among those that a file records."""
     found = {name: recorded[name] for name in _SETTINGS if name in recorded}
     return {
         name: value
@@ -126,12 +125,12 @@ def settings_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_short(value: Any) -> bool:
-    # Of an integer of any length, Python makes no text.
+    # Python refuses to print an integer of many digits.
     return type(value) is int and -(2**63) <= value < 2**64
 
 
 def script() -> dict[str, str]:
-    """What the running script is called when it is imported; nothing in a notebook."""
+    """The name of the running script when it is imported; nothing in a notebook."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     try:
@@ -139,7 +138,7 @@ def script() -> dict[str, str]:
             name = spec.name.removesuffix(".__main__")
         else:
             name = pathlib.Path(getattr(main, "__file__", None) or "").stem
-    except (AttributeError, TypeError):  # of a `__main__` that somebody has made
+    except (AttributeError, TypeError):  # the user has replaced `__main__`
         return {}
     return {"script": name} if _is_module_name(name) else {}
 
@@ -154,26 +153,26 @@ def _is_module_name(name: object) -> bool:
 
 
 def script_of(settings: dict[str, Any]) -> str | None:
-    """The same of the script that wrote a file, as the file tells it."""
+    """The name of the script that wrote a file, if the file records one."""
     name = settings.get("script")
     return name if _is_module_name(name) else None
 
 
 def script_setting(settings: dict[str, Any]) -> dict[str, str]:
-    """The setting alone that names the script of a file, if it has one."""
+    """The setting for the script of a file alone, if it has one."""
     name = script_of(settings)
     return {} if name is None else {"script": name}
 
 
 # Installed packages -------------------------------------------------------------------
 
-# Each file may ask for names that no other file has.
+# Each file may contain names that no other file has, so the number is limited.
 _cached = functools.lru_cache(maxsize=4096)
 
 
 @_cached
 def _distribution(package: str) -> str | None:
-    """The distribution that installs a package; None for a script of one's own."""
+    """The distribution that installs a package; None for the user's own scripts."""
     if is_standard(package) or package == "__main__":
         return None
     if _installed(package) is not None:
@@ -187,26 +186,26 @@ def _distribution(package: str) -> str | None:
 
 
 def _installed(distribution: str) -> importlib.metadata.Distribution | None:
-    """What is installed under a name, in a library folder."""
+    """The distribution with a name, if it is installed in a library folder."""
     try:
         found = importlib.metadata.distributions(
             name=distribution, path=libraries.search_path()
         )
         return next(iter(found), None)
-    except (ValueError, OSError):  # of a name that cannot be one's
+    except (ValueError, OSError):  # not the name of a distribution
         return None
 
 
 @dataclass(frozen=True)
 class _Tables:
-    """What is found only by looking at all that is installed."""
+    """Facts that take a search of all installed distributions."""
 
-    packages: dict[str, str]  # the distribution of each package that can be imported
-    checkouts: tuple[tuple[pathlib.Path, str], ...]  # of what is installed to be edited
+    packages: dict[str, str]  # the distribution of each importable package
+    checkouts: tuple[tuple[pathlib.Path, str], ...]  # folders of editable installs
 
 
 def _tables() -> _Tables:
-    """The tables of what is installed now; made again when a library has changed."""
+    """The tables of installed distributions, made again when a library has changed."""
     folders = libraries.search_path()
     return _tables_of(tuple((folder, _changed_at(folder)) for folder in folders))
 
@@ -252,15 +251,15 @@ def _file_of(package: str) -> pathlib.Path | None:
     module = sys.modules.get(package)
     try:
         spec: Any = module.__dict__["__spec__"]
-        places = [spec.origin] if spec.has_location else spec.submodule_search_locations
-        return pathlib.Path(next(iter(places))).resolve()
-    # A substitute for a module may hold anything.
+        paths = [spec.origin] if spec.has_location else spec.submodule_search_locations
+        return pathlib.Path(next(iter(paths))).resolve()
+    # An object in place of a module may have any attributes.
     except (AttributeError, KeyError, TypeError, ValueError, StopIteration, OSError):
         return None
 
 
 def _checkout_with(file: pathlib.Path) -> str | None:
-    """The distribution that is installed from a folder which holds a file, if any."""
+    """The editable distribution whose folder contains a file, if any."""
     for folder, name in _tables().checkouts:
         if file.is_relative_to(folder):
             return name
@@ -272,7 +271,7 @@ _UNKNOWN = "unknown"
 
 @_cached
 def _version(distribution: str) -> str | None:
-    """The version that is installed, with the commit of a checkout."""
+    """The installed version, with the commit of a checkout."""
     found = _installed(distribution)
     if found is None:
         if distribution == "zodiax_io":  # run from a checkout, without installation
@@ -288,7 +287,7 @@ def _name(distribution: importlib.metadata.Distribution | None) -> str | None:
 
 
 def _header(distribution: importlib.metadata.Distribution, field: str) -> str | None:
-    """A field of a package's metadata; None if it cannot be read."""
+    """A field of the metadata of a distribution; None if it cannot be read."""
     text = _text(distribution, "METADATA") or _text(distribution, "PKG-INFO") or ""
     for line in text.splitlines():
         name, colon, value = line.partition(":")
@@ -300,43 +299,43 @@ def _header(distribution: importlib.metadata.Distribution, field: str) -> str | 
 
 
 def _text(distribution: importlib.metadata.Distribution, name: str) -> str | None:
-    """A file of a package's metadata; None if there is none that can be read."""
+    """A file of the metadata of a distribution; None if it cannot be read."""
     folder = getattr(distribution, "_path", None)
     try:
         if not isinstance(folder, pathlib.Path):  # in an archive
             return distribution.read_text(name)
-        # Of old packages the metadata is one file, not a folder.
+        # The metadata of old packages is one file, not a folder.
         path = folder if folder.is_file() and name == "PKG-INFO" else folder / name
         return _read(path)
     except (ValueError, OSError, KeyError):
         return None
 
 
-_MOST = 1 << 24  # bytes: lists of files may be long, and descriptions
+_MAX_SIZE = 1 << 24  # bytes; lists of files and descriptions may be long
 
 
 def _read(path: pathlib.Path) -> str:
-    """The text of a regular file; a pipe or a device is not opened for long.
+    """The text of a regular file.
 
     Raises
     ------
     OSError, ValueError
         If it is not a regular file of moderate size, or not text.
     """
-    # Without O_NONBLOCK, to open a pipe would wait for a writer.
+    # Without O_NONBLOCK, opening a pipe would wait for a writer.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a device may be to use it
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device has effects
         raise OSError(f"{path} is not a regular file")
     descriptor = os.open(path, flags)
     with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_SIZE:
             raise OSError(f"{path} is not a regular file of moderate size")
-        return file.read(_MOST).decode("utf8")
+        return file.read(_MAX_SIZE).decode("utf8")
 
 
 def _commit(distribution: importlib.metadata.Distribution) -> str | None:
-    """The git commit of a package that is installed from a checkout."""
+    """The git commit of a distribution that is installed from a checkout."""
     try:
         vcs = _origin(distribution).get("vcs_info")
         if vcs is not None:
@@ -348,23 +347,23 @@ def _commit(distribution: importlib.metadata.Distribution) -> str | None:
 
 
 def _hexadecimal(commit: str) -> str | None:
-    """The beginning of a commit's name; None if the text is not one."""
+    """The beginning of a commit hash; None for any other text."""
     return commit[:12] if re.fullmatch(r"[0-9a-f]{7,64}", commit) else None
 
 
 def _origin(distribution: importlib.metadata.Distribution) -> Any:
-    """The JSON that says where a package was installed from; a dict, if it is valid."""
+    """The origin of an installation, as JSON; a dict, if it is valid."""
     return json.loads(_text(distribution, "direct_url.json") or "{}")
 
 
 def _checkout(distribution: importlib.metadata.Distribution) -> pathlib.Path | None:
-    """The folder of a package that is installed to be edited."""
+    """The folder of a distribution with an editable installation."""
     try:
         origin = _origin(distribution)
         url = urllib.parse.urlparse(origin.get("url", ""))
         if url.scheme != "file" or not origin.get("dir_info", {}).get("editable"):
             return None
-        # As `urllib.request.url2pathname`, which brings all of HTTP along.
+        # As `urllib.request.url2pathname`, which would import all of HTTP.
         path = urllib.parse.unquote(url.path)
         return pathlib.Path(path[1:] if re.match(r"/[A-Za-z]:", path) else path)
     except (ValueError, TypeError, AttributeError, OSError, RecursionError):
@@ -375,12 +374,12 @@ _REFERENCE = re.compile(r"refs(/(?!\.)[A-Za-z0-9._-]+)+", re.ASCII)
 
 
 def _head(git: pathlib.Path) -> str | None:
-    """The commit that is checked out; nothing outside of the `.git` folder is read.
+    """The commit that is checked out; only files in the `.git` folder are read.
 
     Raises
     ------
     OSError, ValueError
-        If the folder is not as git keeps it.
+        If the folder was not written by git.
     """
     head = _within(git, "HEAD").strip()
     if not head.startswith("ref: "):
@@ -398,7 +397,7 @@ def _head(git: pathlib.Path) -> str | None:
 
 
 def _within(folder: pathlib.Path, name: str) -> str:
-    """The text of a file in a folder, to which no link leads out of it."""
+    """The text of a file in a folder; links that leave the folder are refused."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise OSError(f"{name} leads out of {folder}")
@@ -406,7 +405,7 @@ def _within(folder: pathlib.Path, name: str) -> str:
 
 
 def has_version(package: str) -> bool:
-    """Whether files know the version of a package that is here."""
+    """Whether files record the version of an installed package."""
     distribution = _distribution(package)
     return distribution is not None and _version(distribution) is not None
 
@@ -414,7 +413,7 @@ def has_version(package: str) -> bool:
 def recorded_version(
     versions: Mapping[str, str], package: str
 ) -> tuple[str, str] | None:
-    """The distribution and version of a package that wrote a file, if it says so."""
+    """The distribution and version of a package in a file, if it records them."""
     known = _by_name(tuple(versions.items()))
     found = known.get(canonicalize_name(package))
     if found is None:
@@ -425,7 +424,7 @@ def recorded_version(
 
 @functools.lru_cache(maxsize=8)
 def _by_name(versions: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
-    """The versions of a file, by the name that all spellings have in common."""
+    """The versions of a file, by the canonical name of each distribution."""
     return {canonicalize_name(item[0]): item for item in reversed(versions)}
 
 
@@ -433,19 +432,19 @@ def _by_name(versions: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]
 
 
 def check_version(version: object) -> None:
-    """Refuse what does not begin as a version does.
+    """Refuse text that does not begin with a digit, as versions do.
 
     Raises
     ------
     ArgumentError
-        If it does not.
+        If it is no such text.
     """
     if type(version) is not str or not re.match(r"\d", version):
         raise ArgumentError(f'A version is text such as "1.2", not {version!r:.80}.')
 
 
 def is_before(version: str, other: str) -> bool:
-    """Whether a version is older than another one, a release candidate included."""
+    """Whether a version is older than another one, in the order of PEP 440."""
     return _order(version, other) < 0
 
 
@@ -453,55 +452,59 @@ _RANK = {"missing": 0, "setting": 1, "older": 2, "other": 3, "newer": 4}
 
 
 def compare(
-    recorded: Mapping[str, str], settings_then: Mapping[str, Any] | None = None
+    recorded: Mapping[str, str], file_settings: Mapping[str, Any] | None = None
 ) -> list[Difference]:
     """How the packages and settings here differ from a file's, the worst first."""
     differences: list[Difference] = []
-    for package, then in recorded.items():
-        now = platform.python_version() if package == "python" else _version(package)
-        if now != then:
-            differences.append(Difference(package, then, now, _kind(then, now)))
-    differences += _settings_between(settings_of(settings_then or {}), settings())
+    for package, file in recorded.items():
+        here = platform.python_version() if package == "python" else _version(package)
+        if here != file:
+            differences.append(Difference(package, file, here, _kind(file, here)))
+    differences += _settings_between(settings_of(file_settings or {}), settings())
     return sorted(differences, key=lambda d: (_RANK[d.kind], d.package))
 
 
 def changes_between(
     first: Mapping[str, str],
     second: Mapping[str, str],
-    settings_then: Mapping[str, Any],
-    settings_now: Mapping[str, Any],
+    first_settings: Mapping[str, Any],
+    second_settings: Mapping[str, Any],
 ) -> list[Difference]:
-    """How the packages and settings of two files differ, where both tell theirs."""
+    """How the packages and settings of two files differ, if both record them."""
     if not first or not second:
         return []
-    now = settings_of(settings_now)
-    then = {n: v for n, v in settings_of(settings_then).items() if n in now}
+    theirs = settings_of(second_settings)
+    ours = {n: v for n, v in settings_of(first_settings).items() if n in theirs}
     return [
         Difference(
             package, version, second.get(package), _kind(version, second.get(package))
         )
         for package, version in first.items()
         if second.get(package) != version
-    ] + _settings_between(then, now)
+    ] + _settings_between(ours, theirs)
 
 
 def _settings_between(
-    then: Mapping[str, Any], now: Mapping[str, Any]
+    file: Mapping[str, Any], here: Mapping[str, Any]
 ) -> list[Difference]:
-    """The settings that differ; one that a file does not tell is not among them."""
+    """The settings of a file that differ here."""
     return [
-        Difference(name, str(value), str(now[name]) if name in now else None, "setting")
-        for name, value in then.items()
-        if name not in now or now[name] != value or type(now[name]) is not type(value)
+        Difference(
+            name, str(value), str(here[name]) if name in here else None, "setting"
+        )
+        for name, value in file.items()
+        if name not in here
+        or here[name] != value
+        or type(here[name]) is not type(value)
     ]
 
 
-def _kind(then: str, now: str | None) -> str:
-    if now is None:
+def _kind(file: str, here: str | None) -> str:
+    if here is None:
         return "missing"
-    if not _leading(now):
+    if not _leading(here):
         return "other"
-    order = _order(now, then)
+    order = _order(here, file)
     return "other" if order == 0 else "older" if order < 0 else "newer"
 
 
@@ -509,20 +512,20 @@ def _order(version: str, other: str) -> int:
     """Below 0 if a version is before another, 0 if neither is before the other."""
     ours, theirs = _parsed(version), _parsed(other)
     if ours is None or theirs is None:
-        # Something else than PEP 440 knows: what it begins with has to do.
+        # Not a version of PEP 440: the numbers that it begins with are compared.
         first, second = _leading(version), _leading(other)
         return (first > second) - (first < second)
     return (ours > theirs) - (ours < theirs)
 
 
-_LONGEST = 100  # characters of a version: integers of any length take their time
+_MAX_VERSION = 100  # characters: very long integers would take their time
 
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(version: str) -> Version | None:
-    """A version by PEP 440, without what tells apart builds of one release."""
+    """A version of PEP 440, without its local part, which differs between builds."""
     text = version.partition(" (commit ")[0]
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_VERSION:
         return None
     try:
         return Version(Version(text).public)
@@ -531,7 +534,7 @@ def _parsed(version: str) -> Version | None:
 
 
 def _leading(version: str) -> tuple[int, ...]:
-    """The numbers that a text begins with, as far as they could be a release."""
+    """The numbers at the beginning of a text, up to the length of a release."""
     match = re.match(r"[0-9]{1,9}(\.[0-9]{1,9}){0,9}", version)
     numbers = [int(n) for n in match[0].split(".")] if match else []
     while len(numbers) > 1 and numbers[-1] == 0:
