@@ -16,7 +16,12 @@ class Refuse(NamedTuple):
 
     reason: str
     trust: str | None = None
-    missing: bool = False  # not imported, not installed, or gone
+    missing: bool = False
+
+
+def missing(reason: str, trust: str | None = None) -> Refuse:
+    """Refuse a name that is not imported, not installed, or gone."""
+    return Refuse(reason, trust, missing=True)
 
 
 class ImportFirst(NamedTuple):

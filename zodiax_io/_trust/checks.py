@@ -39,9 +39,8 @@ _STANDARD = Refuse("belongs to Python's standard library, which no file may use"
 
 
 def not_a_name(question: Question) -> Answer | None:
-    if question.malformed is None:
-        return None
-    return Refuse(f"is not a valid name: {question.malformed}")
+    wrong = question.malformed
+    return None if wrong is None else Refuse(f"is not a valid name: {wrong}")
 
 
 def registered(question: Question) -> Answer | None:
@@ -57,9 +56,8 @@ def in_table(question: Question) -> Answer | None:
 
 
 def of_zodiax_io(question: Question) -> Answer | None:
-    if question.package != "zodiax_io":
-        return None
-    return Refuse("belongs to zodiax_io itself, which no file may use")
+    refused = Refuse("belongs to zodiax_io itself, which no file may use")
+    return refused if question.package == "zodiax_io" else None
 
 
 def of_standard_library(question: Question) -> Answer | None:
@@ -71,21 +69,19 @@ def not_found(question: Question) -> Answer | None:
 
 
 def code_in_metaclass(question: Question) -> Answer | None:
-    obj = question.obj
-    if not metaclass_runs_code(obj if reflection.is_class(obj) else type(obj)):
-        return None
-    return Refuse("has a metaclass that would run code")
+    cls = question.obj if reflection.is_class(question.obj) else type(question.obj)
+    refused = Refuse("has a metaclass that would run code")
+    return refused if metaclass_runs_code(cls) else None
 
 
 def local_function_of_framework(question: Question) -> Answer | None:
-    if question.role is not CODE or question.package not in FRAMEWORKS:
-        return None
-    return _not_in_table_of(question.package)
+    made_in_framework = question.role is CODE and question.package in FRAMEWORKS
+    return _not_among("functions", question.package) if made_in_framework else None
 
 
-def _not_in_table_of(package: str) -> Refuse:
+def _not_among(objects: str, package: str) -> Refuse:
     return Refuse(
-        f"is not among the functions of `{package}` that a file may use; to allow it, "
+        f"is not among the {objects} of `{package}` that a file may use; to allow it, "
         "pass it to `zodiax_io.register` in your program"
     )
 
@@ -103,23 +99,19 @@ def imported_from_elsewhere(question: Question) -> Answer | None:
 
 
 def defined_in_standard_library(question: Question) -> Answer | None:
-    package = names.top_level_package(question.defined_in)
-    return _STANDARD if names.is_standard(package) else None
+    return _STANDARD if names.is_standard(question.defining_package) else None
 
 
 def wrong_role(question: Question) -> Answer | None:
-    obj = question.obj
-    if question.role is FUNCTION and not (
-        is_function(obj) or is_module_class(type(obj))
-    ):
+    is_callable = is_function(question.obj) or is_module_class(type(question.obj))
+    if question.role is FUNCTION and not is_callable:
         return Refuse(f"is not {FUNCTION.words}")
     return _does_not_fit(question)
 
 
 def _does_not_fit(question: Question) -> Refuse | None:
-    if question.role.accepts(question.obj):
-        return None
-    return Refuse(f"is not {question.role.words}")
+    refused = Refuse(f"is not {question.role.words}")
+    return None if question.role.accepts(question.obj) else refused
 
 
 # Classes ------------------------------------------------------------------------------
@@ -134,9 +126,8 @@ def has_finaliser(question: Question) -> Answer | None:
 
 def built_on_type_in_c(question: Question) -> Answer | None:
     by_fields = question.cls_role in (MODULE, DATACLASS, MARKER)
-    if not by_fields or has_python_layout(question.cls):
-        return None
-    return Refuse("derives from a type written in C")
+    refused = Refuse("derives from a type written in C")
+    return refused if by_fields and not has_python_layout(question.cls) else None
 
 
 def unknown_metaclass(question: Question) -> Answer | None:
@@ -146,11 +137,9 @@ def unknown_metaclass(question: Question) -> Answer | None:
 
 
 def class_in_table(question: Question) -> Answer | None:
-    own = reflection.own_name(question.cls)
+    _, name = reflection.own_name(question.cls) or ("", "")
     modules = question.module, question.home
-    if own is None or not any(own[1] in CLASSES.get(m, ()) for m in modules):
-        return None
-    return _IN_TABLE
+    return _IN_TABLE if any(name in CLASSES.get(m, ()) for m in modules) else None
 
 
 def special_methods(question: Question) -> Answer | None:
@@ -161,9 +150,8 @@ def special_methods(question: Question) -> Answer | None:
 
 
 def equinox_module(question: Question) -> Answer | None:
-    if question.cls_role is CODE or not is_module_class(question.cls):
-        return None
-    return Accept("is an equinox Module")
+    fits = question.cls_role is not CODE and is_module_class(question.cls)
+    return Accept("is an equinox Module") if fits else None
 
 
 def class_as_value(question: Question) -> Answer | None:
@@ -204,33 +192,27 @@ def _is_built_without_code(question: Question) -> bool:
 
 def class_of_framework(question: Question) -> Answer | None:
     package = question.home_package
-    if package not in FRAMEWORKS or question.cls_role in PLAIN:
-        return None
-    return Refuse(
-        f"is not among the classes of `{package}` that a file may use; to allow it, "
-        "pass it to `zodiax_io.register` in your program"
-    )
+    refused = package in FRAMEWORKS and question.cls_role not in PLAIN
+    return _not_among("classes", package) if refused else None
 
 
 # Constants ----------------------------------------------------------------------------
 
 
 def bare_object(question: Question) -> Answer | None:
-    if type(question.obj) is not object:
-        return None
-    return Accept("is an `object()`, which does nothing")
+    accepted = Accept("is an `object()`, which does nothing")
+    return accepted if type(question.obj) is object else None
 
 
 def constant_of_standard_library(question: Question) -> Answer | None:
-    if not names.is_standard(question.home_package):
-        return None
-    return Refuse("is a constant of Python's standard library")
+    refused = Refuse("is a constant of Python's standard library")
+    return refused if names.is_standard(question.home_package) else None
 
 
 def constant_of_framework(question: Question) -> Answer | None:
-    if question.home_package not in FRAMEWORKS or question.home == _TOKENS:
-        return None
-    return Refuse(f"is a constant of `{question.home_package}` that no file may use")
+    package = question.home_package
+    refused = Refuse(f"is a constant of `{package}` that no file may use")
+    return refused if package in FRAMEWORKS and question.home != _TOKENS else None
 
 
 # Each is a token for one function of lineax or optimistix in the states of solvers.
@@ -247,7 +229,7 @@ def constant_of_known_package(question: Question) -> Answer | None:
 
 def function_of_framework(question: Question) -> Answer | None:
     package = question.home_package
-    return _not_in_table_of(package) if package in FRAMEWORKS else None
+    return _not_among("functions", package) if package in FRAMEWORKS else None
 
 
 # Anything -----------------------------------------------------------------------------
@@ -275,14 +257,10 @@ def not_trusted(question: Question) -> Answer | None:
 
 
 def arguments_from_file(question: Question) -> Answer | None:
-    package = names.top_level_package(question.defined_in)
-    trust = question.trust
+    package, trust = question.defining_package, question.trust
     if question.is_registered or question.is_in_table or package in PACKAGES:
         return None
-    if trust.covers(question.defined_in) or trust.has_object(_object_of(question)):
+    found = None if question.obstacle else question.obj
+    if trust.covers(question.defined_in) or trust.has_object(found):
         return None
     return Refuse("would be called with arguments that the file chooses", trust=package)
-
-
-def _object_of(question: Question) -> object:
-    return None if question.obstacle else question.obj

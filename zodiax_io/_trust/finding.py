@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
 from . import modules, names, reflection
-from .answers import ImportFirst, Refuse
+from .answers import ImportFirst, Refuse, missing
 from .origins import (
     installed_spec,
     is_own_code,
@@ -87,27 +87,22 @@ class Finder:
                 return self._no_such_name(module, qualname)
             script = self.script or "the_script"
             first = qualname.partition(".")[0]
-            return Refuse(
+            return missing(
                 f"does not exist here: `{module}` has no `{qualname}`; it was defined "
                 "in the script or notebook that saved the file: define it, or write "
-                f"`from {script} import {first}`",
-                missing=True,
+                f"`from {script} import {first}`"
             )
 
     def _no_such_name(self, module: str, qualname: str) -> Refuse:
-        return Refuse(
-            f"does not exist here: `{module}` has no `{qualname}`"
-            f"{self.suggestions.text(module, qualname)}",
-            missing=True,
-        )
+        advice = self.suggestions.text(module, qualname)
+        return missing(f"does not exist here: `{module}` has no `{qualname}`{advice}")
 
     def _no_such_module(
         self, parent: str, child: str, module: str, qualname: str
     ) -> Refuse:
-        return Refuse(
-            f"does not exist here: `{parent}` has no module `{child}`"
-            f"{self.suggestions.text(module, qualname)}",
-            missing=True,
+        advice = self.suggestions.text(module, qualname)
+        return missing(
+            f"does not exist here: `{parent}` has no module `{child}`{advice}"
         )
 
     def _import_or_refuse(
@@ -121,17 +116,15 @@ class Finder:
         Anything else: refuse, and say what to install, import or trust.
         """
         package = names.top_level_package(module)
-        missing = missing_submodule(module)
-        if missing is not None:
-            return self._no_such_module(*missing, module, qualname)
+        gone = missing_submodule(module)
+        if gone is not None:
+            return self._no_such_module(*gone, module, qualname)
         trusted = self.trust.covers(module) and package not in FRAMEWORKS
         if not trusted and package not in PACKAGES and not in_table:
             return self._unknown_package(module, qualname)
         spec = spec_of(package) if trusted else installed_spec(package)
         if spec is None and not (trusted and is_present(package)):
-            return Refuse(
-                f"needs the package `{package}`, which is not installed", missing=True
-            )
+            return missing(f"needs the package `{package}`, which is not installed")
         wanted: str | Refuse | None = module
         if not trusted and not in_table and module not in CLASSES:
             assert spec is not None
@@ -139,9 +132,8 @@ class Finder:
         if isinstance(wanted, Refuse):
             return wanted
         if wanted in self.failures:
-            return Refuse(
-                f"needs `{wanted}`, which cannot be imported ({self.failures[wanted]})",
-                missing=True,
+            return missing(
+                f"needs `{wanted}`, which cannot be imported ({self.failures[wanted]})"
             )
         if wanted is not None and reflection.module_space(wanted) is None:
             return ImportFirst(wanted)
@@ -150,17 +142,15 @@ class Finder:
     def _unknown_package(self, module: str, qualname: str) -> Refuse:
         package = names.top_level_package(module)
         if is_present(package):
-            return Refuse(
+            return missing(
                 f"is not imported: trust it, or write `import {module}` first if it is "
                 "your own",
                 trust=package,
-                missing=True,
             )
         advice = self.suggestions.text(module, qualname)
-        return Refuse(
+        return missing(
             f"needs `{package}`, which is neither imported nor installed"
-            f"{advice or '; if it was renamed, pass `renames=`'}",
-            missing=True,
+            f"{advice or '; if it was renamed, pass `renames=`'}"
         )
 
     def _public_module(
@@ -194,9 +184,6 @@ class Finder:
 def _not_imported(module: str) -> Refuse:
     package = names.top_level_package(module)
     if package in FRAMEWORKS:
-        return Refuse(f"is not imported: write `import {module}` first", missing=True)
-    return Refuse(
-        f"is not imported: trust it, or write `import {module}` first",
-        trust=package,
-        missing=True,
-    )
+        return missing(f"is not imported: write `import {module}` first")
+    reason = f"is not imported: trust it, or write `import {module}` first"
+    return missing(reason, trust=package)

@@ -89,6 +89,11 @@ class Question:
         own = None if self.obstacle else reflection.own_name(self.obj)
         return self.module if own is None else own[0]
 
+    @property
+    def defining_package(self) -> str:
+        """The top-level package of `defined_in`."""
+        return names.top_level_package(self.defined_in)
+
     @cached_property
     def cls(self) -> Any:
         """The class to judge: the object, or the Module of a method; else None."""
