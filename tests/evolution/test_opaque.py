@@ -517,11 +517,22 @@ def test_a_notebook_calls_nothing(name):
     assert name in found.fields
 
 
-@pytest.mark.parametrize("name", ["", ":x", ".:C", ".a:b", "a b:c", 3, None])
+@pytest.mark.parametrize("name", ["", ":x", ".:C", ".a:b", "a b:c"])
 def test_types_that_are_no_names(name):
     """They lead to nothing, and are kept."""
     node = container("module", {"a": leaf("int", value=1)}, type=name)
     assert load_node(node, unknown="opaque").a == 1
+
+
+@pytest.mark.parametrize("name", [3, None, []])
+def test_types_that_are_not_text(name):
+    """No file has them, not even one of a class that is missing."""
+    node = container("list", [container("module", {}, type=name)])
+    with pytest.raises(zodiax_io.CorruptFileError) as caught:
+        load_node(node, unknown="opaque")
+    assert str(caught.value) == (
+        "`model[0]` refers to something by a name that is not text."
+    )
 
 
 @pytest.mark.parametrize("held", [{"x": 99}, {"x": -1}, {"x": "0"}, 3, {"x": 0}])
@@ -554,11 +565,10 @@ def test_keys_that_jax_cannot_sort():
 def test_become_with_hostile_parts(key, value):
     """An object, or one of our errors."""
     node = container("module", {"inner": NONE}, type="gone.x:C") | {key: value}
-    found = load_node(node, unknown="opaque")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(zodiax_io.ZodiaxIOError):
-            found.become(Held)
+            load_node(node, unknown="opaque").become(Held)
 
 
 class Held(eqx.Module):

@@ -737,9 +737,17 @@ def test_a_whole_pair_is_left_alone(model):
 
 @pytest.mark.parametrize("repeats", [7, True, 1.5, "x", None, {}, [None, "x", -1]])
 def test_records_that_a_stranger_numbered(repeats):
-    """Numbers that are none break nothing."""
+    """Other things than numbers are damage, with the path."""
     checkpoint = Checkpoint.of([np.ones(3)])
     checkpoint.tree["repeats"] = repeats
+    (found,) = zodiax_io.verify(io.BytesIO(checkpoint.companion()))
+    assert found.reason == "`model` has repeated records that are not numbers"
+
+
+def test_record_that_a_stranger_numbered():
+    """A number that no record has breaks nothing."""
+    checkpoint = Checkpoint.of([np.ones(3)])
+    checkpoint.tree["repeats"] = [-1]
     assert zodiax_io.verify(io.BytesIO(checkpoint.companion())) == []
 
 

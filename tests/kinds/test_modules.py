@@ -24,7 +24,7 @@ from strategies import box
 from unkept import UNKEPT
 
 import zodiax_io
-from zodiax_io._structure.survey import walk
+from zodiax_io._structure.nodes import Structure
 
 KEY = jr.key(0)
 CALLS: collections.Counter[str] = collections.Counter()
@@ -714,7 +714,7 @@ def test_a_deep_tree_is_no_trouble_for_a_deep_caller():
         return below(levels - 1) if levels else zodiax_io.build_structure(tree)
 
     tree = _nested(499, lambda x: [x])
-    kinds = [node["kind"] for _, node in walk(below(800))]
+    kinds = [node.kind_name for node in Structure.parse(below(800)).nodes]
     assert kinds == ["list"] * 499 + ["float"]
 
 

@@ -139,9 +139,6 @@ def test_trust_does_not_help_the_frameworks(name):
         "é:é",
         "equinox.nn:MLP.<locals>.f",
         "../os:system",
-        3,
-        None,
-        [],
     ],
 )
 def test_name_that_is_none(name):

@@ -18,8 +18,9 @@ from .._files.document import pack
 from .._files.extras import paths_in
 from .._files.path_argument import is_path
 from .._files.saving import check_writable, commit_checkpoint
-from .._structure.nodes import MAX_DEPTH
-from .._structure.survey import survey
+from .._structure.nodes import MAX_DEPTH, Structure
+from .._structure.paths import root_path
+from .._structure.uses import uses_of
 from .._trust.judge import Judge
 
 
@@ -74,7 +75,7 @@ def convert(
         if reader.needs:
             judge = Judge(trusted, renames)
             document = reader.complete_document(document, judge)
-            uses = survey(document.tree).uses
+            uses = uses_of(Structure.parse(document.tree))
             judge.audit(uses, name, needed=reader.needs)
         entries = reader.entries(document.records)
         arrays = read_whole(reader, entries, range(len(entries)), name)
@@ -84,7 +85,7 @@ def convert(
             paths |= paths_in(document, extra, name)
     records = [record_of(arrays[number]) for number in range(len(entries))]
     for number, record in enumerate(records):
-        record.path = paths.get(number, f"[{number}]")
+        record.path = paths.get(number, root_path(f"[{number}]"))
 
     def structure(index: list[Any]) -> bytes:
         again = dataclasses.replace(

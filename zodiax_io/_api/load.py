@@ -28,16 +28,15 @@ from .._files.path_argument import is_path
 from .._interpreter import without_collection
 from .._jax import free_unused_arrays, without_tracing
 from .._kinds.arrays import Damaged
-from .._kinds.lookup import row_of
 from .._progress import Progress, check_progress, progress_counter
-from .._structure.nodes import Node
+from .._structure.nodes import Node, Structure
 from .._structure.paths import Path, path_text
 from .._structure.selection import select
-from .._structure.survey import Survey, survey, without_columns
+from .._structure.uses import uses_of
+from .._tree import like as tree_like
 from .._tree.decode import decode
-from .._tree.like import Likeness
 from .._tree.placement import HOST, Target, is_target, target_of
-from .._tree.restore import check_settings, checked, is_wide, key_target, restore
+from .._tree.restore import check_settings, checked, key_target, restore
 from .._tree.shardings import targets
 from .._trust.judge import Judge
 from .arguments import check_not_ending
@@ -352,12 +351,16 @@ class Reading:
     progress: Any = False
 
     def arrays(
-        self, document: Document, reader: ArrayReader, found: Survey, name: str
+        self,
+        document: Document,
+        reader: ArrayReader,
+        wanted: Sequence[Node],
+        name: str,
     ) -> tuple[dict[int, NDArray[Any]], Faults]:
-        """The arrays of a survey, by record; and what is wrong with others."""
+        """The arrays of some nodes, by record; and what is wrong with others."""
         entries = reader.entries(document.records)
-        wanted = [node.get("record") for _, node in found.arrays]
-        known = [n for n in wanted if type(n) is int and 0 <= n < len(entries)]
+        numbers = [node.record for node in wanted]
+        known = [n for n in numbers if n is not None and 0 <= n < len(entries)]
         if self.lazy:
             return reader.map(entries, known), {}
         free_unused_arrays()
@@ -367,16 +370,16 @@ class Reading:
                 entries, known, verify=self.verify, tick=tick or no_tick
             )
         if faults and not self.skip:
-            _raise_first(faults, found, name)
+            _raise_first(faults, wanted, name)
         return raw, faults
 
     def targets(
-        self, structure: Node, root: Path | str, found: Survey, judge: Judge, name: str
+        self, root: Node, path: Path, judge: Judge, name: str
     ) -> Target | dict[int, Target]:
         """Where each array goes."""
         if self.target is None or self.target is HOST or is_target(self.target):
             return self.target
-        return targets(self.target, structure, root, found, judge, name)
+        return targets(self.target, root, path, judge, name)
 
 
 def _load(
@@ -396,44 +399,42 @@ def _load(
     """
     judge.script = packages.script_of(document.settings)
     document = reader.complete_document(document, judge)
-    root, node = _tree_of(document, tree, name)
-    path: Path | str = root
+    root, plain = _tree_of(document, tree, name)
+    structure = Structure.parse(plain, root, columns=reading.only is None)
+    structure.check_kinds(unregistered=judge.lenient)
+    uses, wanted = uses_of(structure), structure.arrays
+    node, path = structure.root, structure.root.path
     if reading.only is not None:
-        without_columns(node, root)
-    found = survey(node, root, opaque=judge.lenient)
-    wanted = found
-    if reading.only is not None:
-        selection = select(node, found, reading.only, root, name)
-        wanted = found.within(selection.nodes)
+        selection = select(structure, reading.only, name)
+        wanted = [array for array in wanted if id(array) in selection.nodes]
         if selection.single is not None:
             path, node = selection.single
-            found = wanted
-    judge.audit(found.uses, name)
-    where = reading.targets(node, path, found, judge, name)
-    # Importing a package may switch 64 bits on, so the settings are looked at after it.
+            uses = [use for use in uses if use.node in selection.nodes]
+            part = structure.part(node, path)
+            node, wanted = part.root, part.arrays
+    judge.audit(uses, name)
+    where = reading.targets(node, path, judge, name)
+    # Importing a package may turn 64 bits on, so the settings are checked after it.
     if where is not HOST:
-        wide = [array for array in wanted.arrays if is_wide(array[1])]
-        check_settings([a for a in wide if row_of(a[1]).array == "jax"], name)
+        check_settings([one for one in wanted if one.kind.array == "jax"], name)
     raw, faults = reading.arrays(document, reader, wanted, name)
     arrays = restore(wanted, raw, name, faults, where)
     return decode(
         node,
-        found,
         judge,
         arrays=arrays,
         fill=fill,
         evolution=evolution or Evolution(document.versions),
         file=name,
-        root=path,
     )
 
 
-def _tree_of(document: Document, tree: str, file: str) -> tuple[str, Node]:
-    """The root of the paths of one of the trees of a file, and its structure."""
+def _tree_of(document: Document, tree: str, file: str) -> tuple[str, Any]:
+    """The root of the paths of one of the trees of a file, and its plain structure."""
     if tree == "model":
         return tree, document.tree
     if tree == "metadata":
-        return tree, document.metadata or {}
+        return tree, document.metadata
     return path_of(tree), extra_of(document, tree, file)
 
 
@@ -445,41 +446,38 @@ def _load_into(
     name: str,
     reading: Reading,
 ) -> Any:
-    structure, root = document.tree, "model"
-    without_columns(structure)
-    found = survey(structure, root)
+    structure = Structure.parse(document.tree, columns=False)
+    structure.check_kinds()
     chosen = None
     if reading.only is not None:
-        chosen = select(structure, found, reading.only, root, name).places
+        chosen = select(structure, reading.only, name).places
     judge.script = packages.script_of(document.settings)
-    likeness = Likeness(like, structure, root, found, chosen, judge, name)
-    where = reading.targets(structure, root, found, judge, name)
-    goals = [likeness.target_of(match, where) for match in likeness.matches]
-    pairs = list(zip(likeness.matches, goals, strict=True))
-    check_settings([match[:2] for match, goal in pairs if goal is not HOST], name)
+    matching = tree_like.match(like, structure, chosen, judge, name)
+    root = structure.root
+    where = reading.targets(root, root.path, judge, name)
+    goals = [matching.target_of(match, where) for match in matching.matches]
+    pairs = list(zip(matching.matches, goals, strict=True))
+    check_settings([match.node for match, goal in pairs if goal is not HOST], name)
     for match, goal in pairs:
-        if row_of(match.node).array == "key" and goal is not None:
-            key_target(goal, match.node, match.path, name)
-    # What is shared is at several places, and is read once.
-    nodes = {id(node): (path, node) for path, node, _ in likeness.matches}
-    nodes |= {id(node): (path, node) for path, node, _ in likeness.statics}
-    wanted = Survey([], list(nodes.values()), {})
+        if match.node.kind.array == "key" and goal is not None:
+            key_target(goal, match.node, name)
+    wanted = matching.arrays()
     raw, faults = reading.arrays(document, reader, wanted, name)
-    arrays = checked(wanted.arrays, raw, name, faults)
-    tree = likeness.filled(arrays, goals)
-    likeness.compare(arrays)
+    arrays = checked(wanted, raw, name, faults)
+    tree = tree_like.fill(matching, arrays, goals, name)
+    matching.compare(arrays)
     marks = [array for array in arrays.values() if type(array) is Damaged]
     if marks:
         _warn_of_damage([(mark.path, mark.reason) for mark in marks], name)
-    likeness.report()
+    matching.report(name)
     return tree
 
 
-def _raise_first(faults: Faults, found: Survey, name: str) -> NoReturn:
+def _raise_first(faults: Faults, wanted: Sequence[Node], name: str) -> NoReturn:
     number, fault = min(faults.items())
     if isinstance(fault, ReadError):
         raise fault
-    paths = [path for path, node in found.arrays if node.get("record") == number]
+    paths = [node.path for node in wanted if node.record == number]
     where = "".join(f"`{shown(path_text(path))}`: " for path in paths[:1])
     more = len(faults) - 1
     also = f", and {more} more {'is' if more == 1 else 'are'} damaged" if more else ""

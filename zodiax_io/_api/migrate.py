@@ -30,11 +30,11 @@ from .._files.folders import files_below
 from .._jax import without_tracing
 from .._kinds.declared import fields_of, has_default
 from .._kinds.fields import FieldsChanged
-from .._kinds.lookup import row_of
 from .._look.diff import diff
-from .._structure.nodes import Node, children_of, name_of_type
+from .._structure.nodes import Node, Structure
+from .._structure.pairing import fingerprint
 from .._structure.paths import path_text
-from .._structure.survey import survey, walk
+from .._structure.uses import uses_of
 from .._tree.encode import encode
 from .._tree.locate import locate
 from .._trust import libraries
@@ -197,7 +197,7 @@ def _rewrite(file: str, trusted: Sequence[str], *, dry_run: bool) -> bool:
         encode(tree).structure,
         None if metadata is None else encode(metadata).structure,
     ]
-    changed = legacy or [*map(_said, before)] != [*map(_said, now)]
+    changed = legacy or [*map(_fingerprints, before)] != [*map(_fingerprints, now)]
     changed = changed or bool(diff(file, tree))
     if changed and not dry_run:
         with opened(file) as (document, reader, name):
@@ -216,17 +216,24 @@ def _refuse_loss(warning: ClassChangedWarning, file: str, *, legacy: bool) -> No
             )
 
 
-def _said(structure: Node | None) -> list[Any]:
-    """What a structure says, but for where its arrays lie."""
-    nodes = [] if structure is None else [node for _, node in walk(structure)]
+def _fingerprints(plain: Any) -> list[Any]:
+    """All that a structure says, except where its arrays are in the file."""
+    if plain is None:
+        return []
     return [
-        [sorted(node["node"]) if isinstance(node.get("node"), dict) else None]
-        + [item for item in sorted(node.items()) if item[0] not in _PLACES]
-        for node in nodes
+        (
+            fingerprint(node),
+            node.plain.get("static"),
+            sorted(
+                (str(step), node.has_first(step, one)) for step, one in node.below()
+            ),
+        )
+        for node in Structure.parse(plain).nodes
     ]
 
 
-_PLACES = {"node", "keys", "record", "repeats"}
+def _steps(node: Node) -> list[Any]:
+    return [step for step, _ in node.below()]
 
 
 # What files know ----------------------------------------------------------------------
@@ -255,22 +262,26 @@ class _Gathered:
     def look_at(self, path: Any, file: str, judge: Judge, today: _Today) -> None:
         effort = Effort(_MAX_EFFORT)
         with opened(path) as (document, _, name):
-            found = survey(document.tree, "model", opaque=True)
+            structure = Structure.parse(document.tree)
+            structure.check_kinds(unregistered=True)
+            uses = uses_of(structure)
             judge.script = script_of(document.settings)
-            judge.audit(found.uses, name)
-        for use, node in zip(found.uses, found.naming, strict=True):
+            judge.audit(uses, name)
+        nodes = {id(node): node for node in structure.nodes}
+        for use in uses:
+            node = nodes[use.node]
             known = self.known.get(use.name)
             if known is None:
-                target = judge.resolve(name_of_type(node), use.role)
+                target = judge.resolve(use.name, use.role)
                 reason = target.reason if type(target) is Unresolved else ""
-                known = _Known(use.role, node["kind"], target, reason)
+                known = _Known(use.role, node.kind_name, target, reason)
                 if reason and is_name(use.name):
                     known.candidates = today.candidates(judge, use, node, effort)
                 self.known[use.name] = known
             path_of = use.path()
             known.files.setdefault(file, path_of)
-            if row_of(node).fields is not None and isinstance(node.get("node"), dict):
-                names = tuple(node["node"])
+            if node.kind.fields is not None and isinstance(node.children, dict):
+                names = tuple(node.children)
                 variant = known.variants.setdefault(names, (node, path_of, set()))
                 variant[2].add(file)
 
@@ -283,18 +294,19 @@ class _Today:
         self.by_type: dict[str, list[Node]] = {}
         if like is None:
             return
-        for path, node in walk(locate(like, {}).structure):
-            self.by_path[path_text(path)] = node
-            if type(node.get("type")) is str:
-                self.by_type.setdefault(node["type"], []).append(node)
+        for node in locate(like, {}).structure.nodes:
+            self.by_path[path_text(node.path)] = node
+            if node.name is not None:
+                self.by_type.setdefault(node.name, []).append(node)
 
     def candidates(
         self, judge: Judge, use: Use, node: Node, effort: Effort
     ) -> list[str]:
         """Names that may be the one that is missing, the likeliest first."""
         module, _, qualname = use.name.partition(":")
-        here = self.by_path.get(use.path(), {}).get("type")
-        held = set(node["node"]) if isinstance(node.get("node"), dict) else set()
+        like = self.by_path.get(use.path())
+        here = None if like is None else like.name
+        held = set(node.children) if isinstance(node.children, dict) else set[str]()
         scores: dict[str, float] = {}
         for new, obj in judge.candidates(module) if effort.spend(_SEARCH) else ():
             if not (effort.spend(1) and use.role.accepts(obj)):
@@ -314,7 +326,7 @@ class _Today:
     def node_of(self, name: str, path: str) -> Node | None:
         """A node of a class, if can be the one at a path."""
         here = self.by_path.get(path)
-        if here is not None and here.get("type") == name:
+        if here is not None and here.name == name:
             return here
         return next(iter(self.by_type.get(name, ())), None)
 
@@ -399,7 +411,7 @@ def _proposed(
         new = renames.get(name, name)
         cls = lookup_or_none(new) if known.reason else known.found
         # Those with most fields first: what is for few is not for them.
-        variants = sorted(known.variants.values(), key=lambda v: -len(v[0]["node"]))
+        variants = sorted(known.variants.values(), key=lambda v: -len(_steps(v[0])))
         for node, path, files in variants:
             changed = None if cls is None else _difference(cls, node)
             if cls is None or changed is None:
@@ -461,10 +473,11 @@ def _difference(cls: type, node: Node) -> _Difference | None:
         declared = fields_of(cls)
     except TypeError:
         return None
-    absent, beside = node.get("absent"), node.get("beside")
-    held = {*node["node"], *_texts(absent)} - ({*_texts(beside)} - set(declared))
+    absent, beside = node.plain.get("absent"), node.plain.get("beside")
+    names = _steps(node)
+    held = {*names, *_texts(absent)} - ({*_texts(beside)} - set(declared))
     missing = [name for name in declared if name not in held]
-    surplus = [name for name in node["node"] if name in held and name not in declared]
+    surplus = [name for name in names if name in held and name not in declared]
     return _Difference(missing, surplus) if missing or surplus else None
 
 
@@ -476,10 +489,10 @@ def _upgrade(
     cls: type, changed: _Difference, node: Node, like: Node | None, taken: Counter[str]
 ) -> list[str]:
     """The lines of an upgrade, if there is something to decide about."""
-    now = {} if like is None else dict(children_of(like))
 
     def closeness(lost: str, gained: str) -> float:
-        before, after = told(node["node"][lost]), told(now.get(gained))
+        now = None if like is None else like.child(gained)
+        before, after = _array_or_kind(node.child(lost)), _array_or_kind(now)
         return 0.0 if after is None else 0.5 if before == after else -1.0
 
     defaults = [name for name in changed.missing if has_default(cls, name)]
@@ -492,11 +505,11 @@ def _upgrade(
     return [re.sub(r"\bupgrade\b", f"upgrade_{name}{number}", line) for line in lines]
 
 
-def told(node: Any) -> str | None:
-    """An array as JAX shows its type; of something else, its kind."""
-    if not isinstance(node, dict):
+def _array_or_kind(node: Node | None) -> str | None:
+    """An array as JAX shows its type; of anything else, its kind."""
+    if node is None:
         return None
-    shape = node.get("shape")
+    shape = node.plain.get("shape")
     if isinstance(shape, list):
-        return f"{node.get('dtype')}[{','.join(map(str, shape))}]"
-    return str(node.get("kind"))
+        return f"{node.plain.get('dtype')}[{','.join(map(str, shape))}]"
+    return node.kind_name

@@ -8,10 +8,9 @@ from typing import Any
 from .._errors import resources_for, shown
 from .._evolution.packages import script_of
 from .._files.checkpoint import PathOrFile, opened
-from .._kinds.lookup import kind_named
-from .._structure.nodes import is_reference
+from .._structure.nodes import Structure
 from .._structure.paths import short_path
-from .._structure.survey import survey, walk
+from .._structure.uses import uses_of
 from .._trust.advice import Verdict
 from .._trust.judge import Judge
 
@@ -57,27 +56,25 @@ def names(
     """
     judge = Judge(trusted, renames)
     with opened(path_or_file) as (document, _, _):
-        trees = {"model": document.tree}
+        structures = [Structure.parse(document.tree)]
         if document.metadata is not None:
-            trees["metadata"] = document.metadata
-        uses = [
-            use
-            for root, tree in trees.items()
-            for use in survey(tree, root, opaque=True).uses
-        ]
+            structures.append(Structure.parse(document.metadata, "metadata"))
+        for structure in structures:
+            structure.check_kinds(unregistered=True)
+        uses = [use for structure in structures for use in uses_of(structure)]
         judge.script = script_of(document.settings)
-        kinds = [kind for root, tree in trees.items() for kind in _missing(tree, root)]
+        kinds = [kind for structure in structures for kind in _missing(structure)]
     return judge.verdicts(uses) + kinds
 
 
-def _missing(tree: Any, root: str) -> list[Verdict]:
-    """The kinds that nothing here has registered, each where it is met first."""
+def _missing(structure: Structure) -> list[Verdict]:
+    """The kinds that nothing here has registered, each at its first path."""
     found: dict[str, Verdict] = {}
-    for path, node in walk(tree, root):
-        kind = shown(node["kind"])
-        if not is_reference(node) and kind_named(node["kind"]) is None:
+    for node in structure.nodes:
+        if not node.is_known:
+            kind = shown(node.kind_name)
             reason = "nothing here has registered it: import the package that does"
-            place = short_path(path)
+            place = short_path(node.path)
             found.setdefault(kind, Verdict(kind, place, "a kind", "missing", reason))
     return list(found.values())
 

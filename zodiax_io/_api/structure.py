@@ -10,8 +10,8 @@ from .._evolution import packages
 from .._evolution.fields import Evolution
 from .._files.document import check_versions
 from .._jax import without_tracing
-from .._structure.nodes import RECORDED
-from .._structure.survey import survey
+from .._structure.nodes import RECORDED, Structure
+from .._structure.uses import uses_of
 from .._tree.decode import decode
 from .._tree.snapshot import snapshot
 from .._trust.judge import Judge
@@ -132,11 +132,11 @@ def load_structure(
     recorded, settings = _recorded(structure)
     judge.script = packages.script_of(settings)
     with differences_reported(recorded, settings, versions, _NAME):
-        found = survey(structure, opaque=judge.lenient)
-        judge.audit(found.uses, _NAME)
+        parsed = Structure.parse(structure)
+        parsed.check_kinds(unregistered=judge.lenient)
+        judge.audit(uses_of(parsed), _NAME)
         return decode(
-            structure,
-            found,
+            parsed.root,
             judge,
             arrays=None,
             fill=fill,

@@ -108,7 +108,7 @@ class Evolution:
     old: bool = False
     changes: list[FieldChange] = field(default_factory=list[FieldChange])
 
-    def build(self, kind: Kind, parts: Parts, path: Path | str) -> Any:
+    def build(self, kind: Kind, parts: Parts, path: Path) -> Any:
         """An object with fields, which may be others now than they were.
 
         Raises
@@ -132,7 +132,7 @@ class Evolution:
                 self.check(obj, path)
         return obj
 
-    def upgrade(self, parts: Parts, path: Path | str) -> tuple[Parts, Any]:
+    def upgrade(self, parts: Parts, path: Path) -> tuple[Parts, Any]:
         """The parts after the upgrades of their class; or the object that one made.
 
         Raises
@@ -174,7 +174,7 @@ class Evolution:
         before: dict[str, tuple[str, list[Any]]],
         now: Any,
         name: str,
-        path: Path | str,
+        path: Path,
     ) -> None:
         """Note the saved values that an upgrade for files of any age has replaced."""
         if not isinstance(now, dict):  # an object of another class
@@ -188,9 +188,7 @@ class Evolution:
             change = FieldChange(short_path(path), name, replaced=replaced)
             self.changes.append(change)
 
-    def apply(
-        self, upgrade: Upgrade, parts: Parts, path: Path | str
-    ) -> tuple[Parts, Any]:
+    def apply(self, upgrade: Upgrade, parts: Parts, path: Path) -> tuple[Parts, Any]:
         """The parts after one upgrade; or the object that it made.
 
         Raises
@@ -218,7 +216,7 @@ class Evolution:
         return parts, (result,)
 
     def adapt(
-        self, parts: Parts, changed: FieldsChanged, path: Path | str, saved: Parts
+        self, parts: Parts, changed: FieldsChanged, path: Path, saved: Parts
     ) -> Parts:
         """The parts as the class has them now: with defaults, without what is gone.
 
@@ -256,7 +254,7 @@ class Evolution:
         self.changes.append(FieldChange(where, name, gained, lost))
         return _with_children(parts, ordered)
 
-    def compare_static(self, parts: Parts, path: Path | str) -> None:
+    def compare_static(self, parts: Parts, path: Path) -> None:
         """Note fields that were static and are not, or the other way round."""
         moved = moved_fields(parts)
         if moved:
@@ -265,7 +263,7 @@ class Evolution:
             )
             self.changes.append(change)
 
-    def check(self, obj: Any, path: Path | str) -> None:
+    def check(self, obj: Any, path: Path) -> None:
         """Call the checks that the class of a Module makes of a new object.
 
         Raises

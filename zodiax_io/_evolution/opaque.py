@@ -24,12 +24,13 @@ from .._errors import (
 )
 from .._kinds import flattening
 from .._kinds.base import Kind, Parts, subclass
-from .._kinds.lookup import KINDS, add_kind, row_named, row_of
+from .._kinds.lookup import KINDS, add_kind, row_named
 from .._kinds.objects import LEAFLESS, LEAVES
 from .._kinds.placeholders import Placeholder
 from .._kinds.pytrees import children_held_by
 from .._kinds.values import scalar_record
-from .._structure.nodes import RECORDED, Node, children_of, name_of_type
+from .._structure.nodes import RECORDED, Node, PlainNode
+from .._structure.paths import root_path, short_path
 from .._trust import reflection
 from .._trust.names import top_level_package
 from .._trust.reflection import is_class
@@ -313,28 +314,31 @@ def _was_node(origin: Origin) -> bool:
 
 def missing_function(
     node: Node,
-    path: str,
     versions: Mapping[str, str],
     reason: str,
     script: str | None,
 ) -> Placeholder:
     """What stands for a function that is not here."""
-    name = name_of_type(node)
-    version = _own_version(name, versions, node, script)
-    return Placeholder(name, reason, path, version, node.get("value"))
+    assert node.name is not None
+    version = _own_version(node, versions, script)
+    path, value = short_path(node.path), node.plain.get("value")
+    return Placeholder(node.name, reason, path, version, value)
 
 
 def _own_version(
-    name: Any, versions: Mapping[str, str], node: Node, script: str | None
+    node: Node, versions: Mapping[str, str], script: str | None
 ) -> dict[str, tuple[str, str]]:
-    package = top_level_package(name.partition(":")[0]) if type(name) is str else ""
+    package = (
+        "" if node.name is None else top_level_package(node.name.partition(":")[0])
+    )
     if package == MAIN:
         return {MAIN: ("script", script or "")}
     if not package.isidentifier():
         return {}
     found = recorded_version(versions, package)
-    if found is not None and type(node.get("version")) is str:
-        found = (found[0], node["version"])
+    version = node.plain.get("version")
+    if found is not None and type(version) is str:
+        found = (found[0], version)
     return {} if found is None else {package: found}
 
 
@@ -354,23 +358,20 @@ def opaque_of(
     children, keys = parts.children, parts.keys or ()
     named = isinstance(children, dict)
     values = tuple(children.values() if named else children or ())
-    static = node.get("static")
-    listed = static if named and isinstance(static, list) else []
-    static = tuple(name for name in listed if type(name) is str)
-    plain = {key: value for key, value in node.items() if key not in _GENERIC}
-    if node.get("static", ()) is None:  # an old file, which does not tell
+    static = tuple(node.plain.get("static") or ()) if named else ()
+    plain = {key: value for key, value in node.plain.items() if key not in _GENERIC}
+    if node.plain.get("static", ()) is None:  # an old file, which does not tell
         plain["static"] = None
-    name = plain.get("type")
     origin = Origin(
-        kind=node["kind"],
-        name=name if type(name) is str else None,
+        kind=node.kind_name,
+        name=node.name,
         plain=plain,
         names=tuple(children) if named else None if children is None else len(values),
         static=static,
         order=_order(node, static, firsts),
-        match_leaves_by_identity="repeats" in node
-        or row_of(node).match_leaves_by_identity,
-        versions=_own_version(name, versions, node, script),
+        match_leaves_by_identity="repeats" in node.plain
+        or node.kind.match_leaves_by_identity,
+        versions=_own_version(node, versions, script),
         reason=reason,
     )
     return _made(origin, values, tuple(keys))
@@ -379,11 +380,11 @@ def opaque_of(
 def _order(
     node: Node, static: tuple[str, ...], firsts: dict[int, int | None]
 ) -> tuple[int, ...]:
-    """The children that JAX has, in its order, as the numbers of records tell it."""
-    kind = row_of(node)
+    """The children that JAX has, in its order, which the numbers of records show."""
+    kind = node.kind
     if not kind.is_node:
         return ()
-    below = children_of(node)
+    below = _plain_children(node.plain)
     places = [i for i, (name, _) in enumerate(below) if name not in static]
     if kind.in_order:
         return tuple(places)
@@ -393,22 +394,27 @@ def _order(
     return tuple(i if first[i] is None else known.pop(0)[1] for i in places)
 
 
-def _first_record(node: Any, firsts: dict[int, int | None]) -> int | None:
-    """The least record in a node; each node is looked at once in a load."""
-    waiting: list[tuple[Any, bool]] = [(node, False)]
+def _plain_children(plain: PlainNode) -> list[tuple[Any, PlainNode]]:
+    """The children as the file has them: a reference has records of its own."""
+    children: Any = plain.get("node") or ()
+    return list(children.items() if isinstance(children, dict) else enumerate(children))
+
+
+def _first_record(plain: PlainNode, firsts: dict[int, int | None]) -> int | None:
+    """The least record in a node; each node is visited once in a load."""
+    waiting: list[tuple[PlainNode, bool]] = [(plain, False)]
     while waiting:
         one, below_is_known = waiting.pop()
-        if not isinstance(one, dict) or id(one) in firsts:
+        if id(one) in firsts:
             continue
-        children = [child for _, child in children_of(one)]
+        children = [child for _, child in _plain_children(one)]
         if not below_is_known:
             waiting += [(one, True), *((child, False) for child in children)]
             continue
-        repeats = one.get("repeats")
-        found = [one.get("record"), *(repeats if type(repeats) is list else ())]
+        found = [one.get("record"), *one.get("repeats", ())]
         found += [firsts.get(id(child)) for child in children]
-        firsts[id(one)] = min((n for n in found if type(n) is int), default=None)
-    return firsts.get(id(node))
+        firsts[id(one)] = min((n for n in found if n is not None), default=None)
+    return firsts.get(id(plain))
 
 
 # As a pytree --------------------------------------------------------------------------
@@ -546,6 +552,9 @@ UNKNOWN = Kind(
 add_kind(UNKNOWN, in_files=False)
 
 
+_ROOT = root_path("model")
+
+
 @resources_for("build the object")
 def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
     kind = _kind_for(cls)
@@ -567,10 +576,10 @@ def _become(obj: Opaque, cls: Any, upgrade: Any) -> Any:
         if kind.fields is None:
             return kind.decode(parts)
         if upgrade is not None:
-            parts, made = evolution.apply(upgrade, parts, "model")
+            parts, made = evolution.apply(upgrade, parts, _ROOT)
             if made is not None:
                 return made[0]
-        result = evolution.build(kind, parts, "model")
+        result = evolution.build(kind, parts, _ROOT)
     except (ZodiaxIOError, *LIMITS):
         raise
     except Exception as error:

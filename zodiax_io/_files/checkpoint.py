@@ -32,9 +32,8 @@ from .._errors import (
     warn,
 )
 from .._kinds import flattening
-from .._structure.nodes import records_of
+from .._structure.nodes import Structure
 from .._structure.paths import Path as TreePath
-from .._structure.survey import walk
 from .document import FRAME_SIZE, MAX_SIZE, Document, has_magic
 from .layouts import (
     Source,
@@ -568,10 +567,9 @@ def _open_companion(structure: Path, companion: Path) -> FileSource:
         ) from None
 
 
-def paths_of(document: Document) -> dict[int, TreePath | str]:
+def paths_of(document: Document) -> dict[int, TreePath]:
     """The paths of the records, in the tree and the metadata."""
-    paths: dict[int, TreePath | str] = {}
-    for root, tree in (("model", document.tree), ("metadata", document.metadata)):
-        for path, node in () if tree is None else walk(tree, root):
-            paths |= dict.fromkeys(records_of(node), path)
+    paths = Structure.parse(document.tree).records()
+    if document.metadata is not None:
+        paths |= Structure.parse(document.metadata, "metadata").records()
     return paths

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from .._arrays.backend import read_whole
 from .._arrays.records import Record, record_of
 from .._errors import ArgumentError, CorruptFileError, shown
-from .._structure.nodes import MAX_DEPTH, Node, records_of
+from .._structure.nodes import MAX_DEPTH, PlainNode, Structure
 from .._structure.paths import Path
-from .._structure.survey import walk
 from .document import Document, folded, is_extra_name, unfolded
 
 
@@ -42,7 +41,7 @@ def check_names(names: Iterable[Any]) -> None:
             )
 
 
-def extra_of(document: Document, name: str, file: str) -> Node:
+def extra_of(document: Document, name: str, file: str) -> PlainNode:
     """The node of an extra, unpacked.
 
     Raises
@@ -53,7 +52,7 @@ def extra_of(document: Document, name: str, file: str) -> Node:
     return unfolded(document.extras[name], f"{file}: `{path_of(name)}`")
 
 
-def paths_in(document: Document, name: str, file: str) -> dict[int, Path | str]:
+def paths_in(document: Document, name: str, file: str) -> dict[int, Path]:
     """The paths of the records in an extra.
 
     Raises
@@ -61,10 +60,7 @@ def paths_in(document: Document, name: str, file: str) -> dict[int, Path | str]:
     CorruptFileError
         If the extra is not a structure.
     """
-    paths: dict[int, Path | str] = {}
-    for path, node in walk(extra_of(document, name, file), path_of(name)):
-        paths |= dict.fromkeys(records_of(node), path)
-    return paths
+    return Structure.parse(extra_of(document, name, file), path_of(name)).records()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,7 +80,7 @@ class KeptExtras:
     """
 
     nodes: dict[str, Any]
-    paths: dict[str, dict[int, Path | str]]
+    paths: dict[str, dict[int, Path]]
     arrays: dict[int, NDArray[Any]]
     versions: dict[str, str]
     settings: dict[str, Any]
@@ -108,14 +104,15 @@ class KeptExtras:
         return nodes, records
 
 
-def _renumbered(node: Any, new: dict[int, int], name: str) -> Node:
-    node = unfolded(node, path_of(name))
-    for _, one in walk(node, path_of(name)):
-        if type(one.get("record")) is int:
-            one["record"] = new[one["record"]]
-        if type(one.get("repeats")) is list:
-            one["repeats"] = [new[n] if type(n) is int else n for n in one["repeats"]]
-    return folded(node, MAX_DEPTH)
+def _renumbered(node: Any, now: dict[int, int], name: str) -> PlainNode:
+    plain = unfolded(node, path_of(name))
+    structure = Structure.parse(plain, path_of(name))
+    for one in (*structure.nodes, *structure.references):
+        if "record" in one.plain:
+            one.plain["record"] = now[one.plain["record"]]
+        if "repeats" in one.plain:
+            one.plain["repeats"] = [now[number] for number in one.plain["repeats"]]
+    return folded(plain, MAX_DEPTH)
 
 
 def kept_extras(document: Document, reader: Any, file: str) -> KeptExtras:

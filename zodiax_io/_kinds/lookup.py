@@ -38,7 +38,7 @@ def row_named(name: object) -> Kind:
     found = by_name.get(name) if type(name) is str else None
     if found is not None:
         return found
-    return _UNREGISTERED if type(name) is str and "." in name else _UNKNOWN
+    return NOT_REGISTERED if type(name) is str and "." in name else NOT_KNOWN
 
 
 def row_of(node: dict[str, Any]) -> Kind:
@@ -50,8 +50,9 @@ def _none(cls: type) -> bool:
     return False
 
 
-_UNKNOWN = refusal("unknown", _none, lambda obj: None)
-_UNREGISTERED = replace(_UNKNOWN, hides_child=True)
+# The rows of kinds that are in no table: of this library, and of other packages.
+NOT_KNOWN = refusal("unknown", _none, lambda obj: None)
+NOT_REGISTERED = replace(NOT_KNOWN, hides_child=True)
 
 
 def add_kind(kind: Kind, *, in_files: bool = True) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import msgpack
 from numpy.typing import NDArray
 
 from .._arrays import records
@@ -26,11 +25,9 @@ from .._errors import (
 from .._evolution.packages import Difference, changes_between, script_of
 from .._files.checkpoint import is_file, opened
 from .._jax import without_tracing
-from .._kinds.lookup import row_of
-from .._structure.nodes import Node, children_of, is_reference, resolved, said
-from .._structure.pairing import NameHere
-from .._structure.paths import label_of
-from .._structure.survey import walk, without_columns
+from .._structure.nodes import Node, Structure
+from .._structure.pairing import NameHere, Pair, Side, fingerprint, pairs
+from .._structure.paths import Path, label_in
 from .._tree.locate import locate, names_here
 from .._tree.restore import logical
 from .._trust.judge import Judge
@@ -224,29 +221,23 @@ _MOST = 40
 
 @dataclass(eq=False, repr=False)
 class _Side:
-    """One of two trees, how to come by an array of it, and what no file can hold."""
+    """One of two trees, how to read an array of it, and what no file can keep."""
 
-    structure: Node
-    by_id: Mapping[int, Node]
+    structure: Structure
     array: Callable[[Node], NDArray[Any]]
     versions: Mapping[str, str]
-    odd: Mapping[int, Any]
+    unkept: Mapping[int, Any]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name_here: NameHere = str
-    paths: dict[int, str] = field(default_factory=dict[int, str])  # as they are met
+    paths: dict[int, str] = field(default_factory=dict[int, str])  # as they are visited
     values: dict[int, bytes] = field(default_factory=dict[int, bytes])  # of the shared
 
-    def meant(self, node: Node) -> Node | None:
-        """The node itself, or what it shares; None if that is not there."""
-        found = resolved(node, self.by_id)
-        return None if found is None or is_reference(found) else found
-
     def value(self, node: Node) -> bytes:
-        """What a node holds of its own; what many refer to is packed once."""
-        if "id" not in node:
-            return _said(node, self)
+        """The data of a node itself; that of a shared one is packed once."""
+        if not node.is_shared:
+            return fingerprint(node, self.name_here)
         if id(node) not in self.values:
-            self.values[id(node)] = _said(node, self)
+            self.values[id(node)] = fingerprint(node, self.name_here)
         return self.values[id(node)]
 
 
@@ -255,22 +246,17 @@ def _side(tree: Any, stack: ExitStack) -> _Side:
         found = locate(tree, {})
         return _Side(
             found.structure,
-            found.by_id,
-            lambda node: _on_host(found.sources[id(node)]),
+            lambda node: _on_host(found.sources[id(node.plain)]),
             {},
-            found.odd,
+            found.unkept,
         )
     document, reader, name = stack.enter_context(opened(tree))
-    without_columns(document.tree)
+    structure = Structure.parse(document.tree, columns=False)
     entries = reader.entries(document.records)
-    by_id: dict[int, Node] = {}
-    for _, node in walk(document.tree):
-        if type(node.get("id")) is int:
-            by_id[node["id"]] = node
 
     def read(node: Node) -> NDArray[Any]:
-        number = node.get("record")
-        if type(number) is not int or not 0 <= number < len(entries):
+        number = node.record
+        if number is None or not 0 <= number < len(entries):
             raise CorruptFileError(f"{name} has an array without a record.")
         arrays, faults = reader.read(entries, [number], verify=True)
         if number in faults:
@@ -283,9 +269,7 @@ def _side(tree: Any, stack: ExitStack) -> _Side:
     judge = Judge()
     judge.script = script_of(document.settings)
     here = names_here(judge)
-    return _Side(
-        document.tree, by_id, read, document.versions, {}, document.settings, here
-    )
+    return _Side(structure, read, document.versions, {}, document.settings, here)
 
 
 def _on_host(array: Any) -> NDArray[Any]:
@@ -296,7 +280,7 @@ def _on_host(array: Any) -> NDArray[Any]:
     return records.without_padding(records.on_host(array))
 
 
-# A path of text, which is cut where it is told: all of a deep tree would grow large.
+# A path is cut where it is shown: all those of a deep tree would take much memory.
 _LONGEST = 2048
 
 
@@ -307,192 +291,158 @@ class _Walk:
         self, a: _Side, b: _Side, ignore: Sequence[str], atol: float, rtol: float
     ) -> None:
         self.a, self.b = a, b
+        self.sides = (
+            Side(a.structure.root, a.name_here, flat=False),
+            Side(b.structure.root, b.name_here, flat=False),
+        )
         self.ignore = ignore
         self.atol, self.rtol = atol, rtol
+        self.texts: dict[int, tuple[Path, str]] = {}
 
     def __iter__(self) -> Iterator[Change]:
         """In the order of the first tree, and what only the second has behind."""
-        waiting: list[Any] = [
-            ("model", self.a.structure, self.b.structure, (False, False))
-        ]
-        while waiting:
-            path, ours, theirs, static = waiting.pop()
+        root = self.a.structure.root.path
+        for pair in pairs(*self.sides, root):
+            path = self._text(pair.path)
             if any(matches(path, glob) for glob in self.ignore):
+                pair.deeper = False
                 continue
-            told = shown(path, 512)
-            if theirs is None:
-                yield Change(told, "removed", self._told(ours, self.a))
-            elif ours is None:
-                yield Change(told, "added", None, self._told(theirs, self.b))
-            else:
-                change, deeper = self._compared(path, told, ours, theirs, static)
-                if change is not None:
-                    yield change
-                if deeper:
-                    below = _keyed(ours, self.a), _keyed(theirs, self.b)
-                    waiting += reversed(_paired(path, *below))
+            text = shown(path, 512)
+            if pair.theirs is None or pair.ours is None:
+                pair.deeper = False
+                here = self._description(pair, self.a)
+                there = self._description(pair, self.b)
+                what = "removed" if there is None else "added"
+                yield Change(text, what, here, there)
+                continue
+            change = self._compared(pair, path, text, pair.ours, pair.theirs)
+            if change is not None:
+                yield change
+
+    def _text(self, path: Path) -> str:
+        """The text of a path: that of its parent, made once, and a label."""
+        above, node, step = path
+        if above is None:
+            text = step
+        else:
+            text = f"{self.texts[id(above)][1]}{label_in(node, step)}"[:_LONGEST]
+        self.texts[id(path)] = path, text
+        return text
 
     def _compared(
-        self,
-        path: str,
-        told: str,
-        ours: Node,
-        theirs: Node,
-        static: tuple[bool, bool],
-    ) -> tuple[Change | None, bool]:
-        """What differs between two nodes, and whether to look at what they hold."""
-
-        def change() -> Change:
-            before, after = self._told(ours, self.a), self._told(theirs, self.b)
-            if before == after:  # two scripts, each of which was `__main__`
-                names = self._name(ours, self.a), self._name(theirs, self.b)
-                if names[0] != names[1]:
-                    before, after = names
-            return Change(told, "changed", before, after)
-
+        self, pair: Pair, path: str, text: str, ours: Node, theirs: Node
+    ) -> Change | None:
+        """The difference of two nodes; it decides whether to go on below them."""
+        pair.deeper = False
+        static = tuple(c is not None and c.is_static for c in (pair.mine, pair.yours))
+        shares = tuple(c is not None and c.is_again for c in (pair.mine, pair.yours))
         if static[0] != static[1]:
-            found = change()
+            found = self._change(pair, text)
             before = f"{found.before}{' (static)' * static[0]}"
             after = f"{found.after}{' (static)' * static[1]}"
-            return replace(found, before=before, after=after), False
-        left, right = self.a.meant(ours), self.b.meant(theirs)
-        if left is None or right is None:  # refers to nothing
-            alike = left is right and _said(ours, self.a) == _said(theirs, self.b)
-            return (None if alike else change()), False
-        shares = ours is not left, theirs is not right
-        if ours is left:
-            self.a.paths[id(left)] = path
-        if theirs is right:
-            self.b.paths[id(right)] = path
-        if left["kind"] != right["kind"]:
-            return change(), False
-        odd = self.a.odd.get(id(left), self), self.b.odd.get(id(right), self)
-        if self not in odd:  # two objects that can only be told apart by identity
-            return (None if odd[0] is odd[1] else change()), False
-        if self.a.value(left) != self.b.value(right):
-            if self._are_near(left, right):
-                return None, False
-            return change(), not any(shares)
-        if row_of(left).array is not None:
-            return self._of_arrays(told, left, right), False
-        if "node" not in left:
-            return None, False
+            return replace(found, before=before, after=after)
+        if not shares[0]:
+            self.a.paths[id(ours)] = path
+        if not shares[1]:
+            self.b.paths[id(theirs)] = path
+        if ours.kind_name != theirs.kind_name:
+            return self._change(pair, text)
+        unkept = [
+            side.unkept.get(id(node.plain), self)
+            for side, node in ((self.a, ours), (self.b, theirs))
+        ]
+        if self not in unkept:  # two objects that only their identity can tell apart
+            return None if unkept[0] is unkept[1] else self._change(pair, text)
+        if self.a.value(ours) != self.b.value(theirs):
+            if self._are_near(ours, theirs):
+                return None
+            pair.deeper = not any(shares)
+            return self._change(pair, text)
+        if ours.kind.array is not None:
+            return self._of_arrays(pair, text, ours, theirs)
+        if ours.children is None and theirs.children is None:
+            return None
         if any(shares):
-            # What is shared is compared where it is met first.
-            if not all(shares):
-                return change(), False
-            first, second = self.a.paths.get(id(left)), self.b.paths.get(id(right))
-            if first == second:
-                return None, False
-            first, second = (f"the same as {shown(p, 512)}" for p in (first, second))
-            return Change(told, "changed", first, second), False
-        one, other = list(_keyed(left, self.a)), list(_keyed(right, self.b))
-        if one != other and set(one) == set(other):
-            found = change()
-            return replace(found, after=f"{found.after} in another order"), True
-        return None, True
+            return self._of_shared(pair, text, shares, ours, theirs)
+        pair.deeper = True
+        one, other = self.sides[0].children(ours), self.sides[1].children(theirs)
+        if [*one] != [*other] and set(one) == set(other):
+            found = self._change(pair, text)
+            return replace(found, after=f"{found.after} in another order")
+        return None
 
-    def _name(self, node: Node, side: _Side) -> str:
-        """The class or function of a node, with the script in place of `__main__`."""
-        target = side.meant(node) or node
-        name = target.get("type")
-        return shown(side.name_here(name), 400) if type(name) is str else ""
+    def _change(self, pair: Pair, text: str) -> Change:
+        before = self._description(pair, self.a)
+        after = self._description(pair, self.b)
+        if before == after:  # two scripts, each of which was `__main__`
+            names = [
+                "" if node is None or node.name is None else side.name_here(node.name)
+                for side, node in ((self.a, pair.ours), (self.b, pair.theirs))
+            ]
+            if names[0] != names[1]:
+                before, after = (shown(name, 400) for name in names)
+        return Change(text, "changed", before, after)
 
-    def _told(self, node: Node, side: _Side) -> str:
-        target = side.meant(node)
-        if target is None:
-            return "nothing"
-        shared = ", shared" * (target is not node)
-        row = row_of(target)
-        if row.array is not None:
-            weak = " weak" * (target.get("weak_type") is True)
-            return f"{notation(target)[0]}{weak}{shared}"
-        value = row.look.value(target)
-        name = shown(target["type"], 400) if type(target.get("type")) is str else None
+    def _of_shared(
+        self,
+        pair: Pair,
+        text: str,
+        shares: tuple[bool, ...],
+        ours: Node,
+        theirs: Node,
+    ) -> Change | None:
+        """What is shared is compared at its first path; here, only with what it is."""
+        if not all(shares):
+            return self._change(pair, text)
+        first, second = self.a.paths.get(id(ours)), self.b.paths.get(id(theirs))
+        if first == second:
+            return None
+        first, second = (f"the same as {shown(path, 512)}" for path in (first, second))
+        return Change(text, "changed", first, second)
+
+    def _description(self, pair: Pair, side: _Side) -> str | None:
+        """What one side has at a path, in few words; None for nothing."""
+        is_first = side is self.a
+        node = pair.ours if is_first else pair.theirs
+        child = pair.mine if is_first else pair.yours
+        if node is None:
+            return None
+        shared = ", shared" * (child is not None and child.is_again)
+        if node.kind.array is not None:
+            weak = " weak" * (node.plain.get("weak_type") is True)
+            return f"{notation(node)[0]}{weak}{shared}"
+        value = node.kind.look.value(node.plain)
+        name = None if node.name is None else shown(node.name, 400)
         text = " ".join(part for part in (name, value) if part)
-        return (text or shown(target["kind"])) + shared
+        return (text or shown(node.kind_name)) + shared
 
-    def _of_arrays(self, path: str, left: Node, right: Node) -> Change | None:
-        x, y = self.a.array(left), self.b.array(right)
-        told = self._told(left, self.a)
-        if row_of(left).array == "key":
-            return None if same_bytes(x, y) else Change(path, "changed", told, told)
+    def _of_arrays(
+        self, pair: Pair, path: str, ours: Node, theirs: Node
+    ) -> Change | None:
+        x, y = self.a.array(ours), self.b.array(theirs)
+        text = self._description(pair, self.a)
+        if ours.kind.array == "key":
+            return None if same_bytes(x, y) else Change(path, "changed", text, text)
         found = difference(x, y, self.atol, self.rtol)
         if found is None:
             return None
         largest, relative = found
-        before, after = told, told
+        before, after = text, text
         if x.size == 1 and largest is not None:
-            before, after = (f"{told} {shown(array.item(), 40)}" for array in (x, y))
+            before, after = (f"{text} {shown(array.item(), 40)}" for array in (x, y))
         return Change(path, "changed", before, after, largest, relative)
 
-    def _are_near(self, left: Node, right: Node) -> bool:
+    def _are_near(self, ours: Node, theirs: Node) -> bool:
         """Whether two plain numbers are within the tolerances, as two arrays may be."""
-        x, y = _number(left), _number(right)
+        x, y = _number(ours), _number(theirs)
         if not (self.atol or self.rtol) or x is None or y is None:
             return False
         return x.dtype == y.dtype and difference(x, y, self.atol, self.rtol) is None
 
 
 def _number(node: Node) -> NDArray[Any] | None:
-    numbers = row_of(node).look.numbers
+    numbers = node.kind.look.numbers
     try:
-        return None if numbers is None else numbers(node)
+        return None if numbers is None else numbers(node.plain)
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-# Children by what tells them apart, however long: with label, and if static.
-_Keyed = dict[Any, tuple[str, Node, bool]]
-
-
-def _paired(path: str, here: _Keyed, there: _Keyed) -> list[Any]:
-    """The children of two nodes, each with the one of the same name or key."""
-    ordered = list(here)
-    ordered += [key for key in there if key not in here]
-    result: list[Any] = []
-    for key in ordered:
-        (label, mine, ours_static) = here.get(key, (None, None, False))
-        (other, yours, theirs_static) = there.get(key, (None, None, False))
-        text = f"{path}{label if label is not None else other}"[:_LONGEST]
-        result.append((text, mine, yours, (ours_static, theirs_static)))
-    return result
-
-
-def _keyed(node: Node, side: _Side) -> _Keyed:
-    keys, names = node.get("keys"), node.get("static")
-    static = {n for n in names if type(n) is str} if isinstance(names, list) else ()
-    result: _Keyed = {}
-    times: dict[bytes, int] = {}
-    for name, child in children_of(node):
-        key: Any = name
-        if type(name) is int and isinstance(keys, list) and name < len(keys):
-            key = _bare(keys[name], side)
-            times[key] = times.get(key, 0) + 1
-            key = key, times[key]  # two keys that are nan look alike
-        result[key] = label_of(node, name), child, name in static
-    return result
-
-
-def _bare(key: Any, side: _Side) -> bytes:
-    """A key as bytes, without the number that it has in its file."""
-    waiting, parts = [key], list[Any]()
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            parts.append(_said(node, side))
-            below = [child for _, child in children_of(node)]
-            waiting += [*below, *node.get("keys", ()), len(below)]
-        else:
-            parts.append(node)
-    packed: Any = msgpack.packb(parts)
-    return packed
-
-
-def _said(node: Node, side: _Side) -> bytes:
-    """What a node says, but for the order of its bytes; a nan is equal to itself so."""
-    told = {name: value for name, value in said(node).items() if name != "order"}
-    if type(told.get("type")) is str:
-        told["type"] = side.name_here(told["type"])
-    packed: Any = msgpack.packb(told)
-    return packed

@@ -20,10 +20,9 @@ from .._errors import (
     shown,
 )
 from .._evolution.packages import Difference
-from .._kinds.lookup import row_named, row_of
-from .._structure.nodes import Node, children_of, is_reference
-from .._structure.paths import label_of
-from .._structure.survey import walk
+from .._kinds.lookup import row_named
+from .._structure.nodes import REFERENCE, Node, Structure
+from .._structure.paths import Path, label_in
 from .numbers import Picture, Statistics, picture_of, statistics_of
 
 
@@ -243,9 +242,9 @@ def short_dtype(dtype: Any) -> str:
     return _SHORT.get(dtype, shown(dtype, 40))
 
 
-def notation(node: dict[str, Any]) -> tuple[str, int, int]:
+def notation(node: Node) -> tuple[str, int, int]:
     """An array as JAX shows its type, how many numbers it has, and how many bytes."""
-    dtype, shape = node.get("dtype"), node.get("shape")
+    dtype, shape = node.plain.get("dtype"), node.plain.get("shape")
     try:
         lengths = dtypes.plain_shape(shape)
         numbers = math.prod(lengths)
@@ -254,9 +253,9 @@ def notation(node: dict[str, Any]) -> tuple[str, int, int]:
         return "an array", 0, 0
     if nbytes >= 2**63:
         return "an array that no machine can hold", 0, 0
-    array = row_of(node).array
+    array = node.kind.array
     if array == "key":
-        text = f"key<{shown(node.get('impl'))}>[{_listed(lengths[:-1])}]"
+        text = f"key<{shown(node.plain.get('impl'))}>[{_listed(lengths[:-1])}]"
     else:
         text = f"{short_dtype(dtype)}[{_listed(lengths)}]"
     return f"{text} numpy" if array == "numpy" else text, numbers, nbytes
@@ -292,37 +291,54 @@ def size_of(nbytes: int) -> str:
 _LONGEST = 2048
 
 
-def item_of(structure: Node, root: str, records: Sequence[Any] = ()) -> Item:
+def item_of(structure: Structure, records: Sequence[Any] = ()) -> Item:
     """The items of a structure; children first, without recursion."""
-    nodes = list(walk(structure, root))
-    static = {id(child) for _, node in nodes for child in _static_of(node)}
     # The text of each path is made once: of its parent's, and a label. It is cut, for
     # in a deep tree with long keys all of them would take far more than the file.
     texts: dict[int, tuple[str, str]] = {}
-    for path, _ in nodes:
-        if isinstance(path, str):
-            texts[id(path)] = path, path
-            continue
-        above, node, key = path
-        label = f".keys[{key}]" if node is None else label_of(node, key)
-        texts[id(path)] = f"{texts[id(above)][0]}{label}"[:_LONGEST], label
-    by_id = {
-        node["id"]: (texts[id(path)][0], node)
-        for path, node in nodes
-        if type(node.get("id")) is int
-    }
-    made: dict[int, list[Item]] = {}  # of one node; of a step of ours, what is below
-    for path, node in reversed(nodes):
-        items = [item for _, child in children_of(node) for item in made.pop(id(child))]
-        text, label = texts[id(path)]
-        if label:
-            label = f"key {path[2]}" if path[1] is None else label.removeprefix(".")
-            made[id(node)] = [
-                _item(text, label, node, items, by_id, records, id(node) in static)
-            ]
-        else:
-            made[id(node)] = items
-    return made[id(structure)][0]
+    for node in structure.nodes:
+        texts[id(node.path)] = _text_of(node.path, texts)
+    made: dict[int, list[Item]] = {}  # of one node; or, without a label, those below it
+    for node in reversed(structure.nodes):
+        static = node.static
+        items: list[Item] = []
+        for step, child in node.below():
+            is_static = step in static
+            if node.has_first(step, child):
+                below = made.pop(id(child))
+                if texts[id(child.path)][1] and is_static:
+                    below = [replace(below[0], static=True)]
+                items += below
+            else:
+                text, label = _text_of((node.path, node.plain, step), texts)
+                if label:
+                    first = texts[id(child.path)][0]
+                    items.append(_again(text, label, child, first, is_static))
+        text, label = texts[id(node.path)]
+        made[id(node)] = [_item(text, label, node, items, records)] if label else items
+    return made[id(structure.root)][0]
+
+
+def _text_of(path: Path, texts: dict[int, tuple[str, str]]) -> tuple[str, str]:
+    """The text of a path, and the label of its last step; "" if it is not shown."""
+    above, node, step = path
+    if above is None:
+        return step, step
+    label = label_in(node, step)
+    text = f"{texts[id(above)][0]}{label}"[:_LONGEST]
+    if label:
+        label = f"key {step}" if node is None else label.removeprefix(".")
+    return text, label
+
+
+def _again(path: str, label: str, node: Node, first: str, static: bool) -> Item:
+    """The item of a node that another parent has had before."""
+    value = _inline(node)
+    if value is not None:  # that it is shared means nothing
+        kind = words = node.kind_name
+    else:
+        kind, words, value = REFERENCE, "the same as", shown(first, 512)
+    return Item(shown(path, 512), shown(label, 200), kind, words, value, static)
 
 
 def _digest_of(record: int | None, records: Sequence[Any]) -> str | None:
@@ -333,48 +349,27 @@ def _digest_of(record: int | None, records: Sequence[Any]) -> str | None:
     return f"{check:016x}" if type(check) is int and 0 <= check < 2**64 else None
 
 
-def _static_of(node: Node) -> list[Any]:
-    names, children = node.get("static"), node.get("node")
-    if not isinstance(names, list) or not isinstance(children, dict):
-        return []
-    return [children[name] for name in names if type(name) is str and name in children]
-
-
 def _item(
-    path: str,
-    label: str,
-    node: Node,
-    items: Sequence[Item],
-    by_id: dict[int, tuple[str, Node]],
-    records: Sequence[Any],
-    static: bool,
+    path: str, label: str, node: Node, items: Sequence[Item], records: Sequence[Any]
 ) -> Item:
-    kind, value, record, digest = str(node["kind"]), None, None, None
+    value, record, digest = None, None, None
     statistics, picture = None, None
     arrays = numbers = nbytes = 0
-    row = row_of(node)
-    if row.array is not None:
+    look, plain = node.kind.look, node.plain
+    if node.kind.array is not None:
         arrays = 1
         words, numbers, nbytes = notation(node)
-        record = node["record"] if type(node.get("record")) is int else None
+        record = node.record
         digest = _digest_of(record, records)
-    elif is_reference(node):
-        number = node.get("value")
-        seen = by_id.get(number) if type(number) is int else None
-        plain = None if seen is None else _inline(seen[1])
-        if seen is not None and plain is not None:  # that it is shared means nothing
-            kind = words = str(seen[1]["kind"])
-            value = plain
-        else:
-            words, value = "the same as", "" if seen is None else shown(seen[0], 512)
     else:
-        words = row.look.type(node)
-        value = _inline(node) if "node" in node else row.look.value(node)
-        if row.expand is not None and row.look.numbers is not None:
-            held = row.look.numbers(node)
+        words = look.type(plain)
+        value = look.value(plain) if node.children is None else _inline(node)
+        is_column = node.kind.expand is not None
+        if is_column and look.numbers is not None:
+            held = look.numbers(plain)
             statistics, picture = (None, None) if held is None else numbers_of(held)
-        if row.expand is not None or (value is not None and value.endswith("…")):
-            digest = xxhash.xxh3_64_hexdigest(repr(node.get("value")).encode())
+        if is_column or (value is not None and value.endswith("…")):
+            digest = xxhash.xxh3_64_hexdigest(repr(plain.get("value")).encode())
     for item in items:
         arrays += item.arrays
         numbers += item.numbers
@@ -382,10 +377,10 @@ def _item(
     return Item(
         shown(path, 512),
         shown(label, 200),
-        kind,
+        node.kind_name,
         shown(words, 400),
         value,
-        static,
+        False,
         arrays,
         numbers,
         nbytes,
@@ -399,13 +394,14 @@ def _item(
 
 def _inline(node: Node) -> str | None:
     """A short tuple or list of plain values, as Python writes it."""
-    children, items = node.get("node"), row_of(node).look.items
+    children, items = node.children, node.kind.look.items
     if items is None or not isinstance(children, list) or len(children) > 8:
         return None
     parts: list[str] = []
-    for child in children:
-        look = row_of(child).look
-        text = look.value(child) if look.inline else None
+    for index, child in enumerate(children):
+        look = child.kind.look
+        is_inline = look.inline and node.has_first(index, child)
+        text = look.value(child.plain) if is_inline else None
         if text is None:
             return None
         parts.append(text)

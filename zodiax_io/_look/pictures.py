@@ -14,8 +14,8 @@ from .._errors import (
     ZodiaxIOError,
 )
 from .._files.document import Document
-from .._kinds.lookup import row_named, row_of
-from .._structure.survey import walk
+from .._kinds.lookup import row_named
+from .._structure.nodes import Structure
 from .._tree.restore import logical
 from .items import Item, numbers_of
 from .numbers import Picture, Statistics
@@ -31,9 +31,9 @@ Fetch = Callable[[Sequence[Item]], Arrays]
 
 def from_file(document: Document, reader: Any) -> Fetch:
     nodes = {
-        node["record"]: node
-        for _, node in walk(document.tree)
-        if type(node.get("record")) is int and row_of(node).array is not None
+        node.record: node
+        for node in Structure.parse(document.tree).arrays
+        if node.record is not None
     }
 
     @functools.cache

@@ -36,7 +36,7 @@ from .._files.document import Document, unpack
 from .._files.path_argument import is_path
 from .._interpreter import without_collection
 from .._jax import without_tracing
-from .._structure.survey import walk, without_columns
+from .._structure.nodes import Structure
 from .._tree.locate import locate
 from .items import Contents, Item, dotted, item_of
 from .numbers import Picture
@@ -155,12 +155,12 @@ def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
             )
         except MissingFileError:
             (document, name), reader = _alone(path_or_file), None
-        if at is not None:  # it may be an element
-            without_columns(document.tree)
-        root = item_of(document.tree, "model", document.records)
+        # `at` may be an element of a long list.
+        structure = Structure.parse(document.tree, columns=at is None)
+        root = item_of(structure, document.records)
         metadata = None
         if document.metadata is not None:
-            metadata = item_of(document.metadata, "metadata")
+            metadata = item_of(Structure.parse(document.metadata, "metadata"))
         if at is not None:
             root = _at(root, at, name)
         if values and reader is not None:
@@ -183,10 +183,10 @@ def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
 def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
     found = locate(tree, {}, with_columns=at is None)
     arrays: list[Any] = []
-    for _, node in walk(found.structure):
-        if id(node) in found.sources:
-            node["record"] = len(arrays)
-            arrays.append(found.sources[id(node)])
+    for node in found.structure.nodes:
+        if id(node.plain) in found.sources:
+            node.plain["record"] = len(arrays)
+            arrays.append(found.sources[id(node.plain)])
 
     def fetch(items: Sequence[Item]) -> Arrays:
         held: Arrays = {}
@@ -199,7 +199,7 @@ def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
                 held[item.record] = f"cannot be read: {shown(error)}"
         return held
 
-    root = item_of(found.structure, "model")
+    root = item_of(found.structure)
     if at is not None:
         root = _at(root, at, "The tree")
     if values:

@@ -1,6 +1,6 @@
-"""The structure of a tree: plain dictionaries of one shape, before any object is made.
+"""The structure of a tree: plain data of a file, parsed before any object is made.
 
-Read `nodes` (what a node is) and `paths` (where it is) first; then `survey` (all names
-and arrays in a structure), `selection` (the nodes that a path means) and `pairing` (two
-structures side by side).
+Read `paths` (where a node is) and `nodes` (`Structure.parse`, which checks all that a
+file can say of nodes) first; then `uses` (the names in a structure), `selection` (the
+nodes that a path means) and `pairing` (two structures side by side).
 """

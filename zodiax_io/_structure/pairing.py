@@ -1,130 +1,197 @@
-"""Two structures side by side."""
+"""Two structures side by side: for ``like=``, ``sharding=`` and `diff`."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
 
-from .._errors import (
-    ArgumentError,
-)
-from .._kinds.lookup import row_of
-from .nodes import Located, Node, Repeats, children_of, resolved, said
-from .paths import Path, label_of
+from .._errors import ArgumentError
+from .nodes import Node, Visits, own_data
+from .paths import Path, Step, label_of
 
-# Called with a path, and with what the file and the tree have there; tells whether to
-# go on below it.
-_Visit = Callable[[Path | str, Node | None, Node | None], bool]
-_Waiting = tuple[Path | str, Node | None, Node | None, int]
-
-
-# From a name of the file to the one name of what it leads to here.
+# From a name of the file to the one name by which a tree of this process has it.
 NameHere = Callable[[str], str]
 
 
-def alongside(
-    ours: Node,
-    by_id: Mapping[int, Node],
-    theirs: Located,
-    root: Path | str,
-    visit: _Visit,
-    name_here: NameHere,
-) -> None:
-    """Visit what two trees have at each path; parents first."""
-    repeats = Repeats("The trees share too much to be compared.")
-    waiting: list[_Waiting] = [(root, ours, theirs.structure, 0)]
-    while waiting:
-        path, one, two, depth = waiting.pop()
-        one = None if one is None else resolved(one, by_id)
-        two = None if two is None else resolved(two, theirs.by_id)
-        if (one is None and two is None) or not visit(path, one, two):
-            continue
-        below = {} if one is None else _labelled(one, by_id, name_here)
-        others = {} if two is None else _labelled(two, theirs.by_id, None)
-        found: list[_Waiting] = []
-        for label in [*below, *(label for label in others if label not in below)]:
-            parent, key, child = below.get(label, (None, None, None))
-            their_parent, their_key, other = others.get(label, (None, None, None))
-            here: Path = (path, parent, key)
-            if child is None:
-                here = (path, their_parent, their_key)
-            found.append((here, child, other, depth + 1))
-        repeats.note([child for _, _, child in below.values()], by_id, depth)
-        waiting.extend(reversed(found))
+@dataclass(slots=True, eq=False, repr=False)
+class Side:
+    """One of two structures, and how its children are matched with the other's.
 
-
-_Label = str | int | tuple[bytes, int]
-
-
-def _labelled(
-    node: Node, by_id: Mapping[int, Node], name_here: NameHere | None
-) -> dict[_Label, tuple[Node, Any, Node]]:
-    """The children of a node by what tells them apart: a name, an index, or a key.
-
-    A field and the key of a mapping are alike: a dictionary may stand for an object.
+    Attributes
+    ----------
+    root : Node
+        Where to begin.
+    name_here : callable or None
+        For a file: from a name in it to the name of today.
+    flat : bool
+        Whether children that are no step of a path are left out, and what is in them
+        is taken for children of their parent.
     """
-    children = children_of(node)
-    keys = node.get("keys")
-    result: dict[_Label, tuple[Node, Any, Node]] = {}
-    if isinstance(keys, list):
-        # Keys that are no text may stand in another order in each tree.
-        known: dict[int, bytes] = {}
-        times: dict[bytes, int] = {}
-        for key, (index, child) in zip(keys, children, strict=False):
-            digest = _digest(key, by_id, name_here, known, 0)
-            count = times.get(digest, 0)  # such as NaN, which is never the same
-            times[digest] = count + 1
-            result[digest, count] = node, index, child
+
+    root: Node
+    name_here: NameHere | None = None
+    flat: bool = True
+    _keys: dict[int, bytes] = field(default_factory=dict[int, bytes])
+
+    def children(self, node: Node | None) -> dict[Any, Child]:
+        """The children of a node by what identifies them: a name, index or key.
+
+        A field and the key of a mapping are alike: a dictionary may replace an object.
+        """
+        result: dict[Any, Child] = {}
+        if node is None:
+            return result
+        static = node.static
+        if node.keys:
+            # Keys other than text may come in another order in each tree.
+            times: dict[bytes, int] = {}
+            for key, (step, child) in zip(node.keys, node.below(), strict=False):
+                digest = self._digest(key)
+                count = times.get(digest, 0)  # such as NaN, which never equals itself
+                times[digest] = count + 1
+                result[digest, count] = Child(node, step, child, False)
+            return result
+        for step, child in node.below():
+            if not self.flat or label_of(node.plain, step):
+                result[step] = Child(node, step, child, step in static)
+            else:
+                result |= self.children(child)
         return result
-    for key, child in children:
-        if label_of(node, key):
-            result[key] = node, key, child
-        else:  # what the user does not see as a step
-            inner = resolved(child, by_id)
-            result |= {} if inner is None else _labelled(inner, by_id, name_here)
-    return result
+
+    def _digest(self, key: Node) -> bytes:
+        """The same bytes for equal keys; a node that keys share is packed once."""
+        known = self._keys
+        waiting = [key]
+        while waiting:
+            node = waiting[-1]
+            inner = [*node.keys, *(child for _, child in node.below())]
+            unknown = [one for one in inner if id(one) not in known]
+            if unknown and id(node) not in known:
+                waiting += unknown
+                continue
+            waiting.pop()
+            text = hashlib.blake2b(fingerprint(node, self.name_here))
+            text.update(repr([step for step, _ in node.below()]).encode())
+            for one in inner:
+                text.update(known[id(one)])
+            known[id(node)] = text.digest()
+        return known[id(key)]
 
 
-_MAX_KEY_DEPTH = 50
+@dataclass(slots=True, eq=False, repr=False)
+class Child:
+    """A child as a side has it.
+
+    Attributes
+    ----------
+    parent : Node
+        The node that holds it.
+    step : str or int
+        The step from there.
+    node : Node
+        The child itself.
+    is_static : bool
+        Whether it is a static field.
+    """
+
+    parent: Node
+    step: Step
+    node: Node
+    is_static: bool
+
+    @property
+    def is_again(self) -> bool:
+        """Whether it is shared with a node that has it first."""
+        return not self.parent.has_first(self.step, self.node)
 
 
-def _digest(
-    node: Any,
-    by_id: Mapping[int, Node],
-    name_here: NameHere | None,
-    known: dict[int, bytes],
-    depth: int,
+@dataclass(slots=True, eq=False, repr=False)
+class Pair:
+    """The nodes that two structures have at one path.
+
+    Attributes
+    ----------
+    path : Path
+        Where they are: in the first structure, if it has a node there.
+    ours, theirs : Node or None
+        What each has there.
+    mine, yours : Child or None
+        The same as children of their parents; None for the two roots.
+    deeper : bool
+        Whether the walk goes on below them. Set it to False to leave that out.
+    """
+
+    path: Path
+    ours: Node | None
+    theirs: Node | None
+    mine: Child | None = None
+    yours: Child | None = None
+    deeper: bool = True
+
+
+def pairs(ours: Side, theirs: Side, path: Path) -> Iterator[Pair]:
+    """Two structures side by side, parents first, in the order of the first.
+
+    Raises
+    ------
+    ArgumentError
+        If they share so much that the walk would hardly end.
+    """
+    visits = Visits()
+    waiting = [Pair(path, ours.root, theirs.root)]
+    while waiting:
+        pair = waiting.pop()
+        yield pair
+        if not pair.deeper:
+            continue
+        here, there = ours.children(pair.ours), theirs.children(pair.theirs)
+        if visits.are_too_many(child.node for child in here.values()):
+            raise ArgumentError("The trees share too much to be compared.")
+        below: list[Pair] = []
+        for key in [*here, *(key for key in there if key not in here)]:
+            mine, yours = here.get(key), there.get(key)
+            child = mine or yours
+            assert child is not None
+            below.append(
+                Pair(
+                    (pair.path, child.parent.plain, child.step),
+                    mine and mine.node,
+                    yours and yours.node,
+                    mine,
+                    yours,
+                )
+            )
+        waiting.extend(reversed(below))
+
+
+def fingerprint(
+    node: Node, name_here: NameHere | None = None, *, by_identity: bool = False
 ) -> bytes:
-    """The same for keys that are the same; parts that a key shares are seen once."""
-    node = resolved(node, by_id)
-    if node is None:
-        return b""
-    if depth > _MAX_KEY_DEPTH:
-        raise ArgumentError("A key is nested too deep for its place to be compared.")
-    if id(node) not in known:
-        known[id(node)] = b""  # a file may say that a key contains itself
-        text = hashlib.blake2b(plain(node, name_here))
-        for key in node.get("keys", ()):
-            text.update(_digest(key, by_id, name_here, known, depth + 1))
-        for name, child in children_of(node):
-            text.update(repr(name).encode())
-            text.update(_digest(child, by_id, name_here, known, depth + 1))
-        known[id(node)] = text.digest()
-    return known[id(node)]
+    """The data of a node, without its children and its place in the file, as bytes.
 
+    A NaN equals itself so. Of what is the same in two trees although the data differ,
+    the version of a package and the order of the bytes of an array are left out.
 
-def plain(node: Node, name_here: NameHere | None) -> bytes:
-    """What a node says of itself, without its children and its place in the file."""
-    told = said(node)
-    told.pop("version", None)  # of the package that once saved it
-    identity = row_of(node).identity
-    if identity is not None and "value" in told:
-        told["value"] = identity(node.get("value"))
-    name = told.get("type")
-    if name_here is not None and type(name) is str:
-        told["type"] = name_here(name)
-    packed: Any = msgpack.packb(told)
+    Parameters
+    ----------
+    node : Node
+        The node.
+    name_here : callable, optional
+        From a name in the file to the name of today.
+    by_identity : bool, default False
+        Whether to compare of a value only what its kind calls its identity.
+    """
+    data = own_data(node)
+    data.pop("version", None)  # of the package that once saved it
+    data.pop("order", None)
+    identity = node.kind.identity
+    if by_identity and identity is not None and "value" in data:
+        data["value"] = identity(data["value"])
+    if name_here is not None and node.name is not None:
+        data["type"] = name_here(node.name)
+    packed: Any = msgpack.packb(data)
     return packed

@@ -9,28 +9,42 @@ from .._errors import (
     shown,
 )
 from .._kinds.lookup import row_of
-from .nodes import Node
 
-# A path is built only when somebody asks: the path and the node of the parent with the
-# name or index of the child; a label instead of the node of a key; or the root.
+# The name or the index of a child.
+Step = str | int
+# A path, whose text is made only on demand: the path and the plain node of the parent,
+# and the step from it. The key of a mapping has no plain node but the number of the
+# key; the root has neither path nor plain node, but its name.
 Path = tuple[Any, Any, Any]
+_PlainNode = dict[str, Any]
 
 
-def path_text(path: Path | str) -> str:
+def root_path(name: str) -> Path:
+    """The path of the root of a tree."""
+    return None, None, name
+
+
+def path_text(path: Path) -> str:
     """A path as the user writes it: ``model.layers[0].weight``."""
     labels: list[str] = []
-    while not isinstance(path, str):
-        path, node, key = path
-        labels.append(f".keys[{key}]" if node is None else label_of(node, key))
-    return path + "".join(reversed(labels))
+    above, node, step = path
+    while above is not None:
+        labels.append(label_in(node, step))
+        above, node, step = above
+    return step + "".join(reversed(labels))
 
 
-def short_path(path: Path | str) -> str:
+def label_in(node: _PlainNode | None, step: Any) -> str:
+    """The label of the last step of a path, from its parent and the step."""
+    return f".keys[{step}]" if node is None else label_of(node, step)
+
+
+def short_path(path: Path) -> str:
     """A path to keep: of a deep tree with long keys, many would grow large."""
     return shown(path_text(path), 512)
 
 
-def label_of(node: Node, key: str | int) -> str:
+def label_of(node: _PlainNode, key: Step) -> str:
     """What a child adds to the path of its parent."""
     row = row_of(node)
     if isinstance(key, str):
@@ -45,7 +59,7 @@ def label_of(node: Node, key: str | int) -> str:
     return f"[{key}]"
 
 
-def _is_wrapped(node: Node) -> bool:
+def _is_wrapped(node: _PlainNode) -> bool:
     """Whether all that a node holds is in one container."""
     children = node.get("node")
     if not isinstance(children, list) or len(children) != 1:
@@ -78,7 +92,7 @@ def _key_label(key: Any, index: int) -> str:
     return f"[key {index}]"
 
 
-def step_of(node: Node, key: str | int) -> tuple[str, str]:
+def step_of(node: _PlainNode, key: Step) -> tuple[str, str]:
     """A step of a path in full, however long: what it is, and its text."""
     if isinstance(key, str) and label_of(node, key):
         return ("key" if row_of(node).steps == "key" else "name"), key
@@ -90,13 +104,14 @@ def step_of(node: Node, key: str | int) -> tuple[str, str]:
     return "item", label_of(node, key)[1:-1]
 
 
-def steps_of(path: Path | str) -> tuple[tuple[str, str], ...]:
-    """The steps of a path, without those that only we know."""
+def steps_of(path: Path) -> tuple[tuple[str, str], ...]:
+    """The steps of a path, without those that only this package knows."""
     steps: list[tuple[str, str]] = []
-    while not isinstance(path, str):
-        path, node, key = path
+    above, node, step = path
+    while above is not None:
         if node is None:
-            steps.append(("keys", str(key)))
-        elif label_of(node, key):
-            steps.append(step_of(node, key))
+            steps.append(("keys", str(step)))
+        elif label_of(node, step):
+            steps.append(step_of(node, step))
+        above, node, step = above
     return tuple(reversed(steps))

@@ -9,9 +9,8 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from .._errors import ArgumentError, shown
-from .nodes import Node, Repeats, children_of, reachable, resolved
+from .nodes import Node, Structure, Visits, reachable
 from .paths import Path, label_of, path_text, step_of
-from .survey import Survey
 
 # `name`, `*`, `**`; `[0]`, `[*]`, `['key']`. Dots stand between names.
 _TOKEN = re.compile(
@@ -121,17 +120,15 @@ class Selection(NamedTuple):
         What was chosen.
     """
 
-    single: tuple[Path | str, Node] | None
+    single: _Found | None
     nodes: set[int]
-    places: list[tuple[Path | str, Node]]
+    places: list[_Found]
 
 
-_Met = tuple[Path | str, Node]
+_Found = tuple[Path, Node]
 
 
-def select(
-    structure: Node, found: Survey, only: Any, root: str, file: str
-) -> Selection:
+def select(structure: Structure, only: Any, file: str) -> Selection:
     """The nodes that a path, a glob or a list of them means.
 
     Raises
@@ -148,17 +145,18 @@ def select(
             f"`layers[*].weight`, or a list of them, not {shown(repr(only))}."
         )
     patterns = [_parse(text) for text in texts]
-    # As a user says it; and as messages do, with the name of the root before it.
-    plain = _meant(structure, found, patterns, root)
+    root = path_text(structure.root.path)
+    # As a user writes it; and as messages do, with the name of the root before it.
+    plain = _meant(structure, patterns)
     rooted = [tokens[1:] if tokens[0] == _Token(root) else None for tokens in patterns]
-    whole = _meant(structure, found, rooted, root)
+    whole = _meant(structure, rooted)
     nodes: set[int] = set()
-    places: list[_Met] = []
-    single: _Met | None = None
+    places: list[_Found] = []
+    single: _Found | None = None
     for text, tokens, one, two in zip(texts, patterns, plain, whole, strict=True):
         met = one or two
         if not met:
-            raise ArgumentError(_nothing(structure, found, text, root, file))
+            raise ArgumentError(_nothing(structure, text, file))
         is_glob = any(token.is_glob for token in tokens)
         # A field with the name of the root is meant by that name alone.
         twice = bool(one and two) and len(tokens) > 1
@@ -172,7 +170,7 @@ def select(
         single = None if is_glob or not isinstance(only, str) else met[0]
         places += met
         for _, node in met:  # with what is kept elsewhere in the tree
-            for _ in reachable(node, found.by_id, nodes):
+            for _ in reachable(node, nodes):
                 pass
     return Selection(single, nodes, places)
 
@@ -211,58 +209,52 @@ def _unquoted(quoted: str, text: str) -> str:
 
 
 def _meant(
-    structure: Node,
-    found: Survey,
-    patterns: Sequence[Sequence[_Token] | None],
-    root: str,
-) -> list[list[_Met]]:
+    structure: Structure, patterns: Sequence[Sequence[_Token] | None]
+) -> list[list[_Found]]:
     """The outermost nodes whose paths each pattern fits, in one walk for all."""
     start = _Place()
     for number, tokens in enumerate(patterns):
         if tokens is not None:
             start.add(tokens, number)
-    result: list[list[_Met]] = [[] for _ in patterns]
-    repeats = Repeats("`only` cannot look through this tree: it shares too much.")
-    waiting: list[tuple[Path | str, Node, dict[int, _Place], frozenset[int], int]] = []
-    waiting.append((root, structure, _closed([start]), frozenset(), 0))
+    result: list[list[_Found]] = [[] for _ in patterns]
+    visits = Visits()
+    root = structure.root
+    waiting: list[tuple[Path, Node, dict[int, _Place], frozenset[int]]] = []
+    waiting.append((root.path, root, _closed([start]), frozenset()))
     while waiting:
-        path, node, places, inside, depth = waiting.pop()
-        node = resolved(node, found.by_id)
-        if node is None:
-            continue
+        path, node, places, inside = waiting.pop()
         ends = {number for place in places.values() for number in place.ends}
         for number in ends - inside:
             result[number].append((path, node))
         inside |= ends
-        below: list[tuple[Path | str, Node, dict[int, _Place], frozenset[int], int]]
-        below = []
-        for key, child in children_of(node):
+        below: list[tuple[Path, Node, dict[int, _Place], frozenset[int]]] = []
+        for step, child in node.below():
             after = places
-            if label_of(node, key):
-                step = step_of(node, key)
-                after = _closed(p for at in places.values() for p in at.after(step))
+            if label_of(node.plain, step):
+                taken = step_of(node.plain, step)
+                after = _closed(p for at in places.values() for p in at.after(taken))
             if after:
-                below.append(((path, node, key), child, after, inside, depth + 1))
-        repeats.note(
-            ((None, None, child) for _, child, *_ in below), found.by_id, depth
-        )
+                below.append(((path, node.plain, step), child, after, inside))
+        if visits.are_too_many(child for _, child, _, _ in below):
+            raise ArgumentError(
+                "`only` cannot look through this tree: it shares too much."
+            )
         waiting.extend(reversed(below))
     return result
 
 
-def _nothing(structure: Node, found: Survey, text: str, root: str, file: str) -> str:
+def _nothing(structure: Structure, text: str, file: str) -> str:
     """How far a path leads, and what there is at that place."""
     tokens = _parse(text)
-    if tokens[:1] == [_Token(root)]:
+    path, node = structure.root.path, structure.root
+    if tokens[:1] == [_Token(path_text(path))]:
         tokens = tokens[1:]
-    path: Path | str = root
-    node: Any = structure
     for length in range(len(tokens), 0, -1):
-        met = _meant(structure, found, [tokens[:length]], root)[0]
-        if met:
-            path, node = met[0]
+        found = _meant(structure, [tokens[:length]])[0]
+        if found:
+            path, node = found[0]
             break
-    labels = [shown(label_of(node, key), 40) for key, _ in children_of(node)]
+    labels = [shown(label_of(node.plain, step), 40) for step, _ in node.below()]
     there = ", ".join(f"`{label}`" for label in labels[:20]) or "nothing"
     more = f" and {len(labels) - 20} more" if len(labels) > 20 else ""
     deeper = ""

@@ -25,22 +25,22 @@ from .._kinds.columns import is_column
 from .._kinds.lookup import kinds_of
 from .._kinds.objects import LEAVES
 from .._kinds.placeholders import Placeholder, is_unnamed_function, placeholder_for
-from .._structure.nodes import FRAMES, MAX_DEPTH, MAX_REPEATED, REFERENCE, Node
-from .._structure.paths import Path, path_text
+from .._structure.nodes import FRAMES, MAX_DEPTH, MAX_REPEATED, REFERENCE, PlainNode
+from .._structure.paths import Path, path_text, root_path
 from .._trust import reflection
 from .._trust.judge import objection
 from .._trust.names import is_redefined, name_of
 
 # The node of something kept as another file had it, and its package with the version;
 # of `__main__` the name of the script.
-Kept = tuple[Node, str, tuple[str, str]]
+Kept = tuple[PlainNode, str, tuple[str, str]]
 
 
 @dataclass(eq=False, repr=False)
 class Encoded:
     """A tree taken apart: plain data, and the arrays in the order of their records."""
 
-    structure: Node
+    structure: PlainNode
     records: list[Record]
     names: dict[str, Any] = field(default_factory=dict[str, Any])
     placeholders: list[Placeholder] = field(default_factory=list[Placeholder])
@@ -51,17 +51,17 @@ class Encoded:
 @dataclass(slots=True, eq=False, repr=False)
 class _Met:
     obj: Any  # kept alive, so that its identity stays its own
-    node: Node | None = None
+    node: PlainNode | None = None
     size: int = 0
 
 
 class _Leaf(NamedTuple):
     """An array or scalar that gets a record of the companion."""
 
-    node: Node
+    node: PlainNode
     record: Record
     source: Any
-    path: Path | str
+    path: Path
     repeats: bool = False  # for plain Equinox, what another node holds
 
 
@@ -95,7 +95,7 @@ class Encoder:
         self.repeated = 0
         self.depth = 0
 
-    def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+    def node_of(self, obj: Any, path: Path, depth: int, dynamic: bool) -> PlainNode:
         """The node of an object; `dynamic` where JAX would find it among the leaves."""
         met = self.met.get(id(obj))
         if met is not None:
@@ -139,7 +139,7 @@ class Encoder:
                 self.failures.setdefault(id(obj), error)
         raise self.failures[id(obj)]
 
-    def _recursive(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+    def _recursive(self, obj: Any, path: Path, depth: int, dynamic: bool) -> PlainNode:
         """The placeholder of a local function that refers to itself.
 
         Raises
@@ -163,17 +163,17 @@ class Encoder:
         kind: Kind,
         parts: Parts,
         obj: Any,
-        path: Path | str,
+        path: Path,
         depth: int,
         dynamic: bool,
-    ) -> Node:
+    ) -> PlainNode:
         before = self.size
         self.size += 1
         children = parts.children
         met = None
         if kind.shared:
             met = self.met[id(obj)] = _Met(obj)
-        node: Node = {
+        node: PlainNode = {
             "node_type": "leaf" if children is None else "container",
             "kind": kind.name,
         }
@@ -204,7 +204,7 @@ class Encoder:
             )
             inside = bool(dynamic and is_node and not by_identity)
             starts: list[int] = []
-            nodes: dict[Any, Node] = {}
+            nodes: dict[Any, PlainNode] = {}
             named = isinstance(children, dict)
             static = frozenset(parts.static)
             for name, child in children.items() if named else enumerate(children):
@@ -227,7 +227,7 @@ class Encoder:
             met.node, met.size = node, self.size - before
         return node
 
-    def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
+    def _match_leaves(self, obj: Any, start: int, path: Path, node: PlainNode) -> None:
         """Move what JAX finds among the leaves of an object there, in JAX's order."""
         inside = self.extras[start:]
         sources = [entry.source for entry in inside]
@@ -240,7 +240,7 @@ class Encoder:
                 moved.add(found)
         self.extras[start:] = [x for i, x in enumerate(inside) if i not in moved]
 
-    def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
+    def _repeat(self, node: PlainNode, leaf: Any, path: Path) -> None:
         """Write what plain Equinox needs of a leaf that is kept elsewhere."""
         parts = next(iter(self._attempts(leaf, path)))[1]
         record = parts.array if parts.equinox_record is None else parts.equinox_record()
@@ -258,9 +258,7 @@ class Encoder:
         while len(self.met) > met:
             self.met.popitem()
 
-    def _attempts(
-        self, obj: Any, path: Path | str
-    ) -> Iterator[tuple[Kind, Parts, Any]]:
+    def _attempts(self, obj: Any, path: Path) -> Iterator[tuple[Kind, Parts, Any]]:
         """The ways to take an object apart, in the order of the table."""
         if id(obj) in self.failures:
             return
@@ -298,12 +296,12 @@ class Encoder:
         if not tried:
             raise _cannot(obj, path, advice_for(obj))
 
-    def _placeholder(self, obj: Any, path: Path | str) -> Placeholder:
+    def _placeholder(self, obj: Any, path: Path) -> Placeholder:
         placeholder = placeholder_for(obj, path_text(path))
         self.placeholders.append(placeholder)
         return placeholder
 
-    def _again(self, met: _Met, path: Path | str, dynamic: bool) -> Node:
+    def _again(self, met: _Met, path: Path, dynamic: bool) -> PlainNode:
         """A reference to an object that has been met before."""
         if met.node is None:
             raise _ContainsItself(met.obj, path_text(path))
@@ -333,7 +331,7 @@ class Encoder:
         runs = [self.leaves[a:b] for a, b in zip(starts, ends, strict=True)]
         self.leaves[starts[0] :] = [leaf for i in order for leaf in runs[i]]
 
-    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path | str) -> str:
+    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path) -> str:
         key = (id(refers), kind.name)
         known = self.named.get(key)
         if known is not None:
@@ -423,7 +421,7 @@ def _identity(leaf: Any) -> Any:
 
 
 def _describe_leaves(
-    obj: Any, children: Mapping[str, Any], node: Node
+    obj: Any, children: Mapping[str, Any], node: PlainNode
 ) -> tuple[str, ...]:
     """Write where the leaves of an object are, for readers without its class.
 
@@ -442,7 +440,7 @@ def _describe_leaves(
     return static
 
 
-def _cannot(obj: Any, path: Path | str, why: str) -> SerialisationError:
+def _cannot(obj: Any, path: Path, why: str) -> SerialisationError:
     cls = type(obj)
     where = path_text(path)
     return SerialisationError(
@@ -468,7 +466,9 @@ def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded
     offset = 0
     for i, (root, tree) in enumerate(trees.items()):
         encoder = Encoder(functions)
-        structure = call_deeply(FRAMES, encoder.node_of, tree, root, 0, dynamic=i == 0)
+        structure = call_deeply(
+            FRAMES, encoder.node_of, tree, root_path(root), 0, dynamic=i == 0
+        )
         records = [*encoder.leaves, *encoder.extras]
         for index, leaf in enumerate(records, start=offset):
             leaf.record.path = leaf.path

@@ -20,16 +20,9 @@ from .._kinds import flattening
 from .._kinds.base import Kind
 from .._kinds.lookup import row_of
 from .._kinds.placeholders import Placeholder
-from .._structure.nodes import (
-    FRAMES,
-    PROBE,
-    UNKEPT,
-    Located,
-    Node,
-    is_unkept,
-)
+from .._structure.nodes import FRAMES, Node, PlainNode, Structure
 from .._structure.pairing import NameHere
-from .._structure.paths import Path
+from .._structure.paths import Path, root_path
 from .._trust import reflection
 from .._trust.judge import Judge
 from .._trust.names import lookup_or_none, name_of, resolve_or_none
@@ -54,6 +47,40 @@ def names_here(judge: Judge) -> NameHere:
         return name if found is None else name_of(found) or name
 
     return name_here
+
+
+# The kinds of two leaves of a tree that is only looked at: a `Probe`, and an object
+# that no file can keep. Neither is in the table of kinds or in a file.
+_PROBE = "probe"
+_UNKEPT = "unknown"
+
+
+def probe_of(node: Node) -> int | None:
+    """The number of the leaf that a node marks; None for any other node."""
+    return node.plain["value"] if node.kind_name == _PROBE else None
+
+
+def is_unkept(node: Node) -> bool:
+    """Whether a node is that of an object that no file can keep."""
+    return node.kind_name == _UNKEPT
+
+
+class Located(NamedTuple):
+    """The structure of a tree that is only looked at.
+
+    Attributes
+    ----------
+    structure : Structure
+        Nodes as in a file, with those of probes, and of objects that no file can keep.
+    sources : dict
+        By the identity of a plain node, the array that it describes.
+    unkept : dict
+        By the identity of a plain node, the object that no file can keep.
+    """
+
+    structure: Structure
+    sources: dict[int, Any]
+    unkept: dict[int, Any]
 
 
 class _Marked(NamedTuple):
@@ -107,30 +134,30 @@ class _Locator(Encoder):
         self.wanted = wanted
         # With their nodes, which stay so: another would get the identity of one that
         # was given up.
-        self.odd: list[tuple[Node, Any]] = []
+        self.unkept: list[tuple[PlainNode, Any]] = []
 
-    def node_of(self, obj: Any, path: Path | str, depth: int, dynamic: bool) -> Node:
+    def node_of(self, obj: Any, path: Path, depth: int, dynamic: bool) -> PlainNode:
         index = obj.index if type(obj) is Probe else self.wanted.get(id(obj))
         if index is not None:
-            return {"node_type": "leaf", "kind": PROBE, "value": index}
+            return {"node_type": "leaf", "kind": _PROBE, "value": index}
         before = self._mark()
         try:
             node = super().node_of(obj, path, depth, dynamic)
         except SerialisationError:
             self._rewind(before)
-            node = {"node_type": "leaf", "kind": UNKEPT}
-        lacks = is_unkept(node) or row_of(node).placeholder == "always"
+            node = {"node_type": "leaf", "kind": _UNKEPT}
+        lacks = node["kind"] == _UNKEPT or row_of(node).placeholder == "always"
         if lacks and type(obj) is not Placeholder:
-            self.odd.append((node, obj))
+            self.unkept.append((node, obj))
         return node
 
-    def _match_leaves(self, obj: Any, start: int, path: Path | str, node: Node) -> None:
+    def _match_leaves(self, obj: Any, start: int, path: Path, node: PlainNode) -> None:
         """Nothing is written, so nothing need be in order."""
 
-    def _repeat(self, node: Node, leaf: Any, path: Path | str) -> None:
+    def _repeat(self, node: PlainNode, leaf: Any, path: Path) -> None:
         """Nothing is written."""
 
-    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path | str) -> str:
+    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path) -> str:
         own = ":".join(reflection.own_name(refers) or ("", ""))
         return name_of(refers) or own
 
@@ -144,11 +171,11 @@ def locate(
     taken apart, unless they are asked for as columns.
     """
     encoder = _Locator(wanted, with_columns=with_columns)
-    structure = call_deeply(FRAMES, encoder.node_of, tree, "model", 0, dynamic=True)
-    nodes = [met.node for met in encoder.met.values() if met.node is not None]
+    plain = call_deeply(
+        FRAMES, encoder.node_of, tree, root_path("model"), 0, dynamic=True
+    )
     return Located(
-        structure,
-        {node["id"]: node for node in nodes if "id" in node},
+        Structure.parse(plain),
         {id(leaf.node): leaf.source for leaf in (*encoder.leaves, *encoder.extras)},
-        {id(node): obj for node, obj in encoder.odd},
+        {id(node): obj for node, obj in encoder.unkept},
     )

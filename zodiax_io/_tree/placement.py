@@ -79,7 +79,7 @@ def target_of(as_numpy: bool, device: Any, sharding: Any) -> Target:
 def place(
     arrays: Sequence[NDArray[Any]],
     targets: Sequence[Target],
-    paths: Sequence[Path | str],
+    paths: Sequence[Path],
     file: str,
 ) -> list[Any]:
     """Arrays where they belong, with one call for all that belong to one place.

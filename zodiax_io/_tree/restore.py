@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -19,14 +19,12 @@ from .._errors import (
 )
 from .._evolution import packages
 from .._kinds.arrays import Damaged
-from .._kinds.lookup import row_of
 from .._structure.nodes import Node
 from .._structure.paths import Path, path_text, short_path
-from .._structure.survey import Survey
 from .placement import HOST, Target, place
 
 
-def check_settings(arrays: Iterable[tuple[Path | str, Node]], file: str) -> None:
+def check_settings(arrays: Iterable[Node], file: str) -> None:
     """Refuse JAX arrays that the settings of this process would silently narrow.
 
     Raises
@@ -36,9 +34,9 @@ def check_settings(arrays: Iterable[tuple[Path | str, Node]], file: str) -> None
     """
     if packages.settings()["jax_enable_x64"]:
         return
-    wide = [(path, node["dtype"]) for path, node in arrays if is_wide(node)]
+    wide = [node for node in arrays if node.plain.get("dtype") in _WIDE]
     if wide:
-        path, dtype = wide[0]
+        path, dtype = wide[0].path, wide[0].plain["dtype"]
         more = "" if len(wide) == 1 else f" and {len(wide) - 1} more"
         raise SettingsError(
             f"{file} holds 64-bit JAX arrays ({dtype} at `{shown(path_text(path))}`"
@@ -47,11 +45,7 @@ def check_settings(arrays: Iterable[tuple[Path | str, Node]], file: str) -> None
         )
 
 
-def is_wide(node: Node) -> bool:
-    """Whether JAX would narrow an array of the dtype of a node."""
-    return node.get("dtype") in _WIDE
-
-
+# The dtypes that JAX would narrow.
 _WIDE = ("float64", "int64", "uint64", "complex128")
 
 
@@ -63,15 +57,16 @@ def logical(raw: NDArray[Any], node: Node) -> NDArray[Any]:
     ValueError
         If the record does not hold such an array.
     """
-    dtype = dtypes.parse(node["dtype"])
-    shape = tuple(node["shape"])
-    if raw.shape != shape or raw.dtype != npy.storage(dtype):
+    dtype = dtypes.parse(node.plain["dtype"])
+    shape = tuple(node.plain["shape"])
+    is_same = raw.dtype is dtype  # which is soon seen
+    if raw.shape != shape or not (is_same or raw.dtype == npy.storage(dtype)):
         raise ValueError("its record holds another shape or dtype")
-    return raw if raw.dtype is dtype else raw.view(dtype)
+    return raw if is_same else raw.view(dtype)
 
 
 def checked(
-    arrays: Iterable[tuple[Path | str, Node]],
+    arrays: Iterable[Node],
     raw: Mapping[int, NDArray[Any]],
     file: str,
     faults: Mapping[int, Exception] = MappingProxyType({}),
@@ -86,61 +81,58 @@ def checked(
         If a node describes no array, or another than its record holds.
     """
     result: dict[int, Any] = {}
-    for path, node in arrays:
+    for node in arrays:
         try:
-            index = node.get("record")
-            if type(index) is not int or index in result:
+            index, plain = node.record, node.plain
+            if index is None or index in result:
                 raise ValueError("it has no record of its own")
             if index in faults:
-                dtype, shape = (
-                    dtypes.parse(node["dtype"]),
-                    dtypes.plain_shape(node["shape"]),
-                )
+                dtype = dtypes.parse(plain["dtype"])
+                shape = dtypes.plain_shape(plain["shape"])
                 reason = shown(faults[index])
-                result[index] = Damaged(short_path(path), reason, shape, dtype)
+                result[index] = Damaged(short_path(node.path), reason, shape, dtype)
                 continue
             if index not in raw:
                 raise ValueError("its record is not there")
             result[index] = logical(raw[index], node)
-            if not dtypes.is_of_jax(node["dtype"]) and row_of(node).array != "numpy":
+            if not dtypes.is_of_jax(plain["dtype"]) and node.kind.array != "numpy":
                 raise ValueError("JAX has no arrays of its dtype")
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFileError(
-                f"{file}: the array at `{shown(path_text(path))}` cannot be read: "
+                f"{file}: the array at `{shown(path_text(node.path))}` cannot be read: "
                 f"{shown(error)}."
             ) from error
     return result
 
 
 def restore(
-    found: Survey,
+    arrays: Sequence[Node],
     raw: Mapping[int, NDArray[Any]],
     file: str,
     faults: Mapping[int, Exception] = MappingProxyType({}),
     target: Target | Mapping[int, Target] = None,
 ) -> dict[int, Any]:
     """Arrays by record, where they belong if they are JAX's; and marks of damage."""
-    result = checked(found.arrays, raw, file, faults)
+    result = checked(arrays, raw, file, faults)
     placed: list[int] = []
     goals: list[Target] = []
-    paths: list[Path | str] = []
-    for path, node in found.arrays:
-        index = node["record"]
-        array = row_of(node).array
-        if array == "numpy" or index in faults:
+    paths: list[Path] = []
+    for node in arrays:
+        index, array = node.record, node.kind.array
+        if index is None or array == "numpy" or index in faults:
             continue
         where = target.get(index) if type(target) is dict else target
         if array == "key" and where is not None:
-            where = key_target(where, node, path, file)
+            where = key_target(where, node, file)
         placed.append(index)
         goals.append(where)
-        paths.append(path)
-    arrays = place([result[i] for i in placed], goals, paths, file)
-    result.update(zip(placed, arrays, strict=True))
+        paths.append(node.path)
+    there = place([result[i] for i in placed], goals, paths, file)
+    result.update(zip(placed, there, strict=True))
     return result
 
 
-def key_target(target: Target, node: Node, path: Path | str, file: str) -> Target:
+def key_target(target: Target, node: Node, file: str) -> Target:
     """Where the data of random keys goes, which has a dimension that they have not.
 
     Raises
@@ -160,14 +152,14 @@ def key_target(target: Target, node: Node, path: Path | str, file: str) -> Targe
             raise
         except Exception as error:  # JAX's own
             raise ArgumentError(
-                f"{file}: the random keys at `{shown(path_text(path))}` of shape "
-                f"{struct.shape} cannot be placed as asked: {shown(error, 400)}"
+                f"{file}: the random keys at `{shown(path_text(node.path))}` of "
+                f"shape {struct.shape} cannot be placed as asked: {shown(error, 400)}"
             ) from error
     return target
 
 
 def outline_of(node: Node) -> Any:
     """The shape and dtype of the array that a node describes."""
-    outline = row_of(node).outline
+    outline = node.kind.outline
     assert outline is not None
-    return outline(node)
+    return outline(node.plain)

@@ -14,7 +14,7 @@ from .._evolution.packages import MAIN, script_setting
 from .._files.document import Document, folded, pack
 from .._files.extras import KeptExtras, check_names, path_of
 from .._kinds.placeholders import Placeholder
-from .._structure.nodes import Node
+from .._structure.nodes import PlainNode
 from .encode import Kept, encode_all
 
 
@@ -43,9 +43,9 @@ class Snapshot:
         How deep the deepest structure is.
     """
 
-    tree: Node
-    metadata: Node | None
-    extras: Mapping[str, Node]
+    tree: PlainNode
+    metadata: PlainNode | None
+    extras: Mapping[str, PlainNode]
     records: tuple[Record, ...]
     versions: Mapping[str, str]
     settings: Mapping[str, Any]

@@ -21,7 +21,8 @@ from ..._errors import (
     warn,
 )
 from ..._interpreter import call_deeply
-from ..._structure.survey import survey
+from ..._structure.nodes import Structure
+from ..._structure.uses import uses_of
 from ..._trust import names, reflection
 from ..._trust.judge import Judge
 from ..document import Document
@@ -126,13 +127,14 @@ class LegacyReader(ArrayReader):
         nothing if it refuses a name of the file.
         """
         self._use_classes(judge)
-        judge.prepare(survey(self.document.tree).uses)
+        judge.prepare(uses_of(Structure.parse(self.document.tree)))
         self._use_classes(judge)
         return self.document
 
     def _use_classes(self, judge: Judge) -> None:
         new: dict[str, Any] = {}
-        for name in dict.fromkeys(use.name for use in survey(self.document.tree).uses):
+        uses = uses_of(Structure.parse(self.document.tree))
+        for name in dict.fromkeys(use.name for use in uses):
             cls = names.lookup_or_none(judge.current_name(name))
             if reflection.is_class(cls) and self._found.get(name, cls) is not cls:
                 new[name] = cls
