@@ -138,13 +138,14 @@ def test_search():
     def paths(*arguments, **options):
         return [item.path for item in summary.found(*arguments, **options)]
 
-    assert paths("*.radius") == ["model['lens'].radius"]
+    assert paths("*.radius") == paths("**.radius") == ["model['lens'].radius"]
     assert paths("*[3]") == paths("layers.3") == ["model['layers'][3]"]
     assert paths("*.lens") == paths("*['lens']") == ["model['lens']"]
+    assert paths("*radius") == []
     assert paths(dtype="bf16") == paths(dtype="bfloat16") == ["model['half']"]
     assert paths(cls="Lens") == paths(cls="*:Le*") == ["model['lens']"]
     assert paths(larger=70) == ["model", "model['layers']"]
-    assert paths("*lens*", larger=48, dtype="f32") == ["model['lens'].radius"]
+    assert paths("**.rad*", larger=48, dtype="f32") == ["model['lens'].radius"]
     assert paths("nothing") == []
 
 
@@ -210,7 +211,7 @@ def test_the_command(tmp_path, capsys):
         "value": "'thin'",
         "static": True,
     }
-    status, text = run(capsys, "show", tmp_path / "m", "--find", "*radius", "--values")
+    status, text = run(capsys, "show", tmp_path / "m", "--find", "**.r*", "--values")
     assert text.split() == [
         "model['lens'].radius:",
         "f32[3,4]",

@@ -18,7 +18,7 @@ def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="GLOB",
         action="append",
         default=[],
-        help='paths that may differ, such as "*.count"; may be given again',
+        help='paths that may differ, such as "**.count"; may be given again',
     )
     command.add_argument("--atol", type=float, default=0.0, help="absolute tolerance")
     command.add_argument("--rtol", type=float, default=0.0, help="relative tolerance")

@@ -41,7 +41,7 @@ def add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="write a page for a browser instead, with pictures of all arrays",
     )
     find = command.add_argument_group("to search, as a list of paths")
-    find.add_argument("--find", metavar="GLOB", help='paths, such as "*.bias"')
+    find.add_argument("--find", metavar="GLOB", help='paths, such as "**.bias"')
     find.add_argument("--dtype", help='arrays, such as "f32" or "float32"')
     find.add_argument("--type", metavar="GLOB", help='classes, such as "Linear"')
     find.add_argument("--larger", metavar="SIZE", help='arrays, such as "10MB"')
@@ -72,7 +72,7 @@ def _show(given: argparse.Namespace) -> int:
         else:
             print_lines(found_lines(items, width=width))
             if not items:
-                complain("nothing matches.")
+                complain(f"nothing matches.{_advice(given.find)}")
         return 0 if items else 1
     if given.json:
         print_json(summary.as_dict())
@@ -81,6 +81,14 @@ def _show(given: argparse.Namespace) -> int:
             lines_of(summary, width=width, depth=given.depth, everything=given.all)
         )
     return 0
+
+
+def _advice(glob: str | None) -> str:
+    """A hint for a glob of one step where any number may have been meant."""
+    if glob is None or not glob.startswith("*") or glob.startswith("**"):
+        return ""
+    deeper = f"*{glob}" if glob.startswith("*.") else f"**.{glob}"
+    return f" A `*` stays within one step: `{shown(deeper)}` looks at any depth."
 
 
 def _bytes(text: str) -> int:

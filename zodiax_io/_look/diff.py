@@ -25,13 +25,14 @@ from .._errors import (
 from .._evolution.packages import Difference, changes_between, script_of
 from .._files.checkpoint import is_file, opened
 from .._jax import without_tracing
+from .._structure.globs import Position, start_of_texts
 from .._structure.nodes import Node, Structure
 from .._structure.pairing import NameHere, Pair, Side, fingerprint, pairs
-from .._structure.paths import Path, label_in
+from .._structure.paths import Path, label_in, label_of, step_of
 from .._tree.locate import locate, names_here
 from .._tree.restore import logical
 from .._trust.judge import Judge
-from .items import matches, notation
+from .items import notation
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def diff(
     a, b : str, path, binary file or pytree
         Two checkpoints, two trees that are alive, or one of each. Text is a path.
     ignore : sequence of str, optional
-        Globs of paths that may differ, with all below them: ``"*.count"``.
+        Globs of paths that may differ, with all below them: ``"**.count"``. They are
+        written as those of ``only=`` in `deserialise`.
     atol, rtol : float, default 0
         Numbers `x` and `y` are the same if ``|x - y| <= atol + rtol * |y|``, in arrays
         and alone. Without, they are the same only bit for bit.
@@ -149,7 +151,7 @@ def diff(
     Raises
     ------
     ArgumentError
-        If a tolerance is none.
+        If a tolerance is negative or not a number, or a glob is not a path.
     ZodiaxIOError
         If a file cannot be understood, or an array of it is damaged.
 
@@ -295,16 +297,17 @@ class _Walk:
             Side(a.structure.root, a.name_here, flat=False),
             Side(b.structure.root, b.name_here, flat=False),
         )
-        self.ignore = ignore
+        self.ignored = start_of_texts(ignore, "model", "ignore")
         self.atol, self.rtol = atol, rtol
-        self.texts: dict[int, tuple[Path, str]] = {}
+        # By the identity of a path, which stays: its text, and how far the globs are.
+        self.paths: dict[int, tuple[Path, str, Position]] = {}
 
     def __iter__(self) -> Iterator[Change]:
         """In the order of the first tree, and what only the second has behind."""
         root = self.a.structure.root.path
         for pair in pairs(*self.sides, root):
-            path = self._text(pair.path)
-            if any(matches(path, glob) for glob in self.ignore):
+            path, position = self._visit(pair.path)
+            if position.ends:
                 pair.deeper = False
                 continue
             text = shown(path, 512)
@@ -319,15 +322,18 @@ class _Walk:
             if change is not None:
                 yield change
 
-    def _text(self, path: Path) -> str:
-        """The text of a path: that of its parent, made once, and a label."""
+    def _visit(self, path: Path) -> tuple[str, Position]:
+        """The text of a path, and the position of the globs, from those above it."""
         above, node, step = path
         if above is None:
-            text = step
+            text, position = step, self.ignored
         else:
-            text = f"{self.texts[id(above)][1]}{label_in(node, step)}"[:_LONGEST]
-        self.texts[id(path)] = path, text
-        return text
+            _, text, position = self.paths[id(above)]
+            text = f"{text}{label_in(node, step)}"[:_LONGEST]
+            if label_of(node, step):
+                position = position.after(step_of(node, step))
+        self.paths[id(path)] = path, text, position
+        return text, position
 
     def _compared(
         self, pair: Pair, path: str, text: str, ours: Node, theirs: Node

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from .._errors import (
 )
 from .._evolution.packages import Difference
 from .._kinds.lookup import row_named
+from .._structure.globs import start_of_texts, step_of_label, steps_of_text
 from .._structure.nodes import REFERENCE, Node, Structure
 from .._structure.paths import Path, label_in
 from .numbers import Picture, Statistics, picture_of, statistics_of
@@ -164,7 +164,7 @@ class Contents:
         Parameters
         ----------
         pattern : str, optional
-            A glob for paths: ``"*.bias"``; keys and indices read like fields in it.
+            A glob for paths, as for ``only=`` in `deserialise`: ``"**.bias"``.
         dtype : str, optional
             Of arrays: ``"f32"``, or ``"float32"``.
         cls : str, optional
@@ -180,16 +180,18 @@ class Contents:
         Raises
         ------
         ArgumentError
-            If an argument is of another type than these.
+            If an argument is of another type than these, or a glob is not a path.
         """
         check_text(pattern=pattern, dtype=dtype, cls=cls)
         check_numbers(0, larger=larger)
+        items: Iterable[Item] = self.root.walk()
+        if pattern is not None:
+            items = items_fitting(self.root, pattern, "pattern")
         result: list[Item] = []
-        for item in self.root.walk():
+        for item in items:
             name = item.type.rpartition(":")[2]
             if (
-                (pattern is None or matches(item.path, pattern))
-                and (dtype is None or _is_of_dtype(item, dtype))
+                (dtype is None or _is_of_dtype(item, dtype))
                 and (cls is None or any(map(_globbing(cls), (item.type, name))))
                 and item.nbytes >= larger
             ):
@@ -197,25 +199,26 @@ class Contents:
         return result
 
 
-def matches(path: str, glob: str) -> bool:
-    """Whether a path fits a glob, which may leave out the root.
+def items_fitting(root: Item, glob: str, argument: str) -> list[Item]:
+    """The items whose paths a glob fits, in the order of the tree.
 
-    Keys and indices read like fields: ``*.bias`` means ``model['bias']``, too.
+    Raises
+    ------
+    ArgumentError
+        If it is not a path; the error names the argument it was given for.
     """
-    wanted, whole = dotted(glob).replace("[", "[[]"), dotted(path)
-    below = whole.partition(".")[2]
-    return any(fnmatch.fnmatchcase(text, wanted) for text in (whole, below))
-
-
-def dotted(path: str) -> str:
-    """A path or a glob with a dot before each step, whatever sort of step it is."""
-    return _STEP.sub(lambda found: f".{found[1] or found[2] or found[3] or ''}", path)
-
-
-_STEP = re.compile(
-    r"""\['((?:[^'\\]|\\.)*)'\] | \["((?:[^"\\]|\\.)*)"\] | \[([^\[\]]*)\]""",
-    re.VERBOSE,
-)
+    position = start_of_texts([glob], "model", argument)
+    for step in steps_of_text(root.path)[1:]:  # the root may be a part of the tree
+        position = position.after(step)
+    found: list[Item] = []
+    waiting = [(root, position)]
+    while waiting:
+        item, position = waiting.pop()
+        if position.ends:
+            found.append(item)
+        for one in reversed(item.items if position else ()):
+            waiting.append((one, position.after(step_of_label(one.label))))
+    return found
 
 
 def _globbing(pattern: str) -> Callable[[str], bool]:

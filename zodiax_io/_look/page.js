@@ -291,11 +291,22 @@
 
   // Search -----------------------------------------------------------------------------
 
-  // A glob means the whole path, as in `zodiax-io show --find`: keys and indices read
-  // like fields, and the root may be left out.
-  const dotted = (path) => path.replace(
-    /\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]|\[([^[\]]*)\]/g,
-    (whole, one, two, three) => "." + (one || two || three || ""));
+  // A glob means the whole path, with or without the root before it, as everywhere in
+  // zodiax_io: `*` and `?` are characters of one step, `**` is any number of steps. A step
+  // is "name", "key" or "item", and its text. Null for what is not a path.
+  function stepsOf(text) {
+    const steps = [];
+    const token = /(\.)?(?:([^.[\]]+)|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]|\[([^[\]]+)\])/y;
+    while (token.lastIndex < text.length) {
+      const found = token.exec(text);
+      if (!found || (steps.length && found[2] !== undefined && !found[1])) return null;
+      if (found[2] !== undefined) steps.push(["name", found[2]]);
+      else if (found[3] !== undefined)
+        steps.push(["key", found[3].slice(1, -1).replace(/\\(.)/g, "$1")]);
+      else steps.push(["item", found[4]]);
+    }
+    return steps;
+  }
 
   // By two pointers: a regular expression with many stars could take for ever.
   function globFits(glob, text) {
@@ -311,12 +322,48 @@
     return at === glob.length;
   }
 
+  function stepFits([kind, glob], [what, text]) {
+    if (kind === "key") return what === "key" && glob === text;
+    if (!/[*?]/.test(glob)) {
+      const written = kind === "item" ? what === "item" : what !== "item" || /^\d+$/.test(glob);
+      return written && glob === text;
+    }
+    return (what !== "name" || kind !== "item") && globFits(glob, text);
+  }
+
+  // Which beginnings of the glob fit all steps so far: one pass, however many stars.
+  function pathFits(glob, path) {
+    const isDeep = glob.map(([kind, text]) => kind !== "key" && text === "**");
+    const skip = (reached) => {
+      for (let i = 0; i < glob.length; i++) if (reached[i] && isDeep[i]) reached[i + 1] = true;
+      return reached;
+    };
+    let reached = skip([true]);
+    for (const step of path) {
+      const next = [];
+      for (let i = 0; i < glob.length; i++) {
+        if (reached[i] && isDeep[i]) next[i] = true;
+        else if (reached[i] && stepFits(glob[i], step)) next[i + 1] = true;
+      }
+      reached = skip(next);
+    }
+    return Boolean(reached[glob.length]);
+  }
+
+  // A `**` does not stand for the root: `**.model` means what is called so, not all.
+  function globFitsPath(glob, path) {
+    const below = path.slice(1);
+    const isDeep = glob[0][0] !== "key" && glob[0][1] === "**";
+    return pathFits(glob, below)
+      || (!isDeep && stepFits(glob[0], path[0]) && pathFits(glob.slice(1), below));
+  }
+
   function fits(query) {
-    if (/[*?]/.test(query)) {
-      const glob = dotted(query);
+    const glob = /[*?]/.test(query) ? stepsOf(query) : null;
+    if (glob) {
       return (item) => {
-        const path = dotted(item.path);
-        return globFits(glob, path) || globFits(glob, path.slice(path.indexOf(".") + 1));
+        const path = stepsOf(item.path);
+        return path !== null && globFitsPath(glob, path);
       };
     }
     const wanted = query.toLowerCase();

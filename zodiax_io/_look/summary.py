@@ -36,9 +36,10 @@ from .._files.document import Document, unpack
 from .._files.path_argument import is_path
 from .._interpreter import without_collection
 from .._jax import without_tracing
+from .._structure.globs import parse_glob
 from .._structure.nodes import Structure
 from .._tree.locate import locate
-from .items import Contents, Item, dotted, item_of
+from .items import Contents, Item, item_of, items_fitting
 from .numbers import Picture
 from .page import page_of
 from .pictures import Arrays, from_file, pictures, with_numbers
@@ -304,15 +305,12 @@ def _stats_of(path: str | os.PathLike[str]) -> list[os.stat_result]:
 
 
 def _at(root: Item, at: str, name: str) -> Item:
-    # What is below the root comes first: a key may be called as the root is.
-    wanted = dotted(at) if at.startswith("[") else f".{dotted(at)}"
-    whole = f".{root.path}"
-    for item in root.walk():
-        below = dotted(item.path)[len(root.path) :]
-        if item is not root and wanted in (below, f"{whole}{below}"):
-            return item
-    if wanted == whole:
-        return root
+    if any(token.is_glob for token in parse_glob(at, "at")):
+        raise ArgumentError(f"`at` is one path, not a glob: {shown(repr(at))}.")
+    found = items_fitting(root, at, "at")
+    # A part comes before the whole: a key may be called as the root is.
+    for item in [*(item for item in found if item is not root), *found]:
+        return item
     held = ", ".join(f"`{shown(item.label)}`" for item in root.items[:20])
     raise ArgumentError(f"{name} has nothing at `{shown(at)}`. `model` holds {held}.")
 
