@@ -1,10 +1,10 @@
-"""A tree to its two files, and back: the two flows, step by step."""
+"""From a file to the tree: the flow of a load, step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
@@ -14,7 +14,6 @@ from .._errors import (
     CorruptFileError,
     DamagedWarning,
     ReadError,
-    check_flags,
     resources_for,
     shown,
     warn,
@@ -24,23 +23,23 @@ from .._evolution.fields import Evolution
 from .._files.checkpoint import PathOrFile, opened
 from .._files.document import Document
 from .._files.extras import extra_of, path_of
-from .._files.path_argument import is_path
 from .._interpreter import without_collection
 from .._jax import free_unused_arrays, without_tracing
 from .._kinds.arrays import Damaged
-from .._progress import Progress, check_progress, progress_counter
+from .._progress import Progress, progress_counter
 from .._structure.nodes import Node, Structure
 from .._structure.paths import Path, path_text
 from .._structure.selection import select
 from .._structure.uses import uses_of
 from .._tree import like as tree_like
 from .._tree.decode import decode
-from .._tree.placement import HOST, Target, is_target, target_of
+from .._tree.placement import HOST, Target, is_target
 from .._tree.restore import check_settings, checked, key_target, restore
 from .._tree.shardings import targets
 from .._trust.judge import Judge
 from .arguments import check_not_ending
-from .differences import check_versions_argument, differences_reported
+from .differences import differences_reported
+from .options import LoadOptions
 
 
 @resources_for("load the file")
@@ -189,62 +188,41 @@ def deserialise(
     3
     """
     check_not_ending(ReadError, "load")
-    check_versions_argument(versions)
-    if damaged not in ("error", "skip"):
-        raise ArgumentError(f'`damaged` is "error" or "skip", not {damaged!r:.80}.')
-    check_flags(
-        verify=verify,
-        lazy=lazy,
-        as_numpy=as_numpy,
+    options = LoadOptions(
+        only=only,
+        like=like,
+        trusted=trusted,
+        renames=renames,
+        unknown=unknown,
+        versions=versions,
         strict=strict,
         check_init=check_init,
-    )
-    check_progress(progress)
-    skip = damaged == "skip"
-    if lazy and (skip or not is_path(path_or_file)):
-        reason = '`damaged="skip"` looks at everything' if skip else "it takes a path"
-        raise ArgumentError(f"`lazy=True` maps a file and reads nothing: {reason}.")
-    if like is not None and fill:
-        raise ArgumentError("`like` has its own functions: there is nothing to `fill`.")
-    reading = Reading(
-        only=only,
-        verify=verify or skip,
-        skip=skip,
+        fill=fill,
+        verify=verify,
+        damaged=damaged,
         lazy=lazy,
-        target=target_of(as_numpy, device, sharding),
+        as_numpy=as_numpy,
+        device=device,
+        sharding=sharding,
         progress=progress,
     )
-    judge = Judge(trusted, renames, unknown)
-    with opened(path_or_file, salvage=skip) as (document, reader, name):
-        evolution = Evolution(document.versions, strict, check_init)
-        evolution.old = reader.is_old
-        with differences_reported(
-            document.versions,
-            document.settings,
-            versions,
-            name,
-            as_numpy=reading.target is HOST,
-        ):
+    options.check(path_or_file)
+    with _opened(path_or_file, options) as file:
+        versions_of = file.document.versions, file.document.settings
+        as_numpy = options.target is HOST
+        with differences_reported(*versions_of, versions, file.name, as_numpy=as_numpy):
             if like is not None:
-                return _load_into(like, document, reader, judge, name, reading)
-            tree, marks = _load(
-                document,
-                reader,
-                judge,
-                name,
-                "model",
-                reading,
-                fill=fill,
-                evolution=evolution,
-            )
-    if marks:
-        _warn_of_damage([(mark.path, mark.reason) for mark in marks], name)
+                return _load_into(like, file, options)
+            tree, marks = _load(file, options)
+    _warn_of_damage(marks, file.name)
     return tree
 
 
-def _warn_of_damage(places: Sequence[tuple[str, str]], name: str) -> None:
-    lines = "\n".join(f"  `{shown(path)}`: {reason}" for path, reason in places)
-    warn(DamagedWarning(f"{name} is damaged. This was left out:\n{lines}"))
+def _warn_of_damage(marks: Iterable[Damaged], name: str) -> None:
+    lines = [f"  `{shown(mark.path)}`: {mark.reason}" for mark in marks]
+    if lines:
+        text = "\n".join(lines)
+        warn(DamagedWarning(f"{name} is damaged. This was left out:\n{text}"))
 
 
 @resources_for("read the metadata")
@@ -283,11 +261,11 @@ def read_metadata(
     {'epoch': 3}
     """
     check_not_ending(ReadError, "load")
-    judge = Judge(trusted, renames, unknown)
-    with opened(path_or_file) as (document, reader, name):
-        if document.metadata is None:
+    options = LoadOptions(trusted=trusted, renames=renames, unknown=unknown)
+    with _opened(path_or_file, options) as file:
+        if file.document.metadata is None:
             return None
-        return _load(document, reader, judge, name, "metadata")[0]
+        return _load(file, options, "metadata")[0]
 
 
 @resources_for("read the extra")
@@ -317,95 +295,51 @@ def read_extra(
         As `deserialise` does.
     """
     check_not_ending(ReadError, "load")
-    judge = Judge(trusted, renames, unknown)
-    with opened(path_or_file) as (document, reader, name):
-        if extra not in document.extras:
-            names = ", ".join(f"`{name}`" for name in document.extras) or "none"
+    options = LoadOptions(trusted=trusted, renames=renames, unknown=unknown)
+    with _opened(path_or_file, options) as file:
+        extras = file.document.extras
+        if extra not in extras:
+            names = ", ".join(f"`{name}`" for name in extras) or "none"
             raise ArgumentError(
-                f"{name} has no extra `{shown(extra)}`. It has: {shown(names, 400)}."
+                f"{file.name} has no extra `{shown(extra)}`. It has: "
+                f"{shown(names, 400)}."
             )
-        return _load(document, reader, judge, name, extra)[0]
+        return _load(file, options, extra)[0]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Reading:
-    """How arrays are read, and which.
+class _File(NamedTuple):
+    """An opened checkpoint, and the judge of the names in it."""
 
-    Attributes
-    ----------
-    only : str, list of str or None
-        Which part is loaded.
-    verify, skip, lazy : bool
-        Whether to compare checksums, to go on at damage, to map instead of to read.
-    target : Target or pytree of Target
-        Where JAX arrays go.
-    progress : bool or callable
-        Who is told how far it is.
-    """
+    document: Document
+    reader: ArrayReader
+    judge: Judge
+    name: str
 
-    only: Any = None
-    verify: bool = True
-    skip: bool = False
-    lazy: bool = False
-    target: Any = None
-    progress: Any = False
 
-    def arrays(
-        self,
-        document: Document,
-        reader: ArrayReader,
-        wanted: Sequence[Node],
-        name: str,
-    ) -> tuple[dict[int, NDArray[Any]], Faults]:
-        """The arrays of some nodes, by record; and what is wrong with others."""
-        entries = reader.entries(document.records)
-        numbers = [node.record for node in wanted]
-        known = [n for n in numbers if n is not None and 0 <= n < len(entries)]
-        if self.lazy:
-            return reader.map(entries, known), {}
-        free_unused_arrays()
-        total = sum(entries[number].length for number in set(known))
-        with progress_counter(self.progress, total, f"Loading {name}") as tick:
-            raw, faults = reader.read(
-                entries, known, verify=self.verify, tick=tick or no_tick
-            )
-        if faults and not self.skip:
-            _raise_first(faults, wanted, name)
-        return raw, faults
-
-    def targets(
-        self, root: Node, path: Path, judge: Judge, name: str
-    ) -> Target | dict[int, Target]:
-        """Where each array goes."""
-        if self.target is None or self.target is HOST or is_target(self.target):
-            return self.target
-        return targets(self.target, root, path, judge, name)
+@contextmanager
+def _opened(path_or_file: PathOrFile, options: LoadOptions) -> Generator[_File]:
+    judge = options.judge()  # which refuses arguments before anything is opened
+    with opened(path_or_file, salvage=options.skip) as (document, reader, name):
+        judge.script = packages.script_of(document.settings)
+        yield _File(document, reader, judge, name)
 
 
 def _load(
-    document: Document,
-    reader: ArrayReader,
-    judge: Judge,
-    name: str,
-    tree: str,
-    reading: Reading = Reading(),
-    *,
-    fill: Mapping[str, Any] | None = None,
-    evolution: Evolution | None = None,
+    file: _File, options: LoadOptions, tree: str = "model"
 ) -> tuple[Any, list[Damaged]]:
     """The object of one tree of a file ("model", "metadata", or the name of an extra).
 
     With it come the marks of damage in it.
     """
-    judge.script = packages.script_of(document.settings)
+    document, reader, judge, name = file
     document = reader.complete_document(document, judge)
     root, plain = _tree_of(document, tree, name)
-    structure = Structure.parse(plain, root, columns=reading.only is None)
+    structure = Structure.parse(plain, root, columns=options.only is None)
     structure.check_kinds(unregistered=judge.lenient)
     uses, wanted = uses_of(structure), structure.arrays
     node, path = structure.root, structure.root.path
-    if reading.only is not None:
-        selection = select(structure, reading.only, name)
+    if options.only is not None:
+        selection = select(structure, options.only, name)
         wanted = [array for array in wanted if id(array) in selection.nodes]
         if selection.single is not None:
             path, node = selection.single
@@ -413,18 +347,20 @@ def _load(
             part = structure.part(node, path)
             node, wanted = part.root, part.arrays
     judge.audit(uses, name)
-    where = reading.targets(node, path, judge, name)
+    where = _targets(options, node, path, judge, name)
     # Importing a package may turn 64 bits on, so the settings are checked after it.
     if where is not HOST:
         check_settings([one for one in wanted if one.kind.array == "jax"], name)
-    raw, faults = reading.arrays(document, reader, wanted, name)
+    raw, faults = _read(document, reader, wanted, options, name)
     arrays = restore(wanted, raw, name, faults, where)
+    evolution = Evolution(document.versions, options.strict, options.check_init)
+    evolution.old = reader.is_old
     return decode(
         node,
         judge,
         arrays=arrays,
-        fill=fill,
-        evolution=evolution or Evolution(document.versions),
+        fill=options.fill,
+        evolution=evolution,
         file=name,
     )
 
@@ -438,23 +374,17 @@ def _tree_of(document: Document, tree: str, file: str) -> tuple[str, Any]:
     return path_of(tree), extra_of(document, tree, file)
 
 
-def _load_into(
-    like: Any,
-    document: Document,
-    reader: ArrayReader,
-    judge: Judge,
-    name: str,
-    reading: Reading,
-) -> Any:
+def _load_into(like: Any, file: _File, options: LoadOptions) -> Any:
+    """A tree of the user's with what the file has for it."""
+    document, reader, judge, name = file
     structure = Structure.parse(document.tree, columns=False)
     structure.check_kinds()
     chosen = None
-    if reading.only is not None:
-        chosen = select(structure, reading.only, name).places
-    judge.script = packages.script_of(document.settings)
+    if options.only is not None:
+        chosen = select(structure, options.only, name).places
     matching = tree_like.match(like, structure, chosen, judge, name)
     root = structure.root
-    where = reading.targets(root, root.path, judge, name)
+    where = _targets(options, root, root.path, judge, name)
     goals = [matching.target_of(match, where) for match in matching.matches]
     pairs = list(zip(matching.matches, goals, strict=True))
     check_settings([match.node for match, goal in pairs if goal is not HOST], name)
@@ -462,15 +392,46 @@ def _load_into(
         if match.node.kind.array == "key" and goal is not None:
             key_target(goal, match.node, name)
     wanted = matching.arrays()
-    raw, faults = reading.arrays(document, reader, wanted, name)
+    raw, faults = _read(document, reader, wanted, options, name)
     arrays = checked(wanted, raw, name, faults)
     tree = tree_like.fill(matching, arrays, goals, name)
     matching.compare(arrays)
-    marks = [array for array in arrays.values() if type(array) is Damaged]
-    if marks:
-        _warn_of_damage([(mark.path, mark.reason) for mark in marks], name)
+    _warn_of_damage([one for one in arrays.values() if type(one) is Damaged], name)
     matching.report(name)
     return tree
+
+
+def _targets(
+    options: LoadOptions, root: Node, path: Path, judge: Judge, name: str
+) -> Target | dict[int, Target]:
+    """Where each array goes."""
+    target = options.target
+    if target is None or target is HOST or is_target(target):
+        return target
+    return targets(target, root, path, judge, name)
+
+
+def _read(
+    document: Document,
+    reader: ArrayReader,
+    wanted: Sequence[Node],
+    options: LoadOptions,
+    name: str,
+) -> tuple[dict[int, NDArray[Any]], Faults]:
+    """The arrays of some nodes, by record; and what is wrong with others."""
+    entries = reader.entries(document.records)
+    numbers = [node.record for node in wanted]
+    known = [n for n in numbers if n is not None and 0 <= n < len(entries)]
+    if options.lazy:
+        return reader.map(entries, known), {}
+    free_unused_arrays()
+    total = sum(entries[number].length for number in set(known))
+    verify = options.verify or options.skip
+    with progress_counter(options.progress, total, f"Loading {name}") as tick:
+        raw, faults = reader.read(entries, known, verify=verify, tick=tick or no_tick)
+    if faults and not options.skip:
+        _raise_first(faults, wanted, name)
+    return raw, faults
 
 
 def _raise_first(faults: Faults, wanted: Sequence[Node], name: str) -> NoReturn:

@@ -104,14 +104,14 @@ class KeptExtras:
         return nodes, records
 
 
-def _renumbered(node: Any, now: dict[int, int], name: str) -> PlainNode:
+def _renumbered(node: Any, new: dict[int, int], name: str) -> PlainNode:
     plain = unfolded(node, path_of(name))
     structure = Structure.parse(plain, path_of(name))
     for one in (*structure.nodes, *structure.references):
         if "record" in one.plain:
-            one.plain["record"] = now[one.plain["record"]]
+            one.plain["record"] = new[one.plain["record"]]
         if "repeats" in one.plain:
-            one.plain["repeats"] = [now[number] for number in one.plain["repeats"]]
+            one.plain["repeats"] = [new[number] for number in one.plain["repeats"]]
     return folded(plain, MAX_DEPTH)
 
 

@@ -192,40 +192,53 @@ class Encoder:
         elif parts.equinox_record is not None and dynamic:
             self.leaves.append(_Leaf(node, parts.equinox_record(), obj, path))
         if children is not None:
-            if parts.keys is not None:
-                node["keys"] = [
-                    self.node_of(key, (path, None, i), depth + 1, False)
-                    for i, key in enumerate(parts.keys)
-                ]
-            extras = len(self.extras)
-            is_node = kind.is_node if parts.is_node is None else parts.is_node
-            by_identity = (
-                parts.match_leaves_by_identity or kind.match_leaves_by_identity
-            )
-            inside = bool(dynamic and is_node and not by_identity)
-            starts: list[int] = []
-            nodes: dict[Any, PlainNode] = {}
-            named = isinstance(children, dict)
-            static = frozenset(parts.static)
-            for name, child in children.items() if named else enumerate(children):
-                starts.append(len(self.leaves))
-                leafy = inside and name not in static
-                nodes[name] = self.node_of(child, (path, node, name), depth + 1, leafy)
-            if inside and parts.order is not None:
-                self._reorder(starts, parts.order)
-            if dynamic and by_identity:
-                self._match_leaves(obj, extras, path, node)
-            told = parts.static
-            if by_identity and named and kind is not UNKNOWN:
-                told = _describe_leaves(obj, children, node)
-            if told:
-                node["static"] = list(told)
-            node["node"] = nodes if named else list(nodes.values())
+            self._add_children(node, kind, parts, obj, path, depth, dynamic)
         if kind.expand is not None:
             self.size += len(obj)
         if met is not None:
             met.node, met.size = node, self.size - before
         return node
+
+    def _add_children(
+        self,
+        node: PlainNode,
+        kind: Kind,
+        parts: Parts,
+        obj: Any,
+        path: Path,
+        depth: int,
+        dynamic: bool,
+    ) -> None:
+        """Add the nodes of keys and children, with their leaves in JAX's order."""
+        depth += 1
+        if parts.keys is not None:
+            node["keys"] = [
+                self.node_of(key, (path, None, i), depth, False)
+                for i, key in enumerate(parts.keys)
+            ]
+        extras = len(self.extras)
+        children: Any = parts.children
+        is_node = kind.is_node if parts.is_node is None else parts.is_node
+        by_identity = parts.match_leaves_by_identity or kind.match_leaves_by_identity
+        inside = bool(dynamic and is_node and not by_identity)
+        starts: list[int] = []
+        nodes: dict[Any, PlainNode] = {}
+        named = isinstance(children, dict)
+        static = frozenset(parts.static)
+        for name, child in children.items() if named else enumerate(children):
+            starts.append(len(self.leaves))
+            leafy = inside and name not in static
+            nodes[name] = self.node_of(child, (path, node, name), depth, leafy)
+        if inside and parts.order is not None:
+            self._reorder(starts, parts.order)
+        if dynamic and by_identity:
+            self._match_leaves(obj, extras, path, node)
+        names = parts.static
+        if by_identity and named and kind is not UNKNOWN:
+            names = _describe_leaves(obj, children, node)
+        if names:
+            node["static"] = list(names)
+        node["node"] = nodes if named else list(nodes.values())
 
     def _match_leaves(self, obj: Any, start: int, path: Path, node: PlainNode) -> None:
         """Move what JAX finds among the leaves of an object there, in JAX's order."""
