@@ -186,7 +186,7 @@ def test_what_has_no_numbers():
 def without_treescope(monkeypatch):
     """Nothing that is installed draws."""
     monkeypatch.delitem(sys.modules, "treescope", raising=False)
-    monkeypatch.setattr("zodiax_io._look.notebook.find", lambda name: None)
+    monkeypatch.setattr("zodiax_io._look.notebook.find_in_libraries", lambda name: None)
 
 
 def test_a_notebook_shows_pictures(tmp_path, without_treescope):

@@ -100,7 +100,7 @@ def view(tree, folder):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_every_view_of_every_dtype(dtype, tmp_path, monkeypatch):
     """Statistics, pictures, pages, lists and differences are made of any array."""
-    monkeypatch.setattr("zodiax_io._look.notebook.find", lambda name: None)
+    monkeypatch.setattr("zodiax_io._look.notebook.find_in_libraries", lambda name: None)
     monkeypatch.delitem(sys.modules, "treescope", raising=False)
     view({f"a{i}": array for i, array in enumerate(arrays_of(dtype))}, tmp_path)
 

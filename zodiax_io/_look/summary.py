@@ -186,7 +186,7 @@ def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
     arrays: list[Any] = []
     for node in found.structure.nodes:
         if id(node.plain) in found.sources:
-            node.plain["record"] = len(arrays)
+            node.record = len(arrays)
             arrays.append(found.sources[id(node.plain)])
 
     def fetch(items: Sequence[Item]) -> Arrays:
