@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .._errors import LIMITS
 from . import libraries, modules, names, reflection
-from .origins import is_beside_library, spec_of
+from .origins import is_outside_libraries, spec_of
 from .trusted import Trust
 
 
@@ -27,7 +27,7 @@ def _import(module: str, trust: Trust) -> str | None:
     try:
         if trust.covers(module) and not in_library:
             libraries.import_anywhere(module)
-        elif is_beside_library(spec, module):
+        elif is_outside_libraries(spec, module):
             return "it is not in a library folder"
         else:
             libraries.import_library(module)

@@ -86,7 +86,7 @@ def installed_spec(package: str) -> ModuleSpec | None:
     return spec if spec is not None and modules.is_in_library(spec) else None
 
 
-def is_beside_library(spec: ModuleSpec | None, module: str) -> bool:
+def is_outside_libraries(spec: ModuleSpec | None, module: str) -> bool:
     """Whether a module of a namespace package would come from outside the libraries.
 
     If the package is imported already, Python searches all of its folders.
