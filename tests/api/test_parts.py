@@ -276,7 +276,7 @@ def test_a_field_called_as_the_root(tmp_path):
     assert deserialise(tmp_path / "m", only="model.a") == 1
     assert deserialise(tmp_path / "m", only="model.model.a") == 1
     assert deserialise(tmp_path / "m", only="model['b']") == 2
-    with pytest.raises(ArgumentError, match=r"more than one thing.*`model\['c'\]`"):
+    with pytest.raises(ArgumentError, match=r"means several nodes.*`model\['c'\]`"):
         deserialise(tmp_path / "m", only="model['c']")
     assert deserialise(tmp_path / "m", only="['model']['c']") == 3
     assert deserialise(tmp_path / "m", only="['c']") == 4

@@ -45,7 +45,7 @@ def short_path(path: Path) -> str:
 
 
 def label_of(node: _PlainNode, key: Step) -> str:
-    """What a child adds to the path of its parent."""
+    """The text that a child adds to the path of its parent."""
     row = row_of(node)
     if isinstance(key, str):
         if key in row.unseen:

@@ -64,22 +64,22 @@ def select(structure: Structure, only: Any, file: str) -> Selection:
     single: _Found | None = None
     for i, (text, tokens) in enumerate(zip(texts, globs, strict=True)):
         one, two = found[i], found[i + len(globs)]
-        met = one or two
-        if not met:
+        fitting = one or two
+        if not fitting:
             raise ArgumentError(_nothing(structure, text, file))
         is_glob = any(token.is_glob for token in tokens)
         # A field with the name of the root is meant by that name alone.
         twice = bool(one and two) and len(tokens) > 1
-        if twice or (len(met) > 1 and not is_glob):
-            both = (one[:1] + two[:1]) if twice else met[:3]
+        if twice or (len(fitting) > 1 and not is_glob):
+            both = (one[:1] + two[:1]) if twice else fitting[:3]
             paths = " and ".join(f"`{shown(path_text(path))}`" for path, _ in both)
             raise ArgumentError(
-                f"`only={shown(repr(text))}` means more than one thing in {file}: "
+                f"`only={shown(repr(text))}` means several nodes of {file}: "
                 f"{paths}. Write keys as `['key']`, without `{root}` before them."
             )
-        single = None if is_glob or not isinstance(only, str) else met[0]
-        places += met
-        for _, node in met:  # with what is kept elsewhere in the tree
+        single = None if is_glob or not isinstance(only, str) else fitting[0]
+        places += fitting
+        for _, node in fitting:  # with shared nodes that are elsewhere in the tree
             for _ in reachable(node, nodes):
                 pass
     return Selection(single, nodes, places)
@@ -131,7 +131,7 @@ def _nothing(structure: Structure, text: str, file: str) -> str:
     deeper = ""
     if text.startswith("*."):
         deeper = (
-            f" A `*` stands for one step: `{shown('*' + text)}` looks at any depth."
+            f" A `*` stays within one step: `{shown('*' + text)}` looks at any depth."
         )
     return (
         f"{file} has nothing at `{shown(text)}`. At `{shown(path_text(path))}` there "

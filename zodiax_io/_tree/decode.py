@@ -1,8 +1,8 @@
 """A structure to the tree it describes.
 
 Each node is built after its children, in five steps: find the class or function it
-refers to, take its array, build the parts, put a placeholder where something is
-missing, build the object. What is wrong inside an object is passed up as flags.
+refers to, take its array, build the children, put a placeholder where something is
+missing, build the object. Faults inside an object are passed up as flags.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from .._structure.paths import path_text, short_path
 from .._trust.finding import Unresolved
 from .._trust.judge import Judge
 
-# What is wrong in an object: an array is damaged, an array was left out by `only`, or
-# a placeholder is in the place of an object.
+# The faults in an object: an array is damaged, an array was left out by `only`, or a
+# placeholder is in the place of an object.
 _DAMAGED, _LEFT_OUT, _STANDS_IN = 1, 2, 4
 
 
 class _Built(NamedTuple):
-    """A shared object, what is wrong in it, and how many nodes JAX sees in it."""
+    """A shared object, the faults in it, and the number of nodes JAX sees in it."""
 
     obj: Any
     flags: int
@@ -66,7 +66,7 @@ class _Decoder:
         self.places: list[str] = []
 
     def build(self, node: Node) -> tuple[Any, int]:
-        """The object of a node, and what is wrong in it."""
+        """The object of a node, and the faults in it."""
         if not node.is_shared:
             self.size += 1
             return self._build(node)
@@ -118,17 +118,17 @@ class _Decoder:
             return self._not_built(node, kind, parts, error, inside, flags)
 
     def _resolved(self, node: Node) -> tuple[Kind, Any, str | None]:
-        """The kind of a node, the object its name leads to, or why there is none."""
+        """The kind of a node, the object it refers to, or why that is missing."""
         kind = node.kind
         if kind.refers_to is not None:
             refers = self.judge.resolve(node.plain["type"], kind.refers_to)
             return kind, refers, refers.reason if type(refers) is Unresolved else None
-        if not node.is_known:  # which is allowed, or the load had ended before
+        if not node.is_known:  # which is allowed, or `check_kinds` had refused it
             return UNKNOWN, None, "is of a kind that no package here has registered"
         return kind, None, None
 
     def _array_of(self, node: Node) -> tuple[Any, int]:
-        """The array of a node, and what is wrong with it."""
+        """The array of a node, and its fault."""
         if self.arrays is None:
             return None, 0
         record = node.record
@@ -166,7 +166,7 @@ class _Decoder:
         return flags
 
     def _object(self, node: Node, kind: Kind, parts: Parts) -> Any:
-        """The object itself, once all that it needs is there."""
+        """The object itself, from the parts."""
         if kind.renamed is not None:
             parts.extra = kind.renamed(node.plain, self.judge.current_member)
             parts.value = parts.extra.get("value")
@@ -196,10 +196,10 @@ class _Decoder:
         inside: int,
         flags: int,
     ) -> tuple[Any, int]:
-        """Another object in the place of one that could not be built; or an error.
+        """A mark or a placeholder for an object that could not be built; or an error.
 
-        It may be due to what is wrong inside, when the code of a class computes with
-        its fields.
+        A fault inside may be the cause, when the code of a class computes with its
+        fields.
         """
         if inside & _DAMAGED:
             where = short_path(node.path)
@@ -212,7 +212,7 @@ class _Decoder:
         if inside & _LEFT_OUT:
             where = shown(path_text(node.path))
             raise ArgumentError(
-                f"{self.file}: what is at `{where}` cannot be built without its "
+                f"{self.file}: the object at `{where}` cannot be built without its "
                 "arrays, which `only` leaves out. Add it, or ask for one path."
             ) from error
         if changed:
@@ -243,7 +243,7 @@ class _Decoder:
         ) from error
 
     def _old_name(self, node: Node, member: str) -> str:
-        """What the file calls a member of an Enum."""
+        """The name of a member of an Enum in the file."""
         plain, now = node.plain, self.judge.current_member
         value = plain["value"]
         names = [value] if type(value) is str else plain["members"]
@@ -255,7 +255,7 @@ class _Decoder:
 
 def _reason_around(kind: Kind, parts: Parts) -> str | None:
     """Why an object cannot be built around an `Opaque`, if its kind knows."""
-    # By the type: what looks at `__class__` runs code of the class.
+    # By the type: to read `__class__` would run code of the class.
     is_around = kind.around_opaque is not None and any(
         issubclass(type(child), Opaque) for child in _values(parts)
     )

@@ -1,4 +1,4 @@
-"""A pytree as a structure of plain data, and back: the library's only recursion."""
+"""A pytree to a structure of plain data and the records of its arrays."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from .._trust import reflection
 from .._trust.judge import objection
 from .._trust.names import is_redefined, name_of
 
-# The node of something kept as another file had it, and its package with the version;
-# of `__main__` the name of the script.
+# The node of an object that is kept as another file had it, its package, and the
+# distribution and version of that package; for `__main__`, the name of the script.
 Kept = tuple[PlainNode, str, tuple[str, str]]
 
 
 @dataclass(eq=False, repr=False)
 class Encoded:
-    """A tree taken apart: plain data, and the arrays in the order of their records."""
+    """An encoded tree: plain data, and the arrays in the order of their records."""
 
     structure: PlainNode
     records: list[Record]
@@ -49,8 +49,10 @@ class Encoded:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class _Met:
-    obj: Any  # kept alive, so that its identity stays its own
+class _Seen:
+    """An object that the encoder has visited; its node once that is complete."""
+
+    obj: Any  # kept alive, so that no other object gets its identity
     node: PlainNode | None = None
     size: int = 0
 
@@ -62,11 +64,11 @@ class _Leaf(NamedTuple):
     record: Record
     source: Any
     path: Path
-    repeats: bool = False  # for plain Equinox, what another node holds
+    repeats: bool = False  # written again for plain Equinox: another node has it
 
 
 class _ContainsItself(SerialisationError):
-    """An object that is within itself."""
+    """The refusal of an object that contains itself."""
 
     def __init__(self, obj: Any, path: str) -> None:
         super().__init__(
@@ -78,11 +80,13 @@ class _ContainsItself(SerialisationError):
 
 
 class Encoder:
+    """Makes the nodes of one tree, and collects its arrays and names on the way."""
+
     with_columns = True  # long lists of numbers as one node
 
     def __init__(self, functions: str) -> None:
         self.functions = functions
-        self.met: dict[int, _Met] = {}
+        self.seen: dict[int, _Seen] = {}
         self.names: dict[str, Any] = {}
         self.named: dict[tuple[int, str], str] = {}
         self.leaves: list[_Leaf] = []
@@ -97,9 +101,9 @@ class Encoder:
 
     def node_of(self, obj: Any, path: Path, depth: int, dynamic: bool) -> PlainNode:
         """The node of an object; `dynamic` where JAX would find it among the leaves."""
-        met = self.met.get(id(obj))
-        if met is not None:
-            return self._again(met, path, dynamic)
+        seen = self.seen.get(id(obj))
+        if seen is not None:
+            return self._reference_to(seen, path, dynamic)
         if depth > self.depth:
             self.depth = depth
             if depth > MAX_DEPTH:
@@ -109,7 +113,7 @@ class Encoder:
                     "soon after. Keep long chains as a list instead.",
                     path_text(path),
                 )
-        # The way to take it apart is one, for almost all; else it is tried again below.
+        # The first kind encodes almost every object. Others are tried again below.
         for kind in () if id(obj) in self.failures else kinds_of(type(obj)):
             if kind.may_fail_inside:
                 break
@@ -145,7 +149,7 @@ class Encoder:
         Raises
         ------
         SerialisationError
-            If no placeholder is asked for.
+            If ``functions="error"``.
         """
         if self.functions == "warn":
             return self.node_of(self._placeholder(obj, path), path, depth, dynamic)
@@ -170,9 +174,9 @@ class Encoder:
         before = self.size
         self.size += 1
         children = parts.children
-        met = None
+        seen = None
         if kind.shared:
-            met = self.met[id(obj)] = _Met(obj)
+            seen = self.seen[id(obj)] = _Seen(obj)
         node: PlainNode = {
             "node_type": "leaf" if children is None else "container",
             "kind": kind.name,
@@ -195,8 +199,8 @@ class Encoder:
             self._add_children(node, kind, parts, obj, path, depth, dynamic)
         if kind.expand is not None:
             self.size += len(obj)
-        if met is not None:
-            met.node, met.size = node, self.size - before
+        if seen is not None:
+            seen.node, seen.size = node, self.size - before
         return node
 
     def _add_children(
@@ -241,7 +245,7 @@ class Encoder:
         node["node"] = nodes if named else list(nodes.values())
 
     def _match_leaves(self, obj: Any, start: int, path: Path, node: PlainNode) -> None:
-        """Move what JAX finds among the leaves of an object there, in JAX's order."""
+        """Move the leaves that JAX finds in an object to the leaves, in JAX's order."""
         inside = self.extras[start:]
         sources = [entry.source for entry in inside]
         moved: set[int] = set()
@@ -254,25 +258,25 @@ class Encoder:
         self.extras[start:] = [x for i, x in enumerate(inside) if i not in moved]
 
     def _repeat(self, node: PlainNode, leaf: Any, path: Path) -> None:
-        """Write what plain Equinox needs of a leaf that is kept elsewhere."""
+        """Write a leaf again, for plain Equinox: another node has its record."""
         parts = next(iter(self._attempts(leaf, path)))[1]
         record = parts.array if parts.equinox_record is None else parts.equinox_record()
         if record is not None:
             self.leaves.append(_Leaf(node, record, leaf, path, repeats=True))
 
     def _mark(self) -> tuple[int, ...]:
-        lists = (self.leaves, self.extras, self.placeholders, self.met)
+        lists = (self.leaves, self.extras, self.placeholders, self.seen)
         return (*map(len, lists), self.size)
 
     def _rewind(self, mark: tuple[int, ...]) -> None:
-        """Forget what an attempt that failed has left behind."""
-        leaves, extras, placeholders, met, self.size = mark
+        """Undo all that a failed attempt has added."""
+        leaves, extras, placeholders, seen, self.size = mark
         del self.leaves[leaves:], self.extras[extras:], self.placeholders[placeholders:]
-        while len(self.met) > met:
-            self.met.popitem()
+        while len(self.seen) > seen:
+            self.seen.popitem()
 
     def _attempts(self, obj: Any, path: Path) -> Iterator[tuple[Kind, Parts, Any]]:
-        """The ways to take an object apart, in the order of the table."""
+        """The kinds and parts by which an object can be kept, in the table's order."""
         if id(obj) in self.failures:
             return
         tried = False
@@ -314,25 +318,25 @@ class Encoder:
         self.placeholders.append(placeholder)
         return placeholder
 
-    def _again(self, met: _Met, path: Path, dynamic: bool) -> PlainNode:
-        """A reference to an object that has been met before."""
-        if met.node is None:
-            raise _ContainsItself(met.obj, path_text(path))
-        self.size += met.size
-        self.repeated += met.size
+    def _reference_to(self, seen: _Seen, path: Path, dynamic: bool) -> PlainNode:
+        """A reference to an object that was visited before."""
+        if seen.node is None:
+            raise _ContainsItself(seen.obj, path_text(path))
+        self.size += seen.size
+        self.repeated += seen.size
         if self.repeated > MAX_REPEATED:
             raise SerialisationError(
                 f"Cannot serialise `{path_text(path)}`: the tree shares so much that "
                 f"JAX would see more than {MAX_REPEATED} nodes again.",
                 path_text(path),
             )
-        if "id" not in met.node:
-            met.node["id"] = self.shared
+        if "id" not in seen.node:
+            seen.node["id"] = self.shared
             self.shared += 1
-        node = {"node_type": "leaf", "kind": REFERENCE, "value": met.node["id"]}
+        node = {"node_type": "leaf", "kind": REFERENCE, "value": seen.node["id"]}
         if dynamic:
-            # Plain Equinox knows nothing of sharing: it reads each appearance anew.
-            for leaf in _recorded_leaves(met.obj):
+            # Plain Equinox knows no sharing: it reads the leaves at every appearance.
+            for leaf in _recorded_leaves(seen.obj):
                 self._repeat(node, leaf, path)
         return node
 
@@ -350,21 +354,21 @@ class Encoder:
         if known is not None:
             return known
         name = name_of(refers)
-        told = reflection.own_name(refers) or ("", repr(refers))
+        module, qualname = reflection.own_name(refers) or ("", repr(refers))
         if name is None:
-            if "<locals>" in told[1]:
+            if "<locals>" in qualname:
                 why = (
-                    f"`{told[1]}` is defined inside a function, where no load finds it"
+                    f"`{qualname}` is defined inside a function, where no load finds it"
                 )
                 advice = "Define it at the top level of a module"
             elif is_redefined(refers):
                 why = (
-                    f"`{told[0]}` has another `{told[1]}` now: it was defined again "
+                    f"`{module}` has another `{qualname}` now: it was defined again "
                     "since this was made"
                 )
                 advice = "Make the object anew from the new one"
             else:
-                why = f"`{told[0]}` has no `{told[1]}` that is this very object"
+                why = f"`{module}` has no `{qualname}` that is this very object"
                 advice = "Give it a name of its own"
             raise _cannot(
                 obj,
@@ -388,7 +392,7 @@ class Encoder:
 
 
 def _leaves(obj: Any) -> list[Any]:
-    """The leaves of an object; none where JAX fails, as on keys it cannot sort."""
+    """The leaves of an object; none where JAX fails, such as on keys it cannot sort."""
     try:
         return leaves_as_saved(obj)
     except LIMITS:
@@ -424,7 +428,7 @@ def _matched(
 
 
 def _identity(leaf: Any) -> Any:
-    """A key that equal numbers and texts share: Python may or may not share them."""
+    """A key for a leaf: by value for numbers and text, which Python may share."""
     cls = type(leaf)
     if cls is float or cls is complex:
         return cls, leaf.real.hex(), leaf.imag.hex()
@@ -438,7 +442,7 @@ def _describe_leaves(
 ) -> tuple[str, ...]:
     """Write where the leaves of an object are, for readers without its class.
 
-    Returns the children in which JAX finds none of them.
+    Returns the names of the children in which JAX finds no leaf.
     """
     inside = {name: _leaves(child) for name, child in children.items()}
     owners = [name for name, below in inside.items() for _ in below]
@@ -464,14 +468,14 @@ def _cannot(obj: Any, path: Path, why: str) -> SerialisationError:
 
 
 def encode(tree: Any, *, functions: str = "error", root: str = "model") -> Encoded:
-    """Take a tree apart into plain data and the records of its arrays."""
+    """Encode a tree as plain data and the records of its arrays."""
     return encode_all({root: tree}, functions=functions)[root]
 
 
 def encode_all(trees: Mapping[str, Any], *, functions: str) -> dict[str, Encoded]:
-    """Take several trees apart; their records follow one another in the same order.
+    """Encode several trees, whose records follow one another in the same order.
 
-    Each tree is named by the root of its paths.
+    The key of each tree is the root of its paths.
     """
     if functions not in ("error", "warn"):
         raise ArgumentError(f'`functions` is "error" or "warn", not {functions!r:.80}.')

@@ -61,7 +61,7 @@ class StaticArray(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Matching:
-    """What of a file goes into a tree, and what differs.
+    """The leaves of a tree that a file replaces, and the differences.
 
     Attributes
     ----------
@@ -138,8 +138,9 @@ class Matching:
         text = "\n".join(lines)
         if not self.matches and not self.values:
             raise ArgumentError(
-                f"{file} has nothing that fits into `like`, which stands for all "
-                f"of the file; for a part of it, build what is around it.\n{text}"
+                f"{file} has nothing that fits into `like`, which is matched "
+                "with the whole file; for a part of it, build a tree around the part."
+                f"\n{text}"
             )
         if lines:
             text = f"{file} was loaded into `like` in part.\n{text}"
@@ -158,7 +159,7 @@ def match(
     judge: Judge,
     file: str,
 ) -> Matching:
-    """Find what of a file goes into a tree.
+    """Find the leaves of a tree that a file replaces.
 
     Parameters
     ----------
@@ -169,7 +170,7 @@ def match(
     chosen : sequence of Path and Node, or None
         The nodes that are wanted; None for all. Of others nothing is reported.
     judge : Judge
-        Which knows the names of today.
+        It knows the present names of classes and functions.
     file : str
         The name of the file in messages.
 
@@ -198,7 +199,7 @@ def match(
             pair.deeper = comparison.compare(pair.path, pair.ours, pair.theirs)
         except (ZodiaxIOError, *LIMITS):
             raise
-        except Exception as error:  # whatever a damaged node leads to
+        except Exception as error:  # anything, in the functions of a kind
             raise CorruptFileError(
                 f"{file}: `{shown(path_text(pair.path))}` is not described as it "
                 f"should be: {shown(error)}."
@@ -207,7 +208,7 @@ def match(
 
 
 class _Wanted:
-    """The nodes that `only` means, and all below them on the paths it means."""
+    """The nodes that `only` selects, and all below them, on the selected paths."""
 
     def __init__(self, chosen: Sequence[tuple[Path, Node]]) -> None:
         self._steps: dict[int, set[Any]] = {}
@@ -226,7 +227,7 @@ class _Wanted:
 
 
 class _Comparison:
-    """Notes what becomes of the nodes at each path."""
+    """Compares the nodes at each path, and notes the result in a `Matching`."""
 
     def __init__(self, matching: Matching, located: Located, judge: Judge) -> None:
         self._matching = matching
@@ -236,7 +237,7 @@ class _Comparison:
         self._sizes: dict[int, str] = {}
 
     def compare(self, path: Path, ours: Node | None, theirs: Node | None) -> bool:
-        """Note what becomes of two nodes; whether to go on below them."""
+        """Note how two nodes differ, or match; whether to go on below them."""
         matching = self._matching
         if theirs is None:
             assert ours is not None
@@ -271,7 +272,7 @@ class _Comparison:
         return True
 
     def _of_today(self, ours: Node, theirs: Node) -> Node:
-        """A node of the file with the names of today, as it is compared."""
+        """A node of the file with present names, as it is compared."""
         kind, plain = ours.kind, ours.plain
         if kind.renamed is not None:
             plain = kind.renamed(plain, self._current_member)
@@ -285,7 +286,7 @@ class _Comparison:
         return self._sizes[id(node)]
 
     def _take(self, path: Path, ours: Node, index: int) -> str:
-        """Note what replaces a leaf; or say why nothing does."""
+        """Note the array or number that replaces a leaf; or the reason for none."""
         leaf = self._matching.leaves[index]
         is_array = hasattr(leaf, "shape")
         own = "an array" if is_array else f"a `{type(leaf).__name__}`"
@@ -319,12 +320,12 @@ class _Comparison:
 def fill(
     matching: Matching, arrays: Mapping[int, Any], goals: Sequence[Target], file: str
 ) -> Any:
-    """The tree with what the file has for it, and its own leaves elsewhere.
+    """The tree with the matching leaves of the file, and its own leaves elsewhere.
 
     Parameters
     ----------
     matching : Matching
-        What goes where.
+        Which leaves are replaced.
     arrays : dict
         The arrays by record, or a mark of damage.
     goals : sequence of Target
@@ -422,7 +423,7 @@ def _difference(ours: Node, theirs: Node) -> str:
 def _description(node: Node) -> str:
     """A node in a few words."""
     if is_unkept(node):
-        return "what no file can hold"
+        return "an object that no file can keep"
     if node.kind.array is not None:
         return "an array"
     words = node.kind.look.words

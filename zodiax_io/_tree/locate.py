@@ -49,8 +49,8 @@ def names_here(judge: Judge) -> NameHere:
     return name_here
 
 
-# The kinds of two leaves of a tree that is only looked at: a `Probe`, and an object
-# that no file can keep. Neither is in the table of kinds or in a file.
+# The kinds of two leaves that only a located tree has: a `Probe`, and an object that no
+# file can keep. Neither is in the table of kinds or in a file.
 _PROBE = "probe"
 _UNKEPT = "unknown"
 
@@ -66,7 +66,7 @@ def is_unkept(node: Node) -> bool:
 
 
 class Located(NamedTuple):
-    """The structure of a tree that is only looked at.
+    """The structure of a live tree that is compared or shown, not saved.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ def with_probes(
             marked = jtu.tree_unflatten(treedef, probed)
         except LIMITS:
             raise
-        except Exception:  # a class that converts what it gets
+        except Exception:  # a class that converts its fields
             wanted = {id(x): i for i, x in enumerate(leaves) if is_wanted(x)}
             if len(wanted) < sum(map(is_wanted, leaves)):
                 raise
@@ -119,21 +119,20 @@ def with_probes(
 
 
 class Probe:
-    """What stands for a leaf of a tree, to see where it is."""
+    """A mark in the place of a leaf, which shows where the leaf is."""
 
     def __init__(self, index: int) -> None:
         self.index = index
 
 
 class _Locator(Encoder):
-    """Takes apart what could not be saved, too: it is only looked at."""
+    """An encoder that goes on where an object cannot be saved: nothing is written."""
 
     def __init__(self, wanted: Mapping[int, int], *, with_columns: bool) -> None:
         super().__init__("warn")
         self.with_columns = with_columns
         self.wanted = wanted
-        # With their nodes, which stay so: another would get the identity of one that
-        # was given up.
+        # With their nodes, so that no later node gets the identity of one of them.
         self.unkept: list[tuple[PlainNode, Any]] = []
 
     def node_of(self, obj: Any, path: Path, depth: int, dynamic: bool) -> PlainNode:
@@ -165,10 +164,16 @@ class _Locator(Encoder):
 def locate(
     tree: Any, wanted: Mapping[int, int], *, with_columns: bool = False
 ) -> Located:
-    """Where things are in a tree, whatever is in it.
+    """Encode a live tree, whatever is in it, to see where its leaves are.
 
-    The `wanted` stand for probes: objects by their identity. Long lists of numbers are
-    taken apart, unless they are asked for as columns.
+    Parameters
+    ----------
+    tree : pytree
+        The tree.
+    wanted : dict
+        Numbers by the identity of an object; each is encoded as a probe.
+    with_columns : bool, default False
+        Whether a long list of numbers is one node, or a node for each element.
     """
     encoder = _Locator(wanted, with_columns=with_columns)
     plain = call_deeply(

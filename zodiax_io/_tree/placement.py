@@ -1,4 +1,4 @@
-"""Where the arrays of JAX go: to the default device, where they are asked to, or no."""
+"""Where JAX arrays go: to the default device, as asked for, or nowhere (NumPy)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_target(obj: Any) -> bool:
 
 
 def target_of(as_numpy: bool, device: Any, sharding: Any) -> Target:
-    """What the arguments of a load ask for; a tree of shardings as it is.
+    """Where the arguments of a load ask arrays to go; a tree of shardings as it is.
 
     Raises
     ------
@@ -54,8 +54,7 @@ def target_of(as_numpy: bool, device: Any, sharding: Any) -> Target:
     ]
     if len(asked) > 1:
         raise ArgumentError(
-            f"{' and '.join(asked)} say different things about where arrays go. Give "
-            "one of them."
+            f"{' and '.join(asked)} each say where arrays go. Give one of them."
         )
     if as_numpy:
         return HOST
@@ -82,16 +81,16 @@ def place(
     paths: Sequence[Path],
     file: str,
 ) -> list[Any]:
-    """Arrays where they belong, with one call for all that belong to one place.
+    """Put arrays on their targets, with one call for all that share a target.
 
     Raises
     ------
     ArgumentError
-        If an array cannot be where it was asked to.
+        If an array cannot be placed as asked.
     CorruptFileError
         If JAX has no such arrays.
     ResourceError, SettingsError
-        If a device has no room for them, or a setting of JAX forbids it.
+        If a device has too little memory, or a setting of JAX forbids it.
     """
     groups: dict[int, list[int]] = {}
     for i, target in enumerate(targets):
@@ -103,7 +102,7 @@ def place(
         try:
             # Aligned memory is shared rather than copied.
             placed = device_put([arrays[i] for i in members], target)
-        except Exception as error:  # JAX's own, among them that for a full device
+        except Exception as error:  # of JAX, such as for a full device
             lacking = process_error(error, f"hold the arrays of {file}")
             if lacking is not None:
                 raise lacking from error

@@ -73,7 +73,7 @@ def checked(
 ) -> dict[int, Any]:
     """Arrays by record, as their nodes describe them.
 
-    A mark of damage stands for each record with a fault.
+    A record with a fault gives a mark of damage.
 
     Raises
     ------
@@ -133,14 +133,14 @@ def restore(
 
 
 def key_target(target: Target, node: Node, file: str) -> Target:
-    """Where the data of random keys goes, which has a dimension that they have not.
+    """Where the data of random keys goes, which has one more dimension than they.
 
     Raises
     ------
     ArgumentError
         If keys of that shape cannot lie so.
     """
-    if target is HOST:  # no array of NumPy's is a key
+    if target is HOST:  # NumPy has no random keys
         return None
     if isinstance(target, Sharding):
         struct = outline_of(node)

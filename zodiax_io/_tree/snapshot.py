@@ -1,4 +1,4 @@
-"""A tree at one moment, apart from what is done with it afterwards."""
+"""A tree as it is at one moment, to be written then or later."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .encode import Kept, encode_all
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Snapshot:
-    """A tree as it is to be written, to one file or to several, now or later.
+    """A tree as it will be written, to one file or to several, now or later.
 
-    Nothing changes it: it holds none of the tree's containers, and either arrays that
-    nobody can change or, unless they were copied, those of the tree.
+    It is immutable: it has none of the tree's containers. Its arrays are immutable,
+    too, if they were copied; without copies they are those of the tree.
 
     Attributes
     ----------
@@ -34,13 +34,13 @@ class Snapshot:
     extras : mapping of str to dict
         Further structures by their names, packed as `Document` has them.
     records : tuple of Record
-        The arrays of all, in the order of the companion.
+        All arrays, in the order of the companion.
     versions, settings : mapping
         The packages whose objects are in it, and the settings of this process.
     placeholders : tuple of Placeholder
-        For functions that could not be kept.
+        Those in the place of functions that could not be kept.
     depth : int
-        How deep the deepest structure is.
+        The depth of the deepest structure.
     """
 
     tree: PlainNode
@@ -58,7 +58,7 @@ class Snapshot:
         return sum(record.nbytes for record in self.records)
 
     def document(self, backend: Mapping[str, Any], index: list[Any]) -> bytes:
-        """The bytes of the structure file, for records that lie where `index` says."""
+        """The bytes of the structure file, for records at the offsets in `index`."""
         document = Document(
             versions=dict(self.versions),
             settings=dict(self.settings),
@@ -80,14 +80,14 @@ def snapshot(
     functions: str = "error",
     copy: bool = True,
 ) -> Snapshot:
-    """Take a tree apart, with all that a file says of it, at this moment.
+    """Encode a tree as it is now, with all that a file records about it.
 
     Parameters
     ----------
     tree : pytree
         What to save.
     metadata : pytree, optional
-        The user's notes.
+        The metadata that the user gives.
     extras : dict of str to pytree, optional
         Further trees, by names such as ``"zodiax_io.series"``.
     kept : KeptExtras, optional
@@ -95,17 +95,17 @@ def snapshot(
     functions : {"error", "warn"}, default "error"
         What to do about a function without a name.
     copy : bool, default True
-        Whether the arrays are to stay as they are now, whatever the caller does next:
-        NumPy arrays are copied, arrays on other devices fetched. JAX arrays in the
-        memory of the host are shared, for a later donation leaves shared memory alone.
-        Needless where the snapshot is written before the caller goes on.
+        Whether the arrays must stay as they are now, whatever the caller does next:
+        NumPy arrays are copied, and arrays on other devices are fetched. JAX arrays in
+        the memory of the host are shared: a later donation does not touch shared
+        memory. A snapshot that is written before the caller goes on needs no copies.
 
     Raises
     ------
     SerialisationError
         If something in the tree cannot be kept; the message names its path.
     ArgumentError
-        If an extra has a name that none may have.
+        If the name of an extra is not allowed.
     """
     extras = extras or {}
     check_names(extras)
@@ -135,7 +135,7 @@ def snapshot(
         settings = {**script_setting(kept.settings), **settings}
     if copy:
         with resources_for("copy the arrays of the tree"):
-            # All are on the way before the first is waited for.
+            # All transfers start before the first is waited for.
             records = [record.fetched() for record in records]
             records = [record.with_copy() for record in records]
     return Snapshot(
@@ -151,13 +151,13 @@ def snapshot(
 
 
 def _script(names: set[str], kept: Sequence[Kept]) -> dict[str, str]:
-    """The setting that says which script `__main__` is in the file, if one is known.
+    """The setting for the script that is `__main__` in the file, if it is known.
 
-    What is kept as another file had it may be of another script. One file names one
-    script only: the classes of others are named as if imported, `script:Class`.
+    An object that is kept as another file had it may be of another script. A file
+    names one script only: a class of another is named as if imported, `script:Class`.
     """
-    from_files = [(node, said) for node, package, (_, said) in kept if package == MAIN]
-    scripts = {said for _, said in from_files}
+    from_files = [(node, name) for node, package, (_, name) in kept if package == MAIN]
+    scripts = {name for _, name in from_files}
     if any(name.startswith(f"{MAIN}:") for name in names):
         setting = packages.script()
     else:
