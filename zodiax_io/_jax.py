@@ -241,11 +241,6 @@ def is_on_cpu(array: jax.Array) -> bool:
     return all(device.platform == "cpu" for device in array.devices())
 
 
-def is_deleted(array: jax.Array) -> bool:
-    """Whether the buffers of an array are gone (donated, or deleted by hand)."""
-    return bool(array.is_deleted())
-
-
 def array_type() -> type:
     """The type of a concrete JAX array, without starting a backend of JAX."""
     return ArrayImpl

@@ -19,7 +19,7 @@ import zodiax_io
 from zodiax_io import deserialise, serialise
 from zodiax_io._arrays import eqx, threads as _threads
 from zodiax_io._arrays.threads import Threads
-from zodiax_io._arrays.writing import _Hasher
+from zodiax_io._arrays.writing import Hasher
 from zodiax_io._files import sources
 
 ROOT = Path(zodiax_io.__file__).parents[1]
@@ -137,7 +137,8 @@ def test_pieces_are_hashed_in_order(monkeypatch):
             added.append(piece[0])
 
     check = Check()
-    with _Hasher() as hasher:
+    with Threads(1) as threads:
+        hasher = Hasher(threads)
         for number in range(40):
             hasher.add(check, memoryview(bytes([number])))
         hasher.finish()

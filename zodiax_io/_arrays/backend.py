@@ -50,6 +50,21 @@ class Entry:
     fortran: bool
 
 
+def array_in(memory: Any, entry: Entry, offset: int) -> NDArray[Any]:
+    """The array of a record whose data begins at an offset in memory.
+
+    Raises
+    ------
+    CorruptFileError
+        If NumPy has no array of that shape and dtype.
+    """
+    order = "F" if entry.fortran else "C"
+    try:
+        return np.ndarray(entry.shape, entry.dtype, memory, offset=offset, order=order)
+    except (ValueError, TypeError) as error:
+        raise CorruptFileError(f"is not an array: {error}") from error
+
+
 # Called with the number of bytes read or written since the last call.
 Tick = Callable[[int], object]
 

@@ -14,12 +14,12 @@ from .eqx import EqxBackend
 BACKENDS: list[type[ArrayBackend]] = [EqxBackend]
 
 
-def backend_named(name: object) -> type[ArrayBackend] | None:
+def _named(name: object) -> type[ArrayBackend] | None:
     """The backend with a name, or None."""
     return next((row for row in BACKENDS if row.name == name), None)
 
 
-def backend_for(asked: object) -> ArrayBackend:
+def backend_for(argument: object) -> ArrayBackend:
     """The backend of an argument: a name, or a mapping with name and options.
 
     Raises
@@ -27,14 +27,16 @@ def backend_for(asked: object) -> ArrayBackend:
     ArgumentError
         If there is no such backend, or it has no such option.
     """
-    options: dict[str, Any] = {"name": asked}
-    if isinstance(asked, Mapping):
-        options = dict(cast("Mapping[Any, Any]", asked))
+    options: dict[str, Any] = {"name": argument}
+    if isinstance(argument, Mapping):
+        options = dict(cast("Mapping[Any, Any]", argument))
     name = options.pop("name", None)
-    row = backend_named(name)
+    row = _named(name)
     if row is None:
         known = ", ".join(f'"{row.name}"' for row in BACKENDS)
-        raise ArgumentError(f"`backend` is one of {known}, not {shown(repr(asked))}.")
+        raise ArgumentError(
+            f"`backend` is one of {known}, not {shown(repr(argument))}."
+        )
     try:
         return _with_options(row, options)
     except ValueError as error:
@@ -51,7 +53,7 @@ def backend_of(stored: Mapping[str, Any], file: str) -> ArrayBackend:
     """
     options = dict(stored)
     name = options.pop("name", None)
-    row = backend_named(name)
+    row = _named(name)
     if row is None:
         raise NewerFormatError(
             f"{file} holds arrays of the backend {shown(repr(name))}, which this "

@@ -37,6 +37,7 @@ from .backend import (
     Sink,
     Source,
     Tick,
+    array_in,
     is_damaged_copy,
     no_tick,
 )
@@ -130,7 +131,8 @@ class EqxBackend(ArrayBackend):
     ) -> bytes:
         """Write the records, then the structure made from their index; return it."""
         try:
-            with GroupWriter(self.sizes, tick) as writer:
+            with Threads(1) as threads:
+                writer = GroupWriter(self.sizes, tick, threads)
                 groups = grouped(records, self.sizes)
                 eqx.tree_serialise_leaves(file, groups, filter_spec=writer.write)
         except RuntimeError as error:  # Equinox wraps errors, to name the leaf
@@ -154,7 +156,7 @@ class EqxBackend(ArrayBackend):
         )
 
     def is_whole(self, size: int, read: Callable[[int, int], bytes]) -> bool:
-        """Whether one companion fills `size` bytes; looks at its end only."""
+        """Whether one companion fills `size` bytes; reads only the end of them."""
         end = size - TRAILER_SIZE
         if end < 0:
             return False
@@ -295,7 +297,7 @@ class EqxReader(ArrayReader):
             if numbers:
                 blocks.append(ReadBlock(entries, numbers, verify, self._sizes))
         ranges = [part for block in blocks for part in block.ranges]
-        # Without threads, each range is read when its result is asked for.
+        # Without threads, each range is read when its result is needed.
         threaded = sum(part.size for part in ranges) >= self._sizes.threads_from
         with Threads(_THREADS if threaded else 0) as threads:
             jobs = [
@@ -458,7 +460,7 @@ def _entry(record: Any, expected: int) -> Entry:
     return entry
 
 
-_WRONG_HEADER = "does not begin as it should"
+_WRONG_HEADER = "has a wrong header"
 _WRONG_CHECKSUM = "has a wrong checksum"
 
 
@@ -483,8 +485,7 @@ def _checked(
 
 
 def _array(entry: Entry, number: int, memory: Any, offset: int) -> NDArray[Any]:
-    order = "F" if entry.fortran else "C"
     try:
-        return np.ndarray(entry.shape, entry.dtype, memory, offset=offset, order=order)
-    except (ValueError, TypeError) as error:
-        raise _fault(entry, number, f"is not an array: {error}") from error
+        return array_in(memory, entry, offset)
+    except CorruptFileError as error:
+        raise _fault(entry, number, str(error)) from error

@@ -49,7 +49,7 @@ class Record:
     shape: tuple[int, ...]
     fortran: bool
     copied: bool = False  # no other code refers to this NumPy array
-    path: Any = None  # its place in the tree, for `path_text`
+    path: Any = None  # in the tree; `path_text` prints it
 
     @property
     def nbytes(self) -> int:

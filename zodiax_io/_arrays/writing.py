@@ -43,7 +43,7 @@ def grouped(records: Sequence[Record], sizes: Sizes) -> list[Group]:
 
 
 class GroupWriter:
-    """Writes groups of records one after another, as a context.
+    """Writes groups of records one after another.
 
     Attributes
     ----------
@@ -53,20 +53,13 @@ class GroupWriter:
         Where the next record begins.
     """
 
-    def __init__(self, sizes: Sizes, tick: Tick) -> None:
+    def __init__(self, sizes: Sizes, tick: Tick, threads: Threads) -> None:
         self.index: list[Any] = []
         self.offset = 0
         self._sizes, self._tick = sizes, tick
         self._fetches = jax.default_backend() != "cpu"
         self._fetched: list[Record] = []
-        self._hasher = _Hasher()
-
-    def __enter__(self) -> GroupWriter:
-        self._hasher.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hasher.__exit__()
+        self._hasher = Hasher(threads)
 
     def write(self, file: Sink, group: Group) -> None:
         """Write the records of a group, and add them to the index."""
@@ -74,22 +67,22 @@ class GroupWriter:
         if group.next is not None and self._fetches:
             self._fetched = [record.fetched() for record in group.next.records]
         headers: list[bytes] = []
-        places: list[tuple[int, int]] = []  # offset and length
+        extents: list[tuple[int, int]] = []  # offset and length
         for record in records:
             dtype, shape, fortran = record.dtype, record.shape, record.fortran
             headers.append(npy.header(dtype, shape, fortran, self.offset))
-            places.append((self.offset, len(headers[-1]) + record.nbytes))
-            self.offset += places[-1][1]
+            extents.append((self.offset, len(headers[-1]) + record.nbytes))
+            self.offset += extents[-1][1]
         if len(records) == 1:
             checksums = [self._write_large(file, headers[0], records[0])]
         else:
-            lengths = [length for _, length in places]
+            lengths = [length for _, length in extents]
             checksums = _write_joined(file, headers, records, lengths)
             self._tick(sum(record.nbytes for record in records))
-        for record, place, checksum in zip(records, places, checksums, strict=True):
+        for record, extent, checksum in zip(records, extents, checksums, strict=True):
             dtype = dtypes.describe(record.dtype)
             shape = list(record.shape)
-            self.index.append([*place, checksum, dtype, shape, record.fortran])
+            self.index.append([*extent, checksum, dtype, shape, record.fortran])
 
     def _write_large(self, file: Sink, header: bytes, record: Record) -> int:
         """Write a record in chunks, and return its checksum."""
@@ -132,19 +125,12 @@ def _write_joined(
     return checksums
 
 
-class _Hasher:
+class Hasher:
     """Computes a checksum in another thread, while this one writes the bytes."""
 
-    def __init__(self) -> None:
-        self._threads = Threads(1)
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
         self._jobs: list[Job] = []
-
-    def __enter__(self) -> _Hasher:
-        self._threads.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._threads.__exit__()
 
     def add(self, checksum: Any, chunk: memoryview) -> None:
         """Add a chunk to a checksum, after those before it."""

@@ -485,7 +485,7 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
     if structure is None:
         return Sources(FileSource(companion))
     try:
-        beside = FileSource(structure)
+        opened_structure = FileSource(structure)
     except MissingFileError:
         if not os.path.exists(companion):
             raise
@@ -493,20 +493,23 @@ def _open_pair(path: str | os.PathLike[str]) -> Sources:
     except ReadError as error:
         return _without_structure(structure, companion, error)
     with ExitStack() as stack:
-        stack.callback(beside.close)
+        stack.callback(opened_structure.close)
         try:
-            size, start = beside.size, read_some(beside, 0, FRAME_SIZE)
+            size, start = (
+                opened_structure.size,
+                read_some(opened_structure, 0, FRAME_SIZE),
+            )
             # First the magic of a structure: its last bytes may be those of a
             # companion.
             if not has_magic(start):
-                if is_companion(beside):  # with the name of a structure file
+                if is_companion(opened_structure):  # with the name of a structure file
                     stack.pop_all()
-                    return Sources(beside)
-                if is_old(beside) and peek(companion).kind != "companion":
+                    return Sources(opened_structure)
+                if is_old(opened_structure) and peek(companion).kind != "companion":
                     stack.pop_all()
-                    return Sources(beside)
+                    return Sources(opened_structure)
                 if not os.path.exists(companion):
-                    raise unknown_file(beside)
+                    raise unknown_file(opened_structure)
         except ReadError as error:
             return _without_structure(structure, companion, error)
     source = _open_companion(structure, companion)

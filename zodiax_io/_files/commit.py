@@ -72,7 +72,7 @@ def commit(
     Parameters
     ----------
     structure : Path or None
-        The structure file; None for a companion that stands alone.
+        The structure file; None for a companion alone.
     companion : Path
         The companion file. Its renaming is the moment of the commit.
     write : callable
@@ -216,7 +216,7 @@ def _match_companion(
 ) -> None:
     """Write the structure again if another process has renamed a companion since.
 
-    Each process looks at the companion after it has renamed its structure, so the pair
+    Each process checks the companion after it has renamed its structure, so the pair
     matches when all have ended. Opened companions stay open: otherwise another file
     could get the inode number of one.
     """

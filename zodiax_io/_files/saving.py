@@ -189,7 +189,7 @@ def _check_companion_is_free(
     ours, name = peek(structure), shown(companion.name)
     if found.kind == "companion":
         # Usually the pair of an earlier save. It may be mixed, or its structure file be
-        # damaged; but a structure file of another program is no part of a pair.
+        # damaged; but a file of another program does not belong to a pair.
         is_ours = ours.kind in ("structure", "zeros") or (
             ours.kind == "other" and not _is_foreign(structure, ours.start)
         )
@@ -244,7 +244,7 @@ _FOREIGN = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
 
 
 def _is_foreign(path: Path, start: bytes) -> bool:
-    """Whether a file holds arrays of another program, and is no damaged companion."""
+    """Whether a file holds arrays of another program, not a damaged companion."""
     if start.startswith(_FOREIGN):
         return True
     try:

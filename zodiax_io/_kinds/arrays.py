@@ -57,7 +57,7 @@ def _check_available(obj: jax.Array) -> None:
             "It is a tracer: its values do not exist yet. Save outside of `jax.jit`, "
             "`jax.grad` and `jax.vmap`."
         )
-    if _jax.is_deleted(obj):
+    if obj.is_deleted():
         raise CannotKeep(
             "Its buffer has been deleted or donated. Save it before passing it to a "
             "function that donates its arguments."

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._arrays import dtypes
-from ..._arrays.backend import ArrayReader, Entry, Faults, Source, Tick, no_tick
+from ..._arrays.backend import (
+    ArrayReader,
+    Entry,
+    Faults,
+    Source,
+    Tick,
+    array_in,
+    no_tick,
+)
 from ..._errors import (
     CorruptFileError,
     OldFileWarning,
@@ -31,7 +39,7 @@ from .assignment import RecordAssignment
 from .classes import imported_class, is_static_by_class
 from .nodes import Builder, MissingValue
 from .pickled import is_pickle, read_plain
-from .records import array_of, data_of, find_entries
+from .records import data_of, find_entries
 from .tree import MAX_DEPTH, Event, leaves, parse_node
 
 FRAMES = 6 * MAX_DEPTH
@@ -191,7 +199,7 @@ class LegacyReader(ArrayReader):
         start = data_of(entry)
         buffer: Any = np.empty(entry.offset + entry.length - start, np.uint8)
         self._source.read_into(memoryview(buffer), start)
-        return array_of(entry, buffer, 0)
+        return array_in(buffer, entry, 0)
 
     def map(
         self, entries: Sequence[Entry], wanted: Iterable[int]
@@ -199,7 +207,7 @@ class LegacyReader(ArrayReader):
         """The arrays of the wanted records, read-only, as the file maps into memory."""
         self._warn_of_losses()
         whole = np.frombuffer(self._source.map(), np.uint8)
-        arrays = {n: array_of(entries[n], whole, data_of(entries[n])) for n in wanted}
+        arrays = {n: array_in(whole, entries[n], data_of(entries[n])) for n in wanted}
         # Unaligned arrays are slow to use, and JAX cannot share their memory.
         return {n: a if a.flags.aligned else a.copy() for n, a in arrays.items()}
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._arrays import dtypes
 from ..._arrays.backend import Entry, Source
@@ -72,11 +70,3 @@ def data_of(entry: Entry) -> int:
     """Where the data of a record begins."""
     size = functools.reduce(int.__mul__, entry.shape, entry.dtype.itemsize)
     return entry.offset + entry.length - size
-
-
-def array_of(entry: Entry, buffer: Any, offset: int) -> NDArray[Any]:
-    order = "F" if entry.fortran else "C"
-    try:
-        return np.ndarray(entry.shape, entry.dtype, buffer, offset=offset, order=order)
-    except (ValueError, TypeError) as error:
-        raise CorruptFileError(f"it is not an array: {error}") from error
