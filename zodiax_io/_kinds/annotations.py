@@ -35,14 +35,10 @@ from .values import expect
 # Classes as values --------------------------------------------------------------------
 
 
-def _encode_class(obj: type) -> Parts | None:
-    return None if name_of(obj) is None else Parts(refers=obj)
-
-
 CLASS = Kind(
     "class",
     subclass(type),
-    _encode_class,
+    lambda obj: None if name_of(obj) is None else Parts(refers=obj),
     decode_reference,
     roles.CLASS,
     keeps="classes as values, by name",
@@ -224,10 +220,7 @@ def _same(a: Any, b: Any) -> bool:
 def _alias(children: list[Any], form: str) -> Any:
     """The annotation of a form with these parts.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If there is no such annotation, or making it would run code.
+    `ValueError` or `TypeError` if there is none, or if making it would run code.
     """
     if form == "Annotated":
         _expect_annotations(children[:1] or [""])  # an error if there is none

@@ -30,6 +30,7 @@ from .base import (
 )
 from .fields import attributes_of
 from .look import Look, value_text
+from .values import scalar_record
 
 _SCALAR_META = type(jnp.float32)
 
@@ -233,12 +234,7 @@ def _encode_scalar(obj: np.generic) -> Parts:
         value = records.without_padding(np.asarray(obj)).tobytes()
         dtype = _described(obj.dtype)
     extra = {"dtype": dtype}
-    equinox_record = functools.partial(_record_of_scalar, obj)
-    return Parts(value=value, extra=extra, equinox_record=equinox_record)
-
-
-def _record_of_scalar(obj: np.generic) -> records.Record:
-    return records.record_of(np.asarray(obj))
+    return Parts(value=value, extra=extra, equinox_record=lambda: scalar_record(obj))
 
 
 def _decode_scalar(parts: Parts) -> Any:

@@ -58,13 +58,14 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         return None
     try:
         holder = lookup(module, place.partition(".")[0])
-        index = _codes(holder, place).index(code)
+        maker = _maker(holder, place)
+        index = _codes(maker, place).index(code)
         cells = [cell.cell_contents for cell in obj.__closure__ or ()]
     except (LookupError, ValueError):
         return None
     if package in FRAMEWORKS and not _is_curated(holder):
         return None
-    if _rebinds(holder, obj) or (own and name_of(holder) is None):
+    if _rebinds(maker, obj) or (own and name_of(holder) is None):
         return None
     children: dict[str, Any] = {"cells": cells, "defaults": obj.__defaults__}
     children["kwdefaults"] = obj.__kwdefaults__
@@ -110,7 +111,7 @@ def _are_annotations(annotations: object) -> bool:
     return type(annotations) is dict and all(map(is_printable_name, annotations))
 
 
-def _rebinds(holder: Any, function: types.FunctionType) -> bool:
+def _rebinds(maker: Any, function: types.FunctionType) -> bool:
     """Whether another local function may assign a variable that this one reads.
 
     Each function is loaded with its own variables, and would not see the assignment.
@@ -118,10 +119,9 @@ def _rebinds(holder: Any, function: types.FunctionType) -> bool:
     names = set(function.__code__.co_freevars)
     if not names:
         return False
-    outer = _plain_of(holder, function.__code__.co_qualname).__code__
     return any(
         step.argval in names and step.argval in code.co_freevars
-        for code in _nested(outer)
+        for code in _nested(maker.__code__)
         for step in dis.get_instructions(code)
         if step.opname in ("STORE_DEREF", "DELETE_DEREF")
     )
@@ -142,18 +142,20 @@ def _signature(code: types.CodeType) -> list[str]:
     return [*code.co_varnames[:count], "/", *code.co_freevars]
 
 
-def _codes(holder: Any, place: str) -> list[types.CodeType]:
+def _codes(maker: types.FunctionType | None, place: str) -> list[types.CodeType]:
     """The code objects at a place in the source, in the order of the source."""
-    outer = place.partition(_LOCALS)[0]
+    nested = () if maker is None else _nested(maker.__code__)
+    return [code for code in nested if code.co_qualname == place]
+
+
+def _maker(holder: Any, place: str) -> types.FunctionType | None:
+    """The function around a local function, which a function or class contains."""
     owner: Any = holder
-    for name in outer.split(".")[1:]:
+    for name in place.partition(_LOCALS)[0].split(".")[1:]:
         if not reflection.is_class(owner):
-            return []
+            return None
         owner = class_attribute(owner, name)
-    function = _plain(owner)
-    if function is None:
-        return []
-    return [c for c in _nested(function.__code__) if c.co_qualname == place]
+    return _plain(owner)
 
 
 def _plain(owner: Any) -> types.FunctionType | None:
@@ -185,15 +187,16 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
     place, index = value["place"], value["index"]
     if type(place) is not str or type(index) is not int or _LOCALS not in place:
         raise ValueError("a local function has no place in the source")
-    code = _code_of(parts.refers, place, index, value)
+    maker = _maker(parts.refers, place)
+    code = _code_of(maker, place, index, value)
+    assert maker is not None  # its code was found
     cells = children["cells"]
     if type(cells) is not list or len(cells) != len(code.co_freevars):
         raise ValueError("a local function has other variables than its code")
     defaults = expect(children["defaults"], tuple, type(None))
     kwdefaults = expect(children["kwdefaults"], dict, type(None))
-    owner = _plain_of(parts.refers, place)
     closure = tuple(types.CellType(value) for value in cells)
-    made = types.FunctionType(code, owner.__globals__, code.co_name, defaults, closure)
+    made = types.FunctionType(code, maker.__globals__, code.co_name, defaults, closure)
     made.__kwdefaults__ = kwdefaults
     attributes = expect(children.get("attributes", {}), dict)
     check_attributes(attributes)
@@ -202,7 +205,7 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
     if not _are_annotations(annotations):
         raise ValueError("the annotations of a local function have no names")
     made.__annotations__ = annotations
-    made.__module__ = owner.__globals__["__name__"]
+    made.__module__ = maker.__globals__["__name__"]
     if "told" in value:
         if not _are_printable(value["told"]):
             raise ValueError("the name or text of a local function is not printable")
@@ -235,9 +238,9 @@ CLOSURE = Kind(
 
 
 def _code_of(
-    holder: Any, place: str, index: int, value: dict[str, Any]
+    maker: types.FunctionType | None, place: str, index: int, value: dict[str, Any]
 ) -> types.CodeType:
-    codes = _codes(holder, place)
+    codes = _codes(maker, place)
     known = 0 <= index < len(codes) and _signature(codes[index]) == value["signature"]
     if "code" in value:
         # Lambdas of one function may have changed places.
@@ -245,7 +248,7 @@ def _code_of(
             if _is_as_saved(code, value):
                 return code
         raise SourceChanged(_changed(place, codes, value))
-    if codes and is_own_code(_plain_of(holder, place).__globals__["__name__"]):
+    if maker and codes and is_own_code(maker.__globals__["__name__"]):
         raise SourceChanged(
             f"is the local function `{place:.80}`, which was saved from an installed "
             "package, and is now your own code. Install the package again"
@@ -284,12 +287,3 @@ def _changed(place: str, codes: list[types.CodeType], value: dict[str, Any]) -> 
         "that time, or write the function by `def` at the top level of a module and "
         "save again"
     )
-
-
-def _plain_of(holder: Any, place: str) -> types.FunctionType:
-    owner: Any = holder
-    for name in place.partition(_LOCALS)[0].split(".")[1:]:
-        owner = class_attribute(owner, name)
-    found = _plain(owner)
-    assert found is not None  # its code has been found
-    return found

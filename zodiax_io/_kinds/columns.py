@@ -48,13 +48,7 @@ def _encode_column(obj: Any) -> Parts | None:
 
 
 def elements_of(value: Any) -> list[Any]:
-    """The elements of a column, from the value of its node.
-
-    Raises
-    ------
-    ValueError
-        If the value does not describe a list or tuple.
-    """
+    """The elements of a column, from the value of its node; `ValueError` if invalid."""
     values = _values_of(value)
     return values if isinstance(values, list) else values.tolist()
 

@@ -145,8 +145,8 @@ class _ElementTexts(Texts):
         elif cls is types.MethodType:
             inside = [self.of(obj.__self__, depth), obj.__func__.__qualname__]
         elif has_python_layout(cls):
-            held = sorted(attributes_of(obj).items())
-            inside = [f"{name}={self.of(value, depth)}" for name, value in held]
+            attributes = sorted(attributes_of(obj).items())
+            inside = [f"{name}={self.of(value, depth)}" for name, value in attributes]
         elif cls is int and not -LARGE < obj < LARGE:
             return f"{of} {obj:x}"  # digits take the square of the time, or fail
         else:  # a value of a class in C: a number, a text, a date, a dtype

@@ -107,13 +107,7 @@ class Texts:
         self._open: dict[int, int] = {}  # an object may contain itself
 
     def of(self, obj: Any, depth: int = 0) -> str:
-        """The text of a value.
-
-        Raises
-        ------
-        Indescribable
-            If the value, or one inside it, has no such text, or there are too many.
-        """
+        """The text of a value; `Indescribable` if it, or a value inside, has none."""
         self._left -= 1
         if depth > self._max_depth or self._left < 0:
             raise Indescribable

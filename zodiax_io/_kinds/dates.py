@@ -15,16 +15,13 @@ from .._trust.origins import is_installed
 from .base import CannotKeep, Kind, Parts, exactly
 from .values import expect
 
-
-def _encode_date(obj: dt.date) -> Parts:
-    return Parts(value=[obj.year, obj.month, obj.day])
-
-
-def _decode_date(parts: Parts) -> dt.date:
-    return dt.date(*expect(parts.value, list))
-
-
-DATE = Kind("date", exactly(dt.date), _encode_date, _decode_date, keeps="`date`")
+DATE = Kind(
+    "date",
+    exactly(dt.date),
+    lambda obj: Parts(value=[obj.year, obj.month, obj.day]),
+    lambda parts: dt.date(*expect(parts.value, list)),
+    keeps="`date`",
+)
 
 
 def _zone(zone: dt.tzinfo | None) -> Any:
@@ -119,35 +116,19 @@ DATETIME = Kind(
 )
 
 
-def _encode_timedelta(obj: dt.timedelta) -> Parts:
-    return Parts(value=[obj.days, obj.seconds, obj.microseconds])
-
-
-def _decode_timedelta(parts: Parts) -> dt.timedelta:
-    return dt.timedelta(*expect(parts.value, list))
-
-
 TIMEDELTA = Kind(
     "timedelta",
     exactly(dt.timedelta),
-    _encode_timedelta,
-    _decode_timedelta,
+    lambda obj: Parts(value=[obj.days, obj.seconds, obj.microseconds]),
+    lambda parts: dt.timedelta(*expect(parts.value, list)),
     keeps="`timedelta`",
 )
-
-
-def _encode_zone(obj: dt.tzinfo) -> Parts:
-    return Parts(extra={"zone": _zone(obj)})
-
-
-def _decode_zone(parts: Parts) -> Any:
-    return _from_zone(parts.extra["zone"])
 
 
 TIMEZONE = Kind(
     "timezone",
     exactly(dt.timezone, zoneinfo.ZoneInfo),
-    _encode_zone,
-    _decode_zone,
+    lambda obj: Parts(extra={"zone": _zone(obj)}),
+    lambda parts: _from_zone(parts.extra["zone"]),
     keeps="`timezone` and `ZoneInfo`",
 )

@@ -18,13 +18,7 @@ def _declaration(cls: type) -> Declaration:
 
 
 def fields_of(cls: object) -> tuple[str, ...]:
-    """The fields that a class declares.
-
-    Raises
-    ------
-    TypeError
-        If the object is not a class, or declares no fields.
-    """
+    """The fields that a class declares; `TypeError` if it is no class or has none."""
     if not reflection.is_class(cls):
         raise TypeError("it is not a class")
     return _declaration(cls).names(cls)
@@ -41,13 +35,7 @@ def runs_code(cls: type, name: str) -> bool:
 
 
 def default_of(cls: type, name: str) -> Any:
-    """The default of a field, as the class's own `__init__` would set it.
-
-    Raises
-    ------
-    LookupError
-        If the class declares no default for the field.
-    """
+    """The default of a field, as `__init__` would set it; `LookupError` without one."""
     declaration = _declaration(cls)
     if not declaration.has_default(cls, name):
         raise LookupError(f"{cls.__qualname__} declares no default for {name!r}")

@@ -44,15 +44,16 @@ def reads_plainly(cls: type, fields: Iterable[str]) -> bool:
 
 def has_plain_fields(cls: type, fields: Iterable[str]) -> bool:
     """Whether no field of a class is a descriptor, which runs code when it is set."""
-    found = [class_attribute(cls, name) for name in fields]
+    found = [type(class_attribute(cls, name)) for name in fields]
     return not any(
-        type(value) is not types.MemberDescriptorType
-        and any(
-            "__set__" in reflection.namespace(base)
-            for base in reflection.mro(type(value))
-        )
-        for value in found
+        kind is not types.MemberDescriptorType and defines(kind, "__set__")
+        for kind in found
     )
+
+
+def defines(cls: type, name: str) -> bool:
+    """Whether a class or a base has an attribute of its own."""
+    return any(name in reflection.namespace(base) for base in reflection.mro(cls))
 
 
 def module_of(cls: type) -> str:
@@ -83,10 +84,7 @@ class Default:
 def find_default(cls: type, parameter: str) -> Any:
     """The default that a class declares for a field or a parameter of `__init__`.
 
-    Raises
-    ------
-    LookupError
-        If it declares no such default.
+    `LookupError` if it declares no such default.
     """
     for base in reflection.mro(cls):
         space = reflection.namespace(base)
@@ -132,10 +130,10 @@ def or_default(cls: type, name: str, value: Any) -> Any:
 
 def vars_of(obj: Any) -> dict[str, Any]:
     """The `__dict__` of an instance, past any `__getattribute__`; not a copy."""
-    held = reflection.instance_dict(obj)
-    if held is None:
+    attributes = reflection.instance_dict(obj)
+    if attributes is None:
         raise AttributeError("it has no `__dict__`")
-    return held
+    return attributes
 
 
 @cached_by_class
@@ -162,16 +160,16 @@ def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str
     """The attributes of an object: its declared fields in order, and all others."""
     cls = type(obj)
     try:
-        held = dict(vars_of(obj))
+        attributes = dict(vars_of(obj))
     except AttributeError:
-        held = {}
+        attributes = {}
     for name, member in _slots(cls):
         try:
-            held[name] = member.__get__(obj, cls)
+            attributes[name] = member.__get__(obj, cls)
         except AttributeError:
             continue  # a slot that was never set
-    present = {name: held.pop(name) for name in fields if name in held}
-    return present, held
+    present = {name: attributes.pop(name) for name in fields if name in attributes}
+    return present, attributes
 
 
 def borrowed(wrapped: Any, name: str, missing: Any, cls: type | None = None) -> Any:
@@ -180,9 +178,9 @@ def borrowed(wrapped: Any, name: str, missing: Any, cls: type | None = None) -> 
         wrapped = wrapped.__func__
     if is_function(wrapped):
         return getattr(wrapped, name, missing)
-    held = reflection.instance_dict(wrapped) or {}
-    if name in held:
-        return held[name]
+    attributes = reflection.instance_dict(wrapped) or {}
+    if name in attributes:
+        return attributes[name]
     found = class_attribute(type(wrapped) if cls is None else cls, name)
     return missing if found is None else found
 

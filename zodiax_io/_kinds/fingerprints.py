@@ -62,13 +62,7 @@ def _digest(function: Any, of_code: OfCode) -> str | None:
 
 
 def matches(saved: object, function: Any) -> bool:
-    """Whether a function has the fingerprint that was saved.
-
-    Raises
-    ------
-    ValueError
-        If the saved value is not a fingerprint.
-    """
+    """Whether a function has the saved fingerprint; `ValueError` if it is not one."""
     if type(saved) is not dict or not {"python", "code"} <= saved.keys():
         raise ValueError("the value of a function is not a fingerprint")
     here = fingerprint(function)
@@ -223,8 +217,8 @@ class _FunctionTexts(Texts):
         cls_name = names.name_of(type(obj))
         if cls_name is None or not has_python_layout(type(obj)):
             raise Indescribable
-        held = attributes_of(obj)
-        return cls_name, [(k, self.of(held[k], depth)) for k in sorted(held)]
+        attributes = sorted(attributes_of(obj).items())
+        return cls_name, [(name, self.of(value, depth)) for name, value in attributes]
 
     def _of_function(self, obj: Any, depth: int) -> Any:
         transformed = _jax.transform_parts(obj)
@@ -233,8 +227,8 @@ class _FunctionTexts(Texts):
             return name, self.of(function, depth), self.of(options, depth)
         if type(obj) is types.FunctionType:
             return self._of_layer(obj, depth)
-        held = reflection.instance_dict(obj) or {}
-        inner = held.get("__wrapped__")
+        attributes = reflection.instance_dict(obj) or {}
+        inner = attributes.get("__wrapped__")
         if not is_function(inner):
             raise Indescribable
         options: Any = _jax.jit_options(obj)
@@ -243,7 +237,9 @@ class _FunctionTexts(Texts):
         if type(obj) is functools._lru_cache_wrapper:
             options = obj.cache_parameters()
         elif options is None:  # the rules of `jax.custom_jvp` and `jax.custom_vjp`
-            options = {n: held[n] for n in _RULES if held.get(n) is not None}
+            options = {
+                n: attributes[n] for n in _RULES if attributes.get(n) is not None
+            }
         return self.of(inner, depth), self.of(options, depth)
 
     def _of_layer(self, function: types.FunctionType, depth: int) -> Any:
@@ -258,8 +254,8 @@ class _FunctionTexts(Texts):
             raise Indescribable
         parts: list[Any] = [module, described]
         cells = [_contents_of(cell) for cell in function.__closure__ or ()]
-        held = (function.__defaults__, function.__kwdefaults__, function.__dict__)
-        for part in (*held, *cells):
+        values = (function.__defaults__, function.__kwdefaults__, function.__dict__)
+        for part in (*values, *cells):
             try:
                 parts.append(self.of(part, depth))
             except Indescribable:

@@ -88,13 +88,7 @@ def leaves(
 def flatten(
     tree: Any, stop: Callable[[Any], bool] | None = None
 ) -> tuple[list[Any], Any]:
-    """The leaves of a tree and its treedef.
-
-    Raises
-    ------
-    Exception
-        As `leaves`.
-    """
+    """The leaves of a tree and its treedef; it raises the same errors as `leaves`."""
     leaves(tree, stop)
     return jtu.tree_flatten(tree, stop)
 

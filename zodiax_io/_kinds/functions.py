@@ -49,11 +49,8 @@ from .printing import MAX_WRAPPERS
 
 
 def _is_nameable(cls: type) -> bool:
-    return reflection.derives(cls, eqx.Module) or _is_function_type(cls)
-
-
-def _is_function_type(cls: type) -> bool:
-    return reflection.is_one_of(cls, function_types())
+    is_function_type = reflection.is_one_of(cls, function_types())
+    return is_function_type or reflection.derives(cls, eqx.Module)
 
 
 def _encode_function(obj: Any) -> Parts | None:
@@ -120,10 +117,6 @@ FUNCTION = Kind(
 )
 
 
-def _encode_default(obj: Default) -> Parts:
-    return Parts(refers=obj.cls, value=obj.parameter)
-
-
 def _decode_default(parts: Parts) -> Any:
     if type(parts.value) is not str:
         raise ValueError("the parameter of a default is not text")
@@ -141,7 +134,7 @@ def _decode_default(parts: Parts) -> Any:
 DEFAULT = Kind(
     "default",
     exactly(Default),
-    _encode_default,
+    lambda obj: Parts(refers=obj.cls, value=obj.parameter),
     _decode_default,
     roles.DEFAULTS,
     keeps="nameless functions that are a default of their class",

@@ -25,13 +25,7 @@ _MAX_COMPARED = 4096  # bytes of an integer that may be compared with other numb
 
 
 def check_keys(keys: list[Any]) -> None:
-    """Refuse keys whose hash runs code of their class, or that collide on purpose.
-
-    Raises
-    ------
-    CannotKeep
-        If a key's hash is not Python's own, or too many keys share one hash value.
-    """
+    """Refuse keys whose hash runs code of their class, or that collide on purpose."""
     counts: dict[int, int] = {}
     large: set[int] = set()
     for key in keys:

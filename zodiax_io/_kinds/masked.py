@@ -15,10 +15,10 @@ _MASKED_STATE = ("_mask", "_fill_value", "_hardmask", "_sharedmask")
 
 
 def _encode_masked(obj: Any) -> Parts:
-    held = vars(obj)
-    if obj.baseclass is not np.ndarray or held.get("_optinfo"):
+    attributes = vars(obj)
+    if obj.baseclass is not np.ndarray or attributes.get("_optinfo"):
         raise CannotKeep(_OF_MASKED)
-    mask, fill, hard, shared = (held[name] for name in _MASKED_STATE)
+    mask, fill, hard, shared = (attributes[name] for name in _MASKED_STATE)
     children = {
         "data": obj.data,
         "mask": None if mask is np.ma.nomask else mask,

@@ -25,6 +25,7 @@ from .fields import (
     attributes_of,
     borrowed,
     declared_fields,
+    defines,
     is_dunder,
     is_method,
     layout,
@@ -100,15 +101,12 @@ def may_hold(cls: type, name: str, value: Any) -> bool:
         return False  # Equinox forbids a Module attributes unknown to its class
     if reflection.is_one_of(type(found), _PLAIN_ATTRIBUTES):
         return True
-    space = [
-        s for base in reflection.mro(type(found)) for s in reflection.namespace(base)
-    ]
-    if "__get__" not in space:  # a default of the class
+    if not defines(type(found), "__get__"):  # a default of the class
         return not reflection.is_class(found) and not is_function(found)
     if is_method(found):  # a method of the same name of another object, as in distrax
         return type(value) is types.MethodType and _has_name(value.__func__, name)
     # A property that caches its value in the instance, as `cached_property` does.
-    return "__set__" not in space
+    return not defines(type(found), "__set__")
 
 
 def _has_name(function: Any, name: str) -> bool:
@@ -152,7 +150,7 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
         obj = object.__new__(cls)
     except TypeError as error:
         raise ValueError(str(error)) from None
-    held = reflection.instance_dict(obj)
+    attributes = reflection.instance_dict(obj)
     for name in _WRAPPER_NAMES if reflection.derives(cls, eqx.Module) else ():
         if name not in fields and not _may_have_as_text(name, children.get(name)):
             raise ValueError(f"{name} of a wrapper is not text that can be printed")
@@ -161,17 +159,17 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
         slot = slots.get(name)
         if slot is not None:
             slot.__set__(obj, value)
-        elif held is not None:
-            held[name] = value
+        elif attributes is not None:
+            attributes[name] = value
         else:
             raise FieldsChanged([], [name])
     borrows_from = parts.extra.get("wraps")
-    if borrows_from is not None and held is not None:
+    if borrows_from is not None and attributes is not None:
         field, *names = borrows_from
         for name in names:
             if name not in _WRAPPER_NAMES:
                 raise ValueError("a wrapper borrows an attribute that is not allowed")
-            held[name] = borrowed(children[field], name, _MISSING)
+            attributes[name] = borrowed(children[field], name, _MISSING)
     return obj
 
 
@@ -232,8 +230,8 @@ MODULE = Kind(
 
 
 def _is_bound(obj: Any) -> bool:
-    held = vars_of(obj)
-    return any(method_names(held["__self__"], held["__func__"]))
+    attributes = vars_of(obj)
+    return any(method_names(attributes["__self__"], attributes["__func__"]))
 
 
 def method_names(owner: Any, function: Any) -> Iterator[str]:
@@ -299,15 +297,11 @@ def _positions(present: dict[str, Any], flat: list[Any]) -> list[int] | None:
     return order
 
 
-def _decode_dataclass(parts: Parts) -> Any:
-    return decode_object(parts, declared_fields(parts.refers))
-
-
 DATACLASS = Kind(
     "dataclass",  # before "node": a registered dataclass is kept by its fields
     is_dataclass,
     _encode_dataclass,
-    _decode_dataclass,
+    lambda parts: decode_object(parts, declared_fields(parts.refers)),
     roles.DATACLASS,
     keeps="dataclasses, frozen and with slots, registered or not",
     shared=True,
@@ -356,7 +350,7 @@ NAMEDTUPLE = Kind(
 )
 
 
-def renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
+def renew_hashes(obj: Any, attributes: dict[str, Any]) -> bool:
     """Replace hashes of this process by those of a fresh copy; whether that is enough.
 
     It is not if the class computes hashes when it builds an instance: then another
@@ -368,8 +362,8 @@ def renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
     except LIMITS:
         raise
     except Exception:
-        known = hashes_of(obj, held)
-        if any(may_be_hash(n, v) and v in known for n, v in held.items()):
+        known = hashes_of(obj, attributes)
+        if any(may_be_hash(n, v) and v in known for n, v in attributes.items()):
             raise CannotKeep(
                 "It keeps a hash, which is valid in one process only, and its "
                 "unflatten function cannot build it again. Register a kind for it with "
@@ -378,7 +372,7 @@ def renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
         return True
     renewed = attributes_of(fresh)
     known = hashes_of(fresh, renewed)
-    for name, value in [*held.items()]:
+    for name, value in [*attributes.items()]:
         if not may_be_hash(name, value):
             continue
         is_hash = value in known
@@ -386,7 +380,7 @@ def renew_hashes(obj: Any, held: dict[str, Any]) -> bool:
             if is_hash or ("hash" in name and is_large(value)):
                 return False
         elif is_hash and name in renewed:
-            held[name] = renewed[name]
+            attributes[name] = renewed[name]
         elif is_hash:
-            del held[name]
+            del attributes[name]
     return True

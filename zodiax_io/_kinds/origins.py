@@ -62,16 +62,10 @@ class Origins:
 def origins_of(
     obj: Any, fresh: Any, flat: tuple[Any, Any], hashes: set[str]
 ) -> Origins:
-    """Note where each part of an object comes from.
+    """Note where each part of an object comes from, except the attributes in `hashes`.
 
-    Parameters
-    ----------
-    obj, fresh : object
-        An object, and the object that its class builds from its children.
-    flat : tuple
-        The children, as a tuple, and the auxiliary data.
-    hashes : set of str
-        The attributes that are hashes, which need no note.
+    `fresh` is the object that its class builds from `flat`, which is its children, as a
+    tuple, and its auxiliary data.
     """
     found, notes = Origins(), _Parts()
     waiting = collections.deque(
@@ -94,7 +88,8 @@ def origins_of(
             found.unknown.append(written(steps))
         elif text is not None and text_of(made) == text:
             found.texts.append([steps, text])
-        elif place is not None and _are_same(made, value):
+        # A new comparison each time: a failed one still assumes that parts are alike.
+        elif place is not None and Comparison().same(made, value):
             found.places.append([steps, place])
         elif (text := text_of(value)) is not None and text_of(made) == text:
             found.texts.append([steps, text])
@@ -111,11 +106,6 @@ def origins_of(
     return found
 
 
-def _are_same(one: Any, other: Any) -> bool:
-    # A new comparison each time: one that failed still assumes that parts are alike.
-    return one is other or Comparison().same(one, other)
-
-
 def _is_plain_step(step: object) -> bool:
     return type(step) is int or (type(step) is str and step.isprintable())
 
@@ -125,10 +115,7 @@ def first_exchanged(
 ) -> str | None:
     """The first part of an object whose origin is not the one when it was saved.
 
-    Raises
-    ------
-    ValueError
-        If the notes are not such as `origins_of` makes.
+    `ValueError` if the notes are not such as `origins_of` makes.
     """
     parts, same = _Parts(), Comparison()
     sources = (*flat, obj)
@@ -229,11 +216,11 @@ def _parts_of(obj: Any) -> dict[Any, Any]:
     if derives(cls, functools.partial):
         found |= {"func": obj.func, "args": obj.args, "keywords": obj.keywords}
     elif not reflection.is_one_of(cls, _WITH_ITEMS) and not has_python_layout(cls):
-        held = contents_of(obj)
-        found |= {} if held is None else {_CONTENTS: held}
+        contents = contents_of(obj)
+        found |= {} if contents is None else {_CONTENTS: contents}
     # Classes made in C have members such as `__vectorcalloffset__`, an address.
-    held = attributes_of(obj)
-    return found | {name: held[name] for name in held if not is_dunder(name)}
+    attributes = attributes_of(obj).items()
+    return found | {name: value for name, value in attributes if not is_dunder(name)}
 
 
 _WITH_ITEMS = (tuple, list, dict, collections.deque)
@@ -312,8 +299,8 @@ def _text_of_named(value: Any) -> str:
         if names.name_of(value) is not None:
             return f"named {(reflection.own_name(value) or ('', ''))[1]}"
     elif derives(type(cls), enum.EnumMeta):
-        held = reflection.instance_dict(value) or {}
+        attributes = reflection.instance_dict(value) or {}
         name = (reflection.own_name(cls) or ("", ""))[1]
-        if type(held.get("_name_")) is str:
-            return f"{name}.{held['_name_']}"
+        if type(attributes.get("_name_")) is str:
+            return f"{name}.{attributes['_name_']}"
     raise Indescribable

@@ -85,8 +85,8 @@ def _bound_in(parts: Parts) -> tuple[Any, tuple[Any, ...], dict[str, Any], Any]:
 
 
 def _encode_unravel(obj: Any) -> Parts:
-    held = vars_of(obj)
-    return Parts(children={name: held[name] for name in ("f", "args", "kwargs")})
+    attributes = vars_of(obj)
+    return Parts(children={name: attributes[name] for name in ("f", "args", "kwargs")})
 
 
 def _decode_unravel(parts: Parts) -> Any:

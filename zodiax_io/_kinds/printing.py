@@ -22,6 +22,7 @@ from . import flattening
 from .contents import is_partial, parts_of_partial
 from .fields import (
     attributes_of,
+    defines,
     is_dunder,
     is_of_frameworks,
     package_of,
@@ -61,10 +62,10 @@ def _is_wrappable(function: object, depth: int, left: list[int]) -> bool:
     if is_partial(type(obj)):
         inner = _is_wrappable(obj.func, depth + 1, left)
         return inner and _repr_runs_no_code([obj.args, obj.keywords], left)
-    held = reflection.instance_dict(obj) or {}
+    attributes = reflection.instance_dict(obj) or {}
     for name in ("__wrapped__", "_static_fun"):  # JAX unwraps these, too
-        if name in held and not reflection.is_class(held[name]):
-            inner = held[name]
+        if name in attributes and not reflection.is_class(attributes[name]):
+            inner = attributes[name]
             inner = inner[0][0] if name == "_static_fun" and inner[0] else inner
             if callable(inner) and not _is_wrappable(inner, depth + 1, left):
                 return False
@@ -139,7 +140,7 @@ def _computes(value: object) -> bool:
     plain = (types.FunctionType, staticmethod, classmethod)
     plain += (types.GetSetDescriptorType, types.MemberDescriptorType)
     return (
-        any("__get__" in reflection.namespace(base) for base in reflection.mro(cls))
+        defines(cls, "__get__")
         and not reflection.is_one_of(cls, plain)
         and not _is_exempt(cls)
     )

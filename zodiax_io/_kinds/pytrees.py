@@ -54,13 +54,14 @@ def _encode_registered(obj: Any) -> Parts | None:
     cls = type(obj)
     if not _jax.is_registered_node(cls) or not has_python_layout(cls):
         return None
-    held = attributes_of(obj)
-    if not all(may_hold(cls, name, value) for name, value in held.items()):
+    attributes = attributes_of(obj)
+    if not all(may_hold(cls, name, value) for name, value in attributes.items()):
         return None
-    if any(map(may_be_hash, held, held.values())) and not renew_hashes(obj, held):
+    has_hashes = any(map(may_be_hash, attributes, attributes.values()))
+    if has_hashes and not renew_hashes(obj, attributes):
         return None
-    extra = {"beside": list(held)} if held else {}
-    return Parts(children=held, refers=cls, extra=extra)
+    extra = {"beside": list(attributes)} if attributes else {}
+    return Parts(children=attributes, refers=cls, extra=extra)
 
 
 REGISTERED = Kind(
@@ -108,10 +109,10 @@ def _encode_node(obj: Any) -> Parts | None:
 
 def _hashes_in(obj: Any) -> set[str]:
     """The names of attributes that are hashes, which each process computes anew."""
-    held = attributes_of(obj)
-    maybe = {name for name, value in held.items() if may_be_hash(name, value)}
-    known = hashes_of(obj, held) if maybe else set[int]()
-    return {name for name in maybe if held[name] in known or is_large(held[name])}
+    attributes = attributes_of(obj)
+    maybe = {name for name, value in attributes.items() if may_be_hash(name, value)}
+    known = hashes_of(obj, attributes) if maybe else set[int]()
+    return {n for n in maybe if attributes[n] in known or is_large(attributes[n])}
 
 
 def _decode_node(parts: Parts) -> Any:
@@ -136,8 +137,8 @@ def _decode_node(parts: Parts) -> Any:
 
 def children_held_by(plain: dict[str, Any], attribute: str) -> list[Any]:
     """The numbers of the children that an attribute is, by the notes of a node."""
-    places, held = plain.get("places"), plain.get("held")
-    found = [held.get(attribute)] if type(held) is dict else []  # in older files
+    places, children = plain.get("places"), plain.get("held")  # the latter: old files
+    found = [children.get(attribute)] if type(children) is dict else []
     for note in places if type(places) is list else ():
         match note:
             case [[name], [0, index]] if name == attribute:
@@ -184,9 +185,9 @@ def _first_exchanged_in_old_notes(
         found = first_exchanged(obj, flat, places, ())
         if found is not None:
             return found
-    held = attributes_of(obj)
+    attributes = attributes_of(obj)
     for name, text in texts.items() if type(texts) is dict else ():
-        value = held.get(name, ...)
+        value = attributes.get(name, ...)
         if not has_short_text(value) or repr(value) != text:
             return name
     return None
@@ -305,15 +306,11 @@ def _refuse_getters(obj: Any) -> bool:
     return False
 
 
-def _encode_bare(obj: object) -> Parts | None:
-    # A sentinel of a module is a constant: `is` must hold for it.
-    return Parts() if name_of(obj) is None else None
-
-
 OBJECT = Kind(
     "object",
     exactly(object),
-    _encode_bare,
+    # A sentinel with a name is a constant, and loads as itself.
+    lambda obj: Parts() if name_of(obj) is None else None,
     lambda parts: object(),
     keeps="bare `object()` markers, by identity",
     shared=True,

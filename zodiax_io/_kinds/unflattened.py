@@ -32,7 +32,7 @@ from .contents import (
     parts_of_partial,
     reader_of,
 )
-from .fields import attributes_of, package_of
+from .fields import attributes_of, defines, package_of
 from .watch import Watch
 
 _ADVICE = "Register a kind for it with `zodiax_io.register_kind`."
@@ -43,26 +43,10 @@ _OF_FUNCTIONS = (types.MethodType, types.CellType)
 
 
 def check_unflattening(obj: Any, children: list[Any], aux: Any) -> tuple[Any, Watch]:
-    """Refuse an object that unflattening would not build again as it is.
+    """Refuse an object that unflattening would not build again, in any process.
 
-    Parameters
-    ----------
-    obj : object
-        An instance of a class registered as a pytree node.
-    children, aux : list, object
-        Its children and auxiliary data.
-
-    Returns
-    -------
-    fresh : object
-        The object that its class builds from the children and the auxiliary data.
-    watch : Watch
-        The functions that were called for it.
-
-    Raises
-    ------
-    CannotRebuild
-        If the new object differs here, or may differ in another process.
+    It returns the object that the class builds from the children and auxiliary data,
+    and the functions that were called for it.
     """
     cls = type(obj)
     name = f"`{cls.__module__}.{cls.__qualname__}`"
@@ -93,14 +77,7 @@ def check_unflattening(obj: Any, children: list[Any], aux: Any) -> tuple[Any, Wa
 
 
 def check_order(cls: type, watch: Watch, unknown: list[str]) -> None:
-    """Refuse an object with parts that no load can check, if a set may order them.
-
-    Raises
-    ------
-    CannotRebuild
-        If a function that its class called may depend on the order of a set or of
-        hashes.
-    """
+    """Refuse an object with parts that no load can check, if a set may order them."""
     found = watch.ways_to_sets() if unknown else None
     if found is not None:
         raise CannotRebuild(
@@ -264,12 +241,8 @@ def _is_derived(
     if name in before and name in after:
         return False
     found = class_attribute(cls, name)
-    space = [
-        key
-        for base in reflection.mro(type(found))
-        for key in reflection.namespace(base)
-    ]
-    return "__get__" in space and "__set__" not in space and not is_function(found)
+    is_getter = defines(type(found), "__get__") and not defines(type(found), "__set__")
+    return is_getter and not is_function(found)
 
 
 def _same_array(one: Any, other: Any) -> bool:

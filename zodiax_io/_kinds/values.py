@@ -64,14 +64,14 @@ def scalar_record(obj: Any) -> Record:
     return record_of(np.asarray(obj))
 
 
-def _encode_bool(obj: bool) -> Parts:
+def _encode_scalar(obj: bool | int | float) -> Parts:
     return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
 
 
 BOOL = Kind(
     "bool",
     exactly(bool),
-    _encode_bool,
+    _encode_scalar,
     _expected(bool),
     keeps="`bool`",
     data=Data.NONE,
@@ -93,7 +93,7 @@ def _from_bytes(data: bytes) -> int:
 
 def encode_int(obj: int) -> Parts:
     if _MIN_INT <= obj < _MAX_INT:
-        return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
+        return _encode_scalar(obj)
     value = _int_bytes(obj)
     # Equinox cannot load such an integer, but it counts the records.
     return Parts(value=value, equinox_record=lambda: scalar_record(value))
@@ -123,14 +123,10 @@ INT = Kind(
 )
 
 
-def _encode_float(obj: float) -> Parts:
-    return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
-
-
 FLOAT = Kind(
     "float",
     exactly(float),
-    _encode_float,
+    _encode_scalar,
     _expected(float),
     keeps="`float`, to the bit",
     data=Data.NUMBERS,
@@ -205,19 +201,11 @@ BYTES = Kind(
 )
 
 
-def _encode_bytearray(obj: bytearray) -> Parts:
-    return Parts(value=bytes(obj))
-
-
-def _decode_bytearray(parts: Parts) -> bytearray:
-    return bytearray(expect(parts.value, bytes))
-
-
 BYTEARRAY = Kind(
     "bytearray",
     exactly(bytearray),
-    _encode_bytearray,
-    _decode_bytearray,
+    lambda obj: Parts(value=bytes(obj)),
+    lambda parts: bytearray(expect(parts.value, bytes)),
     keeps="`bytearray`",
     shared=True,
 )
@@ -226,19 +214,11 @@ BYTEARRAY = Kind(
 _SINGLETONS = {"Ellipsis": ..., "NotImplemented": NotImplemented}
 
 
-def _encode_singleton(obj: Any) -> Parts:
-    return Parts(value=repr(obj))
-
-
-def _decode_singleton(parts: Parts) -> Any:
-    return _SINGLETONS[expect(parts.value, str)]
-
-
 CONSTANT = Kind(
     "constant",
     exactly(type(...), type(NotImplemented)),
-    _encode_singleton,
-    _decode_singleton,
+    lambda obj: Parts(value=repr(obj)),
+    lambda parts: _SINGLETONS[expect(parts.value, str)],
     keeps="`Ellipsis` and `NotImplemented`",
     data=Data.NUMBERS,
 )
@@ -339,16 +319,12 @@ FRACTION = Kind(
 )
 
 
-def _encode_decimal(obj: Decimal) -> Parts:
-    return Parts(value=str(obj))
-
-
-def _decode_decimal(parts: Parts) -> Decimal:
-    return Decimal(expect(parts.value, str))
-
-
 DECIMAL = Kind(
-    "decimal", exactly(Decimal), _encode_decimal, _decode_decimal, keeps="`Decimal`"
+    "decimal",
+    exactly(Decimal),
+    lambda obj: Parts(value=str(obj)),
+    lambda parts: Decimal(expect(parts.value, str)),
+    keeps="`Decimal`",
 )
 
 

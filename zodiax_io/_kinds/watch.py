@@ -30,7 +30,7 @@ class _Call(NamedTuple):
 
     space: dict[str, Any]
     owner: type
-    held: dict[str, Any]
+    arguments: dict[str, Any]
 
 
 class Watch:
@@ -67,10 +67,10 @@ class Watch:
         module = frame.f_globals.get("__name__")
         package = names.top_level_package(module) if type(module) is str else ""
         if not (package in _TRUE_TO_ORDER or names.is_standard(package)):
-            held = dict(frame.f_locals)
-            first = next(iter(held.values()), None)
+            arguments = dict(frame.f_locals)
+            first = next(iter(arguments.values()), None)
             owner = first if reflection.is_class(first) else type(first)
-            self._calls[code] = _Call(frame.f_globals, owner, held)
+            self._calls[code] = _Call(frame.f_globals, owner, arguments)
 
     def uses_of_sets(self) -> str | None:
         """The name of a function that makes or reads a set, or None."""
@@ -165,7 +165,7 @@ def _reaches_a_set(code: types.CodeType, call: _Call) -> bool:
     """
     used = [*_names_in(code)]
     globals_of = collections.ChainMap(call.space, dict(vars(builtins)))
-    waiting = [*call.held.values()]
+    waiting = [*call.arguments.values()]
     waiting += [globals_of[name] for name in code.co_names if name in globals_of]
     seen: dict[int, Any] = {}
     while waiting:
@@ -196,11 +196,11 @@ def _parts_of(obj: Any) -> Iterable[Any]:
 
 def _attributes_of(obj: Any, used: Iterable[str]) -> Iterable[Any]:
     """The attributes of these names, of an object or of its class."""
-    held = {} if reflection.is_class(obj) else reflection.instance_dict(obj) or {}
+    attributes = {} if reflection.is_class(obj) else reflection.instance_dict(obj) or {}
     cls = obj if reflection.is_class(obj) else type(obj)
     for name in used:
-        if name in held:
-            yield held[name]
+        if name in attributes:
+            yield attributes[name]
         found = class_attribute(cls, name)
         if found is not None:
             yield found

@@ -113,9 +113,9 @@ def _rewrapped(name: str) -> CannotKeep:
 
 def _attributes_of_wrapper(obj: Any) -> dict[str, Any]:
     names = ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__")
-    held = {**vars(obj), **{name: getattr(obj, name, _NOTHING) for name in names}}
-    held.pop("_jit_info", None)  # contains the options, which are the same
-    return held
+    attributes = {**vars(obj), **{name: getattr(obj, name, _NOTHING) for name in names}}
+    attributes.pop("_jit_info", None)  # contains the options, which are the same
+    return attributes
 
 
 def _is_alike(a: Any, b: Any) -> bool:
@@ -154,18 +154,22 @@ _FILTER_JIT_FIELDS = frozenset(vars_of(eqx.filter_jit(lambda: None)))
 
 
 def _encode_filter_jit(obj: Any) -> Parts:
-    held, inner = vars_of(obj), obj.__wrapped__
+    attributes, inner = vars_of(obj), obj.__wrapped__
     _check_wrappable(inner)
     names = _jax.equinox_wrapper_names()
-    for name in held.keys() | set(names):
+    for name in attributes.keys() | set(names):
         if name in names:
-            changed = not _is_alike(held.get(name, _NOTHING), _borrowed(inner, name))
+            changed = not _is_alike(
+                attributes.get(name, _NOTHING), _borrowed(inner, name)
+            )
         else:
             changed = name not in _FILTER_JIT_FIELDS
         if changed:
             raise _rewrapped(name)
-    value = [held["filter_warning"], held["donate_first"], held["donate_rest"]]
-    children = {"dynamic": held["_dynamic_fun"], "static": held["_static_fun"]}
+    options = ("filter_warning", "donate_first", "donate_rest")
+    value = [attributes[name] for name in options]
+    dynamic, static = attributes["_dynamic_fun"], attributes["_static_fun"]
+    children = {"dynamic": dynamic, "static": static}
     return Parts(children=children, static=("static",), value=value)
 
 
@@ -192,14 +196,14 @@ def _decode_filter_jit(parts: Parts) -> Any:
     inner, is_whole = _outline_of(treedef, dynamic, leaves)
     _check_wrappable(inner)
     wrapper = eqx.filter_jit(_namesake(inner, is_whole), donate=donate)
-    held = vars_of(wrapper)
+    attributes = vars_of(wrapper)
     for name in _jax.equinox_wrapper_names():
-        held.pop(name, None)
+        attributes.pop(name, None)
         if (value := _borrowed(inner, name)) is not _NOTHING:
-            held[name] = value
+            attributes[name] = value
     # The partition into arrays and the rest is that of the file, even if no arrays were
     # read.
-    held.update(_dynamic_fun=dynamic, _static_fun=static)
+    attributes.update(_dynamic_fun=dynamic, _static_fun=static)
     return wrapper
 
 
