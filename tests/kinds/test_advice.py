@@ -96,7 +96,7 @@ def deep_key() -> Any:
 
 
 class Row(NamedTuple):
-    """What is refused, the advice, the advice followed, and the way back."""
+    """A refused object, the advice, following it, and the way back."""
 
     make: Callable[[], Any]
     advice: str
@@ -612,7 +612,7 @@ def saved(tree: Any, trusted: Sequence[str] = ()) -> Any:
 
 
 def refusal(obj: Any) -> str:
-    """What a refusal says, behind the class and the path."""
+    """The text of a refusal after the class and the path."""
     with pytest.raises(zodiax_io.SerialisationError) as caught:
         zodiax_io.build_structure({"a": obj})
     return str(caught.value).partition("at `model['a']`. ")[2]
@@ -628,7 +628,7 @@ def test_advice_keeps_all_of_it(name):
 
 
 def test_advice_on_a_quantity_keeps_its_unit():
-    """Value and unit of a quantity come back by the advice that its refusal gives."""
+    """Value and unit of a quantity load as they were by following the advice."""
     units = pytest.importorskip("astropy.units")
     quantity = np.arange(3.0) * units.m / units.s**2
     assert refusal(quantity) == (
@@ -665,7 +665,7 @@ def test_advice_on_an_expression_of_sympy():
 
 
 def test_a_named_constant_of_sympy_comes_back():
-    """What has a name and never changes needs no advice."""
+    """An immutable object with a name needs no advice."""
     sympy = pytest.importorskip("sympy")
     assert saved(sympy.pi, trusted=["sympy"]) is sympy.pi
 

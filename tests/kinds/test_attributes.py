@@ -57,7 +57,7 @@ def noted(obj: Any) -> Any:
 
 
 def own(obj: Any) -> Any:
-    """A copy that is nobody's else, where one can be made."""
+    """A copy that no other object refers to, if one can be made."""
     try:
         return copy.copy(obj)
     except Exception:
@@ -66,7 +66,7 @@ def own(obj: Any) -> Any:
 
 @pytest.mark.parametrize(("name", "example"), CASES)
 def test_no_kind_drops_an_attribute(name, example):
-    """Whatever takes an attribute keeps it, or is refused with it."""
+    """An object that takes an attribute keeps it, or is refused with it."""
     example = own(example)
     try:
         object.__setattr__(example, "note", "calibrated")
@@ -133,7 +133,7 @@ WRAPPERS = {
     "name", ["__name__", "__qualname__", "__doc__", "__wrapped__", "__module__"]
 )
 def test_a_wrapper_with_another_name_is_refused(wrap, name):
-    """What `functools.update_wrapper` changes would be lost."""
+    """Changes by `functools.update_wrapper` would be lost."""
     survives([wrap(double)])
     wrapper = wrap(double)
     value = triple if name == "__wrapped__" else "another"
@@ -175,7 +175,7 @@ class _HashableCallableShim:
 
 
 def test_a_function_is_known_by_its_class():
-    """An object of one's own is none of JAX's, whatever its class is called."""
+    """An object of the user is not JAX's, whatever the name of its class."""
     (loaded,) = survives([jtu.Partial(_HashableCallableShim())])
     assert type(loaded.func) is _HashableCallableShim
 
@@ -183,7 +183,7 @@ def test_a_function_is_known_by_its_class():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["jax", "key", "masked", "ordereddict"])
 def test_use_leaves_no_attribute(name):
-    """What a library itself remembers in an object is no attribute of the user's."""
+    """Values that a library caches in an object are not attributes of the user."""
     for example in EXAMPLES[name]:
         before = set(reflection.instance_dict(example) or ())
         repr(example), len(np.shape(example))

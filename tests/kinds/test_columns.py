@@ -28,12 +28,12 @@ ELEMENTS = {
     "bool": st.booleans(),
     "str": st.text(max_size=3),
 }
-# One of these among the others, and the list is none of one type.
+# With one of these among the others, a list is not of one type.
 ODD = [None, 2**63, 10**400, "\ud800", 1j, b"", (), np.float64(1), np.bool_(True)]
 
 
 def bits(obj):
-    """What tells an element from every other."""
+    """A key that differs between any two elements."""
     if type(obj) is float:
         return "float", struct.pack("<d", obj)
     return type(obj).__name__, obj
@@ -165,7 +165,7 @@ def test_an_element_that_is_not_there(file):
 
 
 def test_like_takes_element_by_element(file):
-    """A list of as many numbers is filled; what differs is told by its path."""
+    """A list of as many numbers is filled; differences are reported by path."""
     like = {"losses": [0.0] * 300, "words": ["a"] * 300}
     assert zodiax_io.deserialise(file, like=like)["losses"] == HISTORY
     like = {"losses": [0.0] * 299 + [0], "words": ["a"] * 299 + ["b"]}
@@ -260,12 +260,12 @@ def test_a_column_of_our_own_loads():
 BAD = {
     "another container": column(within="set"),
     "another type": column(of="complex"),
-    "a type that is none": column(of=["float"]),
+    "a type that is not text": column(of=["float"]),
     "half a number": column(data=b"\x00" * 2401),
     "too few": column(data=b"\x00" * 80),
     "no bytes": column(data="a" * 2400),
-    "bools that are none": column(of="bool", data=b"\x02" * 300),
-    "text that is none": column(of="str", data=[1] * 300),
+    "bytes that are not bools": column(of="bool", data=b"\x02" * 300),
+    "elements that are not text": column(of="str", data=[1] * 300),
     "bytes for text": column(of="str", data=b"a" * 300),
     "something more": column(more=1),
     "nothing": leaf("column"),

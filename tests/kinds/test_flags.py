@@ -113,7 +113,7 @@ def test_bits_without_a_name_are_kept(lab, number):
 
 
 @pytest.mark.parametrize(
-    ("base", "boundary", "members", "number", "told"),
+    ("base", "boundary", "members", "number", "words"),
     [
         ("IntFlag", "STRICT", KEPT, 9, "`0x9`, for which `Mode` now has nothing"),
         ("IntFlag", "CONFORM", KEPT, 13, "`FOCUS|0x9`, for which `Mode` now has FOCUS"),
@@ -123,12 +123,12 @@ def test_bits_without_a_name_are_kept(lab, number):
     ],
 )
 def test_bits_without_a_name_mean_what_they_did(
-    lab, tmp_path, base, boundary, members, number, told
+    lab, tmp_path, base, boundary, members, number, words
 ):
     """Bits that no member had, and that a class drops or names now, are an error."""
     serialise(tmp_path / "m", [kept(lab)(number)])
     lab("lab", text_of(members, base, boundary))
-    with pytest.raises(ClassChangedError, match=re.escape(told)):
+    with pytest.raises(ClassChangedError, match=re.escape(words)):
         deserialise(tmp_path / "m")
 
 
@@ -196,7 +196,7 @@ def test_files_that_know_no_members_load():
     ],
 )
 def test_members_that_are_none(broken):
-    """A file that says something else of a combination ends in an error of ours."""
+    """A file with an inconsistent combination raises a `ZodiaxIOError`."""
     saved = Checkpoint.of([Old.READ | Old.WRITE])
     saved.tree["node"][0].update(broken)
     with pytest.raises(zodiax_io.ZodiaxIOError):

@@ -237,7 +237,7 @@ OWN = {
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_function_of_ones_own_comes_back(name):
-    """Whatever a module keeps under a name comes back by it, however it was made."""
+    """A function with a name in a module loads by it, however it was made."""
     assert name_of(OWN[name]) == f"{__name__}:{name}"
     loaded = survives(Holder(OWN[name], (OWN[name],)))
     assert loaded.leaf is OWN[name]
@@ -264,7 +264,7 @@ PARTIALS: dict[str, Callable[[], Any]] = {
     "keywords": lambda: functools.partial(jax.nn.leaky_relu, negative_slope=0.2),
     "arrays": lambda: functools.partial(jnp.add, jnp.ones(2)),
     "nested": lambda: functools.partial(functools.partial(jnp.clip, min=0), max=1),
-    "of one's own": lambda: functools.partial(plain, a=jnp.ones(2)),
+    "of the user": lambda: functools.partial(plain, a=jnp.ones(2)),
     "of a class": lambda: functools.partial(Layer, 2.0),
     "global": lambda: scaled,
     "jax": lambda: jtu.Partial(plain, jnp.ones(2), b=1),
@@ -295,7 +295,7 @@ OWN_PARTIALS = {
 
 @pytest.mark.parametrize("what", OWN_PARTIALS)
 def test_arguments_of_ones_own_function_need_trust(what):
-    """A file may name one's own functions, and choose their arguments if trusted."""
+    """A file may name the user's functions, and choose arguments only if trusted."""
     file = io.BytesIO()
     zodiax_io.serialise(file, OWN_PARTIALS[what]())
     file.seek(0)
@@ -306,7 +306,7 @@ def test_arguments_of_ones_own_function_need_trust(what):
 
 
 def test_a_partial_without_arguments_needs_no_trust():
-    """What the file adds nothing to is the function itself."""
+    """A function without additions of the file loads as itself."""
     survives([functools.partial(plain), jtu.Partial(plain), eqx.Partial(plain)])
 
 
@@ -342,7 +342,7 @@ def test_a_transformed_function_is_made_again(what):
 
 
 def test_a_transformed_function_computes_what_it_did():
-    """What is made again computes the same values."""
+    """A function that is made again computes the same values."""
     tree = [jax.jit(jax.vmap(plain, in_axes=(0, None))), jax.grad(jnp.sin)]
     loaded = survives(tree)
     assert jnp.array_equal(loaded[0](jnp.ones(3), 4.0), 4 * jnp.ones(3))
@@ -357,7 +357,7 @@ PACKAGED: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("what", PACKAGED)
 def test_a_local_function_of_a_package_comes_back(what):
-    """What a function of the field makes comes back by its place in the source."""
+    """A function made by a function of JAX loads by its place in the source."""
     loaded = survives(Holder(PACKAGED[what](), PACKAGED[what]()))
     assert loaded.leaf.__code__ is PACKAGED[what]().__code__
 
@@ -408,7 +408,7 @@ UNNAMED: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("what", UNNAMED)
 def test_a_function_without_a_name_is_refused(what):
-    """What no name leads to is not saved as if one did."""
+    """A function that its name does not lead to is not saved by that name."""
     error = refusal([0, UNNAMED[what]()])
     assert error.path.startswith("model[1]")
 
@@ -499,7 +499,7 @@ def test_fill_elsewhere_is_an_error():
 
 
 def test_a_placeholder_can_be_saved_again():
-    """What was loaded with placeholders saves without a warning."""
+    """A tree with placeholders saves without a warning."""
     survives(zodiax_io.deserialise(kept([make(2)])))
 
 

@@ -192,7 +192,7 @@ def test_dict_keys_of_every_sort_come_back_in_order():
 
 
 def test_a_shared_dict_with_unsortable_keys_comes_back_shared():
-    """What JAX cannot flatten can still be met twice."""
+    """An object that JAX cannot flatten can be shared."""
     odd = {"b": jnp.ones(1), 3: jnp.zeros(2)}
     loaded = survives([odd, odd])
     assert loaded[0] is loaded[1]
@@ -204,7 +204,7 @@ def test_dict_keys_that_are_dataclasses_come_back():
 
 
 def test_shared_objects_stay_shared():
-    """What was one object is one object again, and what was two stays two."""
+    """Shared objects stay shared, and separate ones separate."""
     array, items, marker = jnp.ones(3), [1], object()
     tree = {"a": [array, array, jnp.ones(3)], "b": (items, items, [1])}
     loaded = survives([tree, tree, box(marker, marker), {marker: np.ones(1)}])
@@ -470,7 +470,7 @@ def test_a_kind_needs_a_name_of_its_own(name):
 
 @pytest.mark.usefixtures("fresh_kinds")
 def test_a_subclass_is_no_instance_unless_that_is_said(lab):
-    """What it adds would be lost: it is refused, when saved and when loaded."""
+    """A subclass could add something: it is refused in a save and in a load."""
     cell = lab(
         "adding_cell",
         "import zodiax_io\n"
@@ -490,7 +490,7 @@ def test_a_subclass_is_no_instance_unless_that_is_said(lab):
 
 @pytest.fixture
 def fresh_kinds(monkeypatch):
-    """What a test registers is forgotten after it."""
+    """Remove the kinds that a test registers after it."""
     from zodiax_io._kinds import lookup, registering
 
     by_name, before = dict(lookup.by_name), list(KINDS)

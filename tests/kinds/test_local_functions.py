@@ -1,4 +1,4 @@
-"""Local functions and lambdas of one's own code: kept by their place and a digest."""
+"""Local functions and lambdas of the user's code: kept by their place and a digest."""
 
 import functools
 import itertools
@@ -54,13 +54,13 @@ _names = itertools.count()
 
 @pytest.fixture
 def folder(request, tmp_path):
-    """Where the module is: in a folder of one's own, or among installed packages."""
+    """The folder of the module: the user's, or that of installed packages."""
     return tmp_path / getattr(request, "param", "own")
 
 
 @pytest.fixture
 def module(folder, monkeypatch):
-    """Write and import a module of one's own, and import it again as it was edited."""
+    """Write and import a module of the user, and import it again after an edit."""
     folder.mkdir(exist_ok=True)
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     name = f"own_functions_{next(_names)}"
@@ -150,7 +150,7 @@ EDITS = {
 @pytest.mark.parametrize("release", ["same", "other"])
 @pytest.mark.parametrize("what", EDITS)
 def test_an_edit_is_an_error(module, tmp_path, monkeypatch, what, release):
-    """What is another function now is never taken for the one that was saved."""
+    """Another function is never taken for the one that was saved."""
     from zodiax_io._kinds import closures, digests
 
     monkeypatch.setattr(digests, "_STARTED", float("inf"))
@@ -214,7 +214,7 @@ ANYWHERE = pytest.mark.parametrize(
 
 @ANYWHERE
 def test_variables_that_functions_share_and_assign_are_refused(module):
-    """A counter would count by itself after loading, one's own or a package's."""
+    """A counter would count by itself after a load, the user's or a package's."""
     with pytest.raises(zodiax_io.SerialisationError, match="no name to be found by"):
         zodiax_io.build_structure([module().count()])
 

@@ -172,12 +172,12 @@ class Private(eqx.Module):
 
 
 class Hostile(eqx.Module):
-    """Whatever looks at it raises."""
+    """Reading any attribute raises an error."""
 
     a: Any
 
     def _raise(self, *args: Any) -> Any:
-        raise RuntimeError("nobody may call this")
+        raise RuntimeError("must not be called")
 
     __eq__ = __hash__ = __repr__ = __bool__ = __len__ = __iter__ = _raise
     __array__ = __reduce__ = __getstate__ = __copy__ = __deepcopy__ = _raise
@@ -443,7 +443,7 @@ def test_model_and_state_go_on_together():
 
 
 def test_substates_and_inference_models_come_back():
-    """What Equinox makes of a stateful model is kept as well."""
+    """The stateful models of Equinox are kept."""
     model, state, _ = _used()
     survives((eqx.nn.inference_mode(model), state, state.substate(model.norm)))
     survives(eqx.partition((model, state), eqx.is_inexact_array))
@@ -622,7 +622,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "register_pytree_with_keys_class": lambda: WithKeys(jnp.ones(1), ("aux", 3)),
     "register_pytree_node": lambda: Node(1, jnp.ones(1), Node()),
     "register_pytree_with_keys": lambda: SlotNode(jnp.ones(1), "b"),
-    "a dict of one's own": lambda: DictNode(a=1, b=jnp.ones(1)),
+    "a subclass of dict": lambda: DictNode(a=1, b=jnp.ones(1)),
     "register_static": lambda: [Setting(3), {"x": Setting("y")}],
     "register_static of a dataclass": lambda: StaticData(1),
     "an array as auxiliary data": lambda: WithKeys(jnp.ones(1), np.arange(3)),
@@ -637,7 +637,7 @@ def test_an_object_comes_back(what):
 
 
 def test_a_failing_unflatten_names_the_class():
-    """An exception of somebody's unflatten becomes an error of ours."""
+    """An exception of a user's unflatten function becomes a `ZodiaxIOError`."""
     file = io.BytesIO()
     zodiax_io.serialise(file, [Guarded(1)])
     file.seek(0)
@@ -750,7 +750,7 @@ def test_many_arrays_come_back():
 
 
 def test_a_field_that_the_class_has_lost_is_told():
-    """A field of the file that is none of the class is never set, or left, silently."""
+    """A field of the file that the class lacks is never set, or left out, silently."""
     structure = zodiax_io.build_structure(eqx.nn.Identity())
     structure["node"]["gain"] = zodiax_io.build_structure(2.0)
     with pytest.warns(zodiax_io.ClassChangedWarning) as caught:

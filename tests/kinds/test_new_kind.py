@@ -133,7 +133,7 @@ def test_it_is_kept_where_its_class_is_missing():
 
 
 def test_an_opaque_of_it_is_saved_with_its_arrays():
-    """What is saved again is what was loaded, arrays included."""
+    """A loaded tree is saved again as it was, arrays included."""
     file = io.BytesIO()
     zodiax_io.serialise(file, {"lens": Lens(radius=jnp.ones(2))})
     file.seek(0)

@@ -339,7 +339,7 @@ def test_an_exchanged_part_is_named(name, monkeypatch):
 
 
 def test_what_no_load_can_check_is_refused():
-    """Where a hash may order what is made anew, the message names both."""
+    """If a hash may order values that are made anew, the message names both."""
     with pytest.raises(zodiax_io.SerialisationError) as caught:
         zodiax_io.serialise(
             io.BytesIO(), Hashing(alpha=_function(1), beta=_function(2))
@@ -364,15 +364,15 @@ NOTES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", NOTES)
-def test_notes_that_are_none_are_damage(name):
-    """No note of a stranger leads to anything but an error of this package."""
+def test_an_invalid_note_is_damage(name):
+    """An invalid note in a file raises a `CorruptFileError`."""
     structure = zodiax_io.build_structure(Swapping(alpha=LISTS[0], beta=LISTS[1]))
     with pytest.raises(zodiax_io.CorruptFileError, match="cannot be built as `node`"):
         zodiax_io.load_structure(structure | NOTES[name])
 
 
 def test_files_without_notes_load():
-    """As those of older releases are."""
+    """Files of older releases have none."""
     structure = zodiax_io.build_structure(Swapping(alpha=LISTS[0], beta=LISTS[1]))
     bare = {k: v for k, v in structure.items() if k not in ("places", "texts")}
     assert bare != structure

@@ -10,6 +10,7 @@ import os
 import struct
 import subprocess
 import sys
+import types
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +21,7 @@ from hypothesis import given, settings, strategies as st
 from unkept import UNKEPT
 
 import zodiax_io
+from zodiax_io._kinds import containers
 
 LAB = """
 import jax
@@ -148,6 +150,36 @@ print(hashlib.sha256(file.getvalue()).hexdigest())
 def test_sets_have_one_order_in_every_process():
     """The same set gives the same bytes, whatever the hashes of its members are."""
     assert len({_run(SETS, seed) for seed in (1, 2, 3)}) == 1
+
+
+def element(**attributes: Any) -> Any:
+    """An object that is hashed by identity."""
+    made = types.new_class("Element")()
+    vars(made).update(attributes)
+    return made
+
+
+def test_elements_of_sets_are_sorted_by_their_contents():
+    """Containers in their attributes have a text item by item, whatever their order."""
+    names = [f"name{i}" for i in range(50)]
+    texts = {
+        containers._sort_key(element(names=set(order), table={1: [set(order)]}))
+        for order in (names, names[::-1], sorted(names, key=hash))
+    }
+    assert len(texts) == 1
+    other = element(names={*names, "another"}, table={1: [set(names)]})
+    assert containers._sort_key(other) not in texts
+
+
+def test_a_sort_key_ends():
+    """An element that contains itself, or very much, has a short text."""
+    own = element()
+    own.inner = [own]
+    assert "above 0" in containers._sort_key(own)
+    deep: Any = ()
+    for _ in range(60):
+        deep = (deep, deep)  # 2 ** 60 items
+    assert len(containers._sort_key(element(deep=deep))) < 10**6
 
 
 class Forgetful:
@@ -300,7 +332,7 @@ def test_a_number_is_data_whatever_it_is_called(name, value):
 @FEW
 @given(NAMES, st.integers() | st.integers(-20, 20))
 def test_a_number_that_unflattening_loses_is_refused(name, value):
-    """Whatever it is called, and however large it is."""
+    """A number is kept, whatever its name and size."""
     loaded = _kept_or_refused(Helped((2,), **{name: value}))
     assert {"table": (2,), "n_hashes": 4, name: value}.items() <= vars(loaded).items()
 
@@ -402,7 +434,7 @@ jtu.register_pytree_node_class(StaleHash)
 
 
 def test_a_hash_that_cannot_be_computed_again_is_refused():
-    """A number beside it is none, and is kept."""
+    """Another number is not a hash, and is kept."""
     zodiax_io.serialise(io.BytesIO(), StaleHash(0))
     with pytest.raises(zodiax_io.SerialisationError) as caught:
         zodiax_io.serialise(io.BytesIO(), StaleHash(0, seed=hash("a name")))

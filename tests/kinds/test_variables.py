@@ -1,4 +1,4 @@
-"""Functions in variables of one's own modules: the same function again, or an error."""
+"""Functions in variables of the user's modules load as they were, or raise an error."""
 
 import io
 import os
@@ -6,9 +6,12 @@ import subprocess
 import sys
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import zodiax_io
+from zodiax_io._kinds import fingerprints
 
 NETS = """
 import functools
@@ -150,7 +153,7 @@ def nets(tmp_path):
 
 
 def test_a_variable_that_holds_another_function_is_an_error(nets):
-    """What is saved after a variable changed is never loaded as what it held before."""
+    """A file saved after a variable changed never loads its function of before."""
     assert _run(nets, "save", "yes") == {}
     found = _run(nets, "load", "no")
     assert {n for n, f in found.items() if f == "absent"} == set()
@@ -195,3 +198,30 @@ def test_the_error_names_the_variable_and_says_what_to_do(monkeypatch):
         "has the function of that time, or write the function by `def` at the top "
         "level of a module and save again."
     )
+
+
+FORMS: list[tuple[Any, str]] = [
+    (None, "('NoneType', None)"),
+    (300, "('int', '12c')"),
+    ("é", "('str', 'é')"),
+    (0.0, f"('float', {bytes(16)!r})"),
+    ((1, True), repr(("tuple", ["('int', '1')", "('bool', True)"]))),
+    ({2, 1}, repr(("set", ["('int', '1')", "('int', '2')"]))),
+    ({"a": 1}, repr([("('str', 'a')", "('int', '1')")])),
+    (np.float32(3), "('float32', (), '53bd3a362893b919c2a11153e188f9b4')"),
+    (jnp.sin, "'jax.numpy:sin'"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), FORMS, ids=[text for _, text in FORMS])
+def test_the_form_of_fingerprints_never_changes(value, text):
+    """Files hold digests of these texts, so that another form would fail to load."""
+    assert fingerprints._FunctionTexts(lambda code: None).of(value) == text
+
+
+def test_a_function_that_contains_itself_has_a_fingerprint():
+    """The text refers to the object that is described already."""
+    cell: list[Any] = []
+    cell.append(cell)
+    text = fingerprints._FunctionTexts(lambda code: None).of(cell)
+    assert text == repr(("list", ["above 0"]))
