@@ -1,5 +1,6 @@
 """Functions in variables of the user's modules load as they were, or raise an error."""
 
+import functools
 import io
 import os
 import subprocess
@@ -217,6 +218,15 @@ FORMS: list[tuple[Any, str]] = [
 def test_the_form_of_fingerprints_never_changes(value, text):
     """Files hold digests of these texts, so that another form would fail to load."""
     assert fingerprints._FunctionTexts(lambda code: None).of(value) == text
+
+
+def test_a_fingerprint_takes_no_more_than_its_limits():
+    """Texts escape those inside them: a value nested deeply has no fingerprint."""
+    deep: Any = 1
+    for _ in range(30):
+        deep = (deep,)
+    assert fingerprints.fingerprint(functools.partial(jnp.sin, deep)) is None
+    assert fingerprints.fingerprint(functools.partial(jnp.sin, (((1,),),))) is not None
 
 
 def test_a_function_that_contains_itself_has_a_fingerprint():

@@ -87,7 +87,7 @@ def _encode_set(obj: Any) -> Parts:
 
 
 def _sort_key(obj: Any) -> str:
-    return _ElementTexts(_MAX_DEPTH, _MAX_VALUES).of(obj)
+    return _ElementTexts(_MAX_DEPTH, _MAX_VALUES, _MAX_LENGTH).of(obj)
 
 
 SET = Kind(
@@ -110,7 +110,7 @@ FROZENSET = Kind(
 )
 
 
-_MAX_DEPTH, _MAX_VALUES = 32, 10_000
+_MAX_DEPTH, _MAX_VALUES, _MAX_LENGTH = 32, 10_000, 1 << 18
 
 
 class _ElementTexts(Texts):

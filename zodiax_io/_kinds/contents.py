@@ -102,8 +102,10 @@ class Texts:
     never changes.
     """
 
-    def __init__(self, max_depth: int, max_values: int) -> None:
+    def __init__(self, max_depth: int, max_values: int, max_length: int) -> None:
         self._max_depth, self._left = max_depth, max_values
+        # A text may escape those inside it, and so double in length at each level.
+        self._max_length = max_length
         self._open: dict[int, int] = {}  # an object may contain itself
 
     def of(self, obj: Any, depth: int = 0) -> str:
@@ -115,9 +117,12 @@ class Texts:
             return f"above {self._open[id(obj)]}"
         self._open[id(obj)] = len(self._open)
         try:
-            return self._text(obj, depth + 1)
+            text = self._text(obj, depth + 1)
         finally:
             del self._open[id(obj)]
+        if len(text) > self._max_length:
+            raise Indescribable
+        return text
 
     def _text(self, obj: Any, depth: int) -> str:
         raise NotImplementedError

@@ -36,6 +36,7 @@ from .fields import attributes_of, module_of
 
 _MAX_DEPTH = 32
 _MAX_ITEMS = 10_000
+_MAX_LENGTH = 1 << 24
 _LOCALS = "<locals>"
 _LAMBDA = "<lambda>"
 OfCode = Callable[[types.CodeType], str | None]
@@ -178,7 +179,7 @@ class _FunctionTexts(Texts):
     """Texts of functions with all their contents; files have digests of these texts."""
 
     def __init__(self, of_code: OfCode) -> None:
-        super().__init__(_MAX_DEPTH, _MAX_ITEMS)
+        super().__init__(_MAX_DEPTH, _MAX_ITEMS, _MAX_LENGTH)
         self._of_code = of_code
 
     def _text(self, obj: Any, depth: int) -> str:

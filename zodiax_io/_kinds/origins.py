@@ -37,6 +37,7 @@ _MAX_SEEN = 100_000
 _MAX_NOTES = 10_000
 _MAX_STEPS = 16
 _MAX_TEXT = 100
+_MAX_LENGTH = 1 << 24
 
 
 @dataclass
@@ -262,7 +263,7 @@ class _PlainTexts(Texts):
     """Texts of plain values, as files hold them."""
 
     def __init__(self, with_names: bool) -> None:
-        super().__init__(_MAX_STEPS, _MAX_SEEN)
+        super().__init__(_MAX_STEPS, _MAX_SEEN, _MAX_LENGTH)
         self._with_names = with_names
 
     def _text(self, obj: Any, depth: int) -> str:
