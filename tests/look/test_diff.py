@@ -142,7 +142,7 @@ def test_versions_are_told_and_are_no_difference():
 def test_assert_same():
     """The failure lists where trees differ, as far as one wants to read."""
     with pytest.raises(
-        AssertionError, match=r"differ at 2 places:\n~ model\[0\]: 1 -> 2"
+        AssertionError, match=r"differ at 2 paths:\n~ model\[0\]: 1 -> 2"
     ):
         assert_same([1, 2], [2, 1])
     with pytest.raises(AssertionError, match=r"… and 60 more$"):
@@ -239,7 +239,7 @@ def test_what_no_file_can_hold_is_the_same_only_if_it_is():
         assert not diff([odd], [odd])
     for a, b in ((Plain(1), Plain(1)), (times(1), times(2)), (gone, jnp.ones(2))):
         assert diff([a], [b])
-    with pytest.raises(AssertionError, match="at 1 place"):
+    with pytest.raises(AssertionError, match="at 1 path"):
         jax.jit(lambda x: assert_same({"x": x}, {"x": x + 1}))(jnp.ones(2))
 
 

@@ -216,8 +216,8 @@ def test_large_arrays_are_not_read_for_a_picture(tmp_path, monkeypatch):
     """Nor more than a notebook can wait for."""
     from zodiax_io._look import pictures
 
-    monkeypatch.setattr(pictures, "_QUICK", 1000)
-    monkeypatch.setattr(pictures, "_QUICKLY", 1600)
+    monkeypatch.setattr(pictures, "_MAX_ARRAY", 1000)
+    monkeypatch.setattr(pictures, "_MAX_TOTAL", 1600)
     held = {"large": np.ones((20, 20)), "small": [np.eye(10), np.eye(11), np.eye(10)]}
     serialise(tmp_path / "m", held)
     summary = summarise(tmp_path / "m")
@@ -419,7 +419,7 @@ def test_the_page_shows_the_tree(opened):
     assert "f64[3,40,100]" in row(page, "['basis']").inner_text()
     assert "1 nan, 1 inf" in row(page, "['bias']").inner_text()
     assert "0.05" in row(page, "['one']").inner_text()
-    assert "epoch" in page.locator("#notes").inner_text()
+    assert "epoch" in page.locator("#metadata").inner_text()
     assert "zodiax_io" in page.locator("#packages").inner_text()
     assert "basis" in page.locator("#largest li").first.inner_text()
     assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
@@ -525,13 +525,13 @@ def test_the_page_lists_thousands(opened):
     page = opened({f"w{i}": np.full(2, i) for i in range(900)})
     rows = page.locator("#tree .row")
     assert rows.count() == 201
-    page.get_by_text("200 more of 700").click()
+    page.get_by_text("200 more of 700 below").click()
     assert rows.count() == 401
     page.locator("#find").fill("w777")
     page.locator("#found .row").first.click()
     assert row(page, "['w777']").is_visible()
     assert rows.count() == 201
-    page.get_by_text("200 more of those before").click()
+    page.get_by_text("200 more of 600 above").click()
     assert rows.count() == 401
 
 

@@ -155,8 +155,16 @@ def test_a_part_of_it():
         assert of(tree(), at=at).root.type == f"{__name__}:Lens"
     assert of(tree(), at="lens.radius").root.path == "model['lens'].radius"
     assert of(tree(), at="layers.3").root.path == "model['layers'][3]"
-    with pytest.raises(ArgumentError, match=r"nothing at `lense`. `model` holds"):
-        of(tree(), at="lense")
+    with pytest.raises(ArgumentError) as caught:
+        of({"lens": 1, 3: 2}, at="lense")
+    assert str(caught.value) == (
+        "The file has nothing at `lense`. `model` contains `['lens']`, `[3]`."
+    )
+    with pytest.raises(ArgumentError) as caught:
+        summarise(1, at="lens")
+    assert str(caught.value) == (
+        "The tree has nothing at `lens`. `model` contains nothing."
+    )
 
 
 def test_wide_trees_stay_readable():

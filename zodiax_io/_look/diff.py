@@ -1,4 +1,4 @@
-"""How two trees differ, each in a file or alive."""
+"""Differences between two trees, each in a file or in memory."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from .._structure.paths import Path, label_in, label_of, step_of
 from .._tree.locate import locate, names_here
 from .._tree.restore import logical
 from .._trust.judge import Judge
-from .items import notation
+from .items import counted, notation
 
 
 @dataclass(frozen=True)
 class Change:
-    """One place at which two trees differ.
+    """A path at which two trees differ.
 
     Attributes
     ----------
     path : str
-        Where.
+        The path.
     what : {"added", "removed", "changed"}
-        What has become of it from the first tree to the second.
+        Whether only the second tree, only the first or both have a node there.
     before, after : str or None
-        What is there, in few words.
+        A short description of that node in the first tree, and in the second.
     largest, relative : float or None
-        Of two arrays of one shape: the largest difference of two numbers, and the
-        largest in proportion to the greater of them; None if they have none.
+        For two arrays of equal shape: the largest difference of two elements, and the
+        largest relative to the greater of the two; None if they are not numbers.
     """
 
     path: str
@@ -60,12 +60,10 @@ class Change:
     relative: float | None = None
 
     def __str__(self) -> str:
-        """One line, as `zodiax-io diff` prints it."""
-        if self.what != "changed":
-            sign, told = (
-                ("+", self.after) if self.what == "added" else ("-", self.before)
-            )
-            return f"{sign} {self.path}: {told}"
+        if self.what == "added":
+            return f"+ {self.path}: {self.after}"
+        if self.what == "removed":
+            return f"- {self.path}: {self.before}"
         if self.before != self.after:
             return f"~ {self.path}: {self.before} -> {self.after}"
         if not self.largest:
@@ -78,30 +76,27 @@ class Change:
 
 @dataclass(frozen=True, repr=False)
 class Diff:
-    """How two trees differ; false if they do not.
+    """The differences of two trees; false if there are none.
 
     Attributes
     ----------
     changes : tuple of Change
         In the order of the trees.
     versions : tuple of Difference
-        Packages, and settings of JAX, that are others in the second file than in the
-        first.
+        Packages and settings of JAX that differ between the two files. They do not
+        make a `Diff` true.
     """
 
     changes: tuple[Change, ...] = ()
     versions: tuple[Difference, ...] = ()
 
     def __repr__(self) -> str:
-        """The list, as at a prompt somebody wants to see it."""
         return str(self) or "no difference"
 
     def __bool__(self) -> bool:
-        """Whether there is a change; other versions are none."""
         return bool(self.changes)
 
     def __str__(self) -> str:
-        """A line for each change, and for each package."""
         versions = [
             f"  {shown(d.package)}: {shown(d.file)} -> "
             + ("not recorded" if d.here is None else shown(d.here))
@@ -110,38 +105,38 @@ class Diff:
         return "\n".join([*map(str, self.changes), *versions])
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
+        """The differences as plain data, for JSON."""
         return {
-            "changes": [_finite(vars(change)) for change in self.changes],
+            "changes": [_infinity_as_text(vars(c)) for c in self.changes],
             "versions": [vars(difference) for difference in self.versions],
         }
 
 
-def _finite(told: dict[str, Any]) -> dict[str, Any]:
-    """For JSON, which knows no infinity."""
-    odd = [name for name, value in told.items() if value in (math.inf, -math.inf)]
-    return told | {name: str(told[name]) for name in odd}
+def _infinity_as_text(data: dict[str, Any]) -> dict[str, Any]:
+    """The data with infinities as text: JSON has no infinity."""
+    names = [name for name, value in data.items() if value in (math.inf, -math.inf)]
+    return data | {name: str(data[name]) for name in names}
 
 
-@resources_for("compare the two")
+@resources_for("compare the two trees")
 @without_tracing()
 def diff(
     a: Any, b: Any, *, ignore: Sequence[str] = (), atol: float = 0.0, rtol: float = 0.0
 ) -> Diff:
-    """How two trees differ: what was added, removed, changed, and by how much.
+    """Compare two trees: list what was added, removed and changed, and by how much.
 
-    Nothing that a file names is imported; arrays are read one after another.
+    No module that a file names is imported; arrays are read one after another.
 
     Parameters
     ----------
     a, b : str, path, binary file or pytree
-        Two checkpoints, two trees that are alive, or one of each. Text is a path.
+        Two checkpoints, two pytrees in memory, or one of each. Text is a path.
     ignore : sequence of str, optional
-        Globs of paths that may differ, with all below them: ``"**.count"``. They are
-        written as those of ``only=`` in `deserialise`.
+        Globs of paths that may differ, with all below them: ``"**.count"``. The syntax
+        is that of ``only=`` in `deserialise`.
     atol, rtol : float, default 0
-        Numbers `x` and `y` are the same if ``|x - y| <= atol + rtol * |y|``, in arrays
-        and alone. Without, they are the same only bit for bit.
+        Numbers `x` and `y` are equal if ``|x - y| <= atol + rtol * |y|``, in arrays
+        and on their own. By default they must be equal bit for bit.
 
     Returns
     -------
@@ -153,12 +148,12 @@ def diff(
     ArgumentError
         If a tolerance is negative or not a number, or a glob is not a path.
     ZodiaxIOError
-        If a file cannot be understood, or an array of it is damaged.
+        If a file cannot be understood, or an array in it is damaged.
 
     Notes
     -----
-    What no file can hold (a lambda, a closure, an object of a plain class, a tracer) is
-    the same only if it is the very same object.
+    Objects that no file can contain (a lambda, a closure, an object of a plain class, a
+    tracer) are compared by identity.
 
     Examples
     --------
@@ -174,11 +169,11 @@ def diff(
     globs = list_of_text("ignore", ignore, "globs", "**.bias")
     check_numbers(0, atol=atol, rtol=rtol)
     with ExitStack() as stack:
-        ours, theirs = (_side(tree, stack) for tree in (a, b))
-        changes = tuple(_Walk(ours, theirs, globs, float(atol), float(rtol)))
+        first, second = (_open_tree(tree, stack) for tree in (a, b))
+        changes = tuple(_Comparison(first, second, globs, float(atol), float(rtol)))
         versions = tuple(
             changes_between(
-                ours.versions, theirs.versions, ours.settings, theirs.settings
+                first.versions, second.versions, first.settings, second.settings
             )
         )
     return Diff(changes, versions)
@@ -187,7 +182,7 @@ def diff(
 def assert_same(
     a: Any, b: Any, *, ignore: Sequence[str] = (), atol: float = 0.0, rtol: float = 0.0
 ) -> None:
-    """Fail if two trees differ; for tests.
+    """Raise an `AssertionError` if two trees differ; for tests.
 
     Parameters
     ----------
@@ -197,7 +192,7 @@ def assert_same(
     Raises
     ------
     AssertionError
-        With a list of where they differ, and by how much.
+        If they differ; it lists the paths, and by how much.
 
     Examples
     --------
@@ -207,46 +202,62 @@ def assert_same(
     found = diff(a, b, ignore=ignore, atol=atol, rtol=rtol)
     if found:
         lines = str(found).splitlines()
-        more = len(lines) - _MOST
-        told = "\n".join(lines[:_MOST] + [f"… and {more} more"] * (more > 0))
-        places = "place" if len(found.changes) == 1 else "places"
-        raise AssertionError(
-            f"the trees differ at {len(found.changes)} {places}:\n{told}"
-        )
+        more = len(lines) - _MAX_LINES
+        text = "\n".join(lines[:_MAX_LINES] + [f"… and {more} more"] * (more > 0))
+        paths = counted(len(found.changes), "path")
+        raise AssertionError(f"the trees differ at {paths}:\n{text}")
 
 
-_MOST = 40
+_MAX_LINES = 40
 
 
-# The two sides ------------------------------------------------------------------------
+# The two trees ------------------------------------------------------------------------
 
 
 @dataclass(eq=False, repr=False)
-class _Side:
-    """One of two trees, how to read an array of it, and what no file can keep."""
+class _Tree:
+    """One of the two trees.
+
+    Attributes
+    ----------
+    structure : Structure
+        Its nodes.
+    array : callable
+        Reads the array of a node.
+    versions, settings : mapping
+        The packages, and the settings of JAX, with which a file was written.
+    unsavable : mapping of int to object
+        The objects that no file can contain, by the identity of their plain node.
+    name_here : callable
+        From a name in the file to the name of today.
+    paths : dict of int to str
+        The path at which each node was first visited, by the identity of the node.
+    fingerprints : dict of int to bytes
+        Fingerprints of the shared nodes, by their identity.
+    """
 
     structure: Structure
     array: Callable[[Node], NDArray[Any]]
     versions: Mapping[str, str]
-    unkept: Mapping[int, Any]
+    unsavable: Mapping[int, Any]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name_here: NameHere = str
-    paths: dict[int, str] = field(default_factory=dict[int, str])  # as they are visited
-    values: dict[int, bytes] = field(default_factory=dict[int, bytes])  # of the shared
+    paths: dict[int, str] = field(default_factory=dict[int, str])
+    fingerprints: dict[int, bytes] = field(default_factory=dict[int, bytes])
 
-    def value(self, node: Node) -> bytes:
-        """The data of a node itself; that of a shared one is packed once."""
+    def fingerprint(self, node: Node) -> bytes:
+        """The data of a node without its children; that of a shared one is cached."""
         if not node.is_shared:
             return fingerprint(node, self.name_here)
-        if id(node) not in self.values:
-            self.values[id(node)] = fingerprint(node, self.name_here)
-        return self.values[id(node)]
+        if id(node) not in self.fingerprints:
+            self.fingerprints[id(node)] = fingerprint(node, self.name_here)
+        return self.fingerprints[id(node)]
 
 
-def _side(tree: Any, stack: ExitStack) -> _Side:
+def _open_tree(tree: Any, stack: ExitStack) -> _Tree:
     if not is_file(tree):
         found = locate(tree, {})
-        return _Side(
+        return _Tree(
             found.structure,
             lambda node: _on_host(found.sources[id(node.plain)]),
             {},
@@ -271,7 +282,7 @@ def _side(tree: Any, stack: ExitStack) -> _Side:
     judge = Judge()
     judge.script = script_of(document.settings)
     here = names_here(judge)
-    return _Side(structure, read, document.versions, {}, document.settings, here)
+    return _Tree(structure, read, document.versions, {}, document.settings, here)
 
 
 def _on_host(array: Any) -> NDArray[Any]:
@@ -282,15 +293,18 @@ def _on_host(array: Any) -> NDArray[Any]:
     return records.without_padding(records.on_host(array))
 
 
-# A path is cut where it is shown: all those of a deep tree would take much memory.
-_LONGEST = 2048
+# Longer paths are cut: in a deep tree, all of them would take much memory.
+_MAX_PATH = 2048
 
 
-class _Walk:
-    """The changes between two trees, found by walking both side by side."""
+class _Comparison:
+    """The changes between two trees, as an iterator.
+
+    They come in the order of the first tree, and behind them what only the second has.
+    """
 
     def __init__(
-        self, a: _Side, b: _Side, ignore: Sequence[str], atol: float, rtol: float
+        self, a: _Tree, b: _Tree, ignore: Sequence[str], atol: float, rtol: float
     ) -> None:
         self.a, self.b = a, b
         self.sides = (
@@ -299,11 +313,11 @@ class _Walk:
         )
         self.ignored = start_of_texts(ignore, "model", "ignore")
         self.atol, self.rtol = atol, rtol
-        # By the identity of a path, which stays: its text, and how far the globs are.
+        # Text of each path and the position of the globs there, by the identity of the
+        # path, which is kept alive with them.
         self.paths: dict[int, tuple[Path, str, Position]] = {}
 
     def __iter__(self) -> Iterator[Change]:
-        """In the order of the first tree, and what only the second has behind."""
         root = self.a.structure.root.path
         for pair in pairs(*self.sides, root):
             path, position = self._visit(pair.path)
@@ -318,27 +332,27 @@ class _Walk:
                 what = "removed" if there is None else "added"
                 yield Change(text, what, here, there)
                 continue
-            change = self._compared(pair, path, text, pair.ours, pair.theirs)
+            change = self._compare(pair, path, text, pair.ours, pair.theirs)
             if change is not None:
                 yield change
 
     def _visit(self, path: Path) -> tuple[str, Position]:
-        """The text of a path, and the position of the globs, from those above it."""
+        """Text of a path and position of the globs there, from those of its parent."""
         above, node, step = path
         if above is None:
             text, position = step, self.ignored
         else:
             _, text, position = self.paths[id(above)]
-            text = f"{text}{label_in(node, step)}"[:_LONGEST]
+            text = f"{text}{label_in(node, step)}"[:_MAX_PATH]
             if label_of(node, step):
                 position = position.after(step_of(node, step))
         self.paths[id(path)] = path, text, position
         return text, position
 
-    def _compared(
+    def _compare(
         self, pair: Pair, path: str, text: str, ours: Node, theirs: Node
     ) -> Change | None:
-        """The difference of two nodes; it decides whether to go on below them."""
+        """Compare two nodes, and set whether the walk goes on below them."""
         pair.deeper = False
         static = tuple(c is not None and c.is_static for c in (pair.mine, pair.yours))
         shares = tuple(c is not None and c.is_again for c in (pair.mine, pair.yours))
@@ -353,23 +367,23 @@ class _Walk:
             self.b.paths[id(theirs)] = path
         if ours.kind_name != theirs.kind_name:
             return self._change(pair, text)
-        unkept = [
-            side.unkept.get(id(node.plain), self)
-            for side, node in ((self.a, ours), (self.b, theirs))
+        objects = [
+            tree.unsavable.get(id(node.plain), self)
+            for tree, node in ((self.a, ours), (self.b, theirs))
         ]
-        if self not in unkept:  # two objects that only their identity can tell apart
-            return None if unkept[0] is unkept[1] else self._change(pair, text)
-        if self.a.value(ours) != self.b.value(theirs):
-            if self._are_near(ours, theirs):
+        if self not in objects:  # two objects that can only be compared by identity
+            return None if objects[0] is objects[1] else self._change(pair, text)
+        if self.a.fingerprint(ours) != self.b.fingerprint(theirs):
+            if self._are_close(ours, theirs):
                 return None
             pair.deeper = not any(shares)
             return self._change(pair, text)
         if ours.kind.array is not None:
-            return self._of_arrays(pair, text, ours, theirs)
+            return self._compare_arrays(pair, text, ours, theirs)
         if ours.children is None and theirs.children is None:
             return None
         if any(shares):
-            return self._of_shared(pair, text, shares, ours, theirs)
+            return self._compare_shared(pair, text, shares, ours, theirs)
         pair.deeper = True
         one, other = self.sides[0].children(ours), self.sides[1].children(theirs)
         if [*one] != [*other] and set(one) == set(other):
@@ -380,16 +394,16 @@ class _Walk:
     def _change(self, pair: Pair, text: str) -> Change:
         before = self._description(pair, self.a)
         after = self._description(pair, self.b)
-        if before == after:  # two scripts, each of which was `__main__`
+        if before == after:  # two scripts that both ran as `__main__`
             names = [
-                "" if node is None or node.name is None else side.name_here(node.name)
-                for side, node in ((self.a, pair.ours), (self.b, pair.theirs))
+                "" if node is None or node.name is None else tree.name_here(node.name)
+                for tree, node in ((self.a, pair.ours), (self.b, pair.theirs))
             ]
             if names[0] != names[1]:
                 before, after = (shown(name, 400) for name in names)
         return Change(text, "changed", before, after)
 
-    def _of_shared(
+    def _compare_shared(
         self,
         pair: Pair,
         text: str,
@@ -397,7 +411,7 @@ class _Walk:
         ours: Node,
         theirs: Node,
     ) -> Change | None:
-        """What is shared is compared at its first path; here, only with what it is."""
+        """Compare the first paths of shared nodes; their data is compared there."""
         if not all(shares):
             return self._change(pair, text)
         first, second = self.a.paths.get(id(ours)), self.b.paths.get(id(theirs))
@@ -406,9 +420,9 @@ class _Walk:
         first, second = (f"the same as {shown(path, 512)}" for path in (first, second))
         return Change(text, "changed", first, second)
 
-    def _description(self, pair: Pair, side: _Side) -> str | None:
-        """What one side has at a path, in few words; None for nothing."""
-        is_first = side is self.a
+    def _description(self, pair: Pair, tree: _Tree) -> str | None:
+        """A short description of the node of one tree; None if it has no node."""
+        is_first = tree is self.a
         node = pair.ours if is_first else pair.theirs
         child = pair.mine if is_first else pair.yours
         if node is None:
@@ -422,7 +436,7 @@ class _Walk:
         text = " ".join(part for part in (name, value) if part)
         return (text or shown(node.kind_name)) + shared
 
-    def _of_arrays(
+    def _compare_arrays(
         self, pair: Pair, path: str, ours: Node, theirs: Node
     ) -> Change | None:
         x, y = self.a.array(ours), self.b.array(theirs)
@@ -438,8 +452,8 @@ class _Walk:
             before, after = (f"{text} {shown(array.item(), 40)}" for array in (x, y))
         return Change(path, "changed", before, after, largest, relative)
 
-    def _are_near(self, ours: Node, theirs: Node) -> bool:
-        """Whether two plain numbers are within the tolerances, as two arrays may be."""
+    def _are_close(self, ours: Node, theirs: Node) -> bool:
+        """Whether two plain numbers differ by no more than the tolerances."""
         x, y = _number(ours), _number(theirs)
         if not (self.atol or self.rtol) or x is None or y is None:
             return False

@@ -1,4 +1,4 @@
-"""What is in a file, as data: an item for each thing in the tree."""
+"""Summary of a tree as data: an `Item` for each node."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import fnmatch
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import xxhash
@@ -28,35 +28,35 @@ from .numbers import Picture, Statistics, picture_of, statistics_of
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing in a file: an array, a value, or what holds others.
+    """A node of a tree: an array, a value or a container.
 
     Attributes
     ----------
     path : str
-        Where it is: ``model.layers[0].weight``.
+        The path: ``model.layers[0].weight``.
     label : str
-        The last step of it.
+        The last step of the path.
     kind : str
-        What the file calls it; the page of kinds lists all.
+        The kind of the node in the file; the documentation lists all kinds.
     type : str
-        ``f32[3,4]`` for an array; a class as ``package.module:Name``; the kind of
-        anything else.
+        ``f32[3,4]`` for an array; ``package.module:Name`` for an object of a class;
+        otherwise the kind.
     value : str or None
-        What it is, in Python's words; None for arrays and what holds others.
+        The value as Python writes it; None for arrays and most containers.
     static : bool
-        Whether it is no leaf to JAX, but part of the treedef.
+        Whether it is part of the treedef and not a leaf.
     arrays, numbers, nbytes : int
-        How many arrays are in it, how many numbers these have, and how many bytes.
+        The number of arrays in it, of their elements and of their bytes.
     items : tuple of Item
-        What is in it.
+        The children.
     record : int or None
-        Which record of the companion holds the array.
+        The index of the record of the companion that contains the array.
     statistics : Statistics, str or None
-        What the numbers of the array are like, if asked for; or why that is not known.
+        Statistics of the array, if requested; text says why there are none.
     picture : Picture or None
         The array as notebooks and reports draw it.
     digest : str or None
-        What tells an array of a file, or a value that is cut, from another one.
+        A checksum of an array in a file, or of a value too long to be shown in full.
     """
 
     path: str
@@ -75,7 +75,7 @@ class Item:
     digest: str | None = None
 
     def walk(self) -> Iterator[Item]:
-        """The item itself, and all in it."""
+        """The item itself and all below it, parents first."""
         waiting: list[Item] = [self]
         while waiting:
             item = waiting.pop()
@@ -83,38 +83,37 @@ class Item:
             waiting.extend(reversed(item.items))
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON; without what it has not."""
+        """The item as plain data, for JSON; without attributes that are empty."""
         made: dict[int, dict[str, Any]] = {}
         for item in reversed(list(self.walk())):  # not by recursion: trees are deep
-            told = item._alone()
+            data = item._own_data()
             if item.items:
-                told["items"] = [made.pop(id(child)) for child in item.items]
-            made[id(item)] = told
+                data["items"] = [made.pop(id(child)) for child in item.items]
+            made[id(item)] = data
         return made[id(self)]
 
-    def _alone(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"path": self.path, "kind": self.kind, "type": self.type}
+    def _own_data(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"path": self.path, "kind": self.kind, "type": self.type}
         if self.value is not None:
-            told["value"] = self.value
+            data["value"] = self.value
         if self.static:
-            told["static"] = True
+            data["static"] = True
         if self.arrays:
-            told |= {name: getattr(self, name) for name in _TOTALS}
-        if isinstance(self.statistics, Statistics):
-            told["statistics"] = {
-                name: getattr(self.statistics, name) for name in Statistics.__slots__
-            }
-        elif self.statistics is not None:
-            told["statistics"] = self.statistics
-        return told
+            data |= {"arrays": self.arrays, "numbers": self.numbers}
+            data["nbytes"] = self.nbytes
+        if self.statistics is not None:
+            data["statistics"] = plain_statistics(self.statistics)
+        return data
 
 
-_TOTALS = ("arrays", "numbers", "nbytes")
+def plain_statistics(statistics: Statistics | str) -> dict[str, Any] | str:
+    """Statistics as plain data, for JSON."""
+    return statistics if isinstance(statistics, str) else asdict(statistics)
 
 
 @dataclass(frozen=True, repr=False)
 class Contents:
-    """What a `Summary` holds, without the forms in which it is shown."""
+    """The attributes of a `Summary`, without its methods that show them."""
 
     file: str
     root: Item
@@ -123,7 +122,7 @@ class Contents:
     differences: tuple[Difference, ...] = ()
     size: int | None = None
     saved: float | None = None
-    # Pictures of arrays by record, for who looks at them: soon made, or not at all.
+    # Makes pictures of arrays when a notebook shows them, by the index of the record.
     look: Callable[[Sequence[Item]], Mapping[int, Picture]] | None = field(
         default=None, repr=False, compare=False
     )
@@ -131,14 +130,14 @@ class Contents:
     extras: tuple[str, ...] = ()
 
     def pictures(self, items: Sequence[Item]) -> dict[int, Picture]:
-        """Pictures of the arrays among some items, by the number of their record."""
+        """Pictures of the arrays among some items, by the index of their record."""
         found = {i.record: i.picture for i in items if i.record is not None}
         if self.look is not None and None in found.values():
             found |= self.look([item for item in items if item.record is not None])
         return {number: picture for number, picture in found.items() if picture}
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
+        """The summary as plain data, for JSON."""
         return {
             "file": self.file,
             "size": self.size,
@@ -159,56 +158,56 @@ class Contents:
         cls: str | None = None,
         larger: int = 0,
     ) -> list[Item]:
-        """The items that fit all that is given.
+        """The items that match all given criteria.
 
         Parameters
         ----------
         pattern : str, optional
             A glob for paths, as for ``only=`` in `deserialise`: ``"**.bias"``.
         dtype : str, optional
-            Of arrays: ``"f32"``, or ``"float32"``.
+            The dtype of an array: ``"f32"``, or ``"float32"``.
         cls : str, optional
-            A glob for the class, or the last part of its name: ``"Linear"``.
+            A glob for the class, with or without its module: ``"Linear"``.
         larger : int, default 0
-            Bytes that the arrays in it have at least.
+            The least number of bytes of the arrays in an item.
 
         Returns
         -------
         list of Item
-            In the order of the tree, without what they hold.
+            In the order of the tree, without their children.
 
         Raises
         ------
         ArgumentError
-            If an argument is of another type than these, or a glob is not a path.
+            If an argument has another type than these, or a glob is not a path.
         """
         check_text(pattern=pattern, dtype=dtype, cls=cls)
         check_numbers(0, larger=larger)
         items: Iterable[Item] = self.root.walk()
         if pattern is not None:
-            items = items_fitting(self.root, pattern, "pattern")
+            items = items_matching(self.root, pattern, "pattern")
         result: list[Item] = []
         for item in items:
             name = item.type.rpartition(":")[2]
             if (
                 (dtype is None or _is_of_dtype(item, dtype))
-                and (cls is None or any(map(_globbing(cls), (item.type, name))))
+                and (cls is None or _matches(cls, item.type, name))
                 and item.nbytes >= larger
             ):
                 result.append(replace(item, items=()) if item.items else item)
         return result
 
 
-def items_fitting(root: Item, glob: str, argument: str) -> list[Item]:
-    """The items whose paths a glob fits, in the order of the tree.
+def items_matching(root: Item, glob: str, argument: str) -> list[Item]:
+    """The items whose paths match a glob, in the order of the tree.
 
     Raises
     ------
     ArgumentError
-        If it is not a path; the error names the argument it was given for.
+        If the glob is not a path; the error names the argument.
     """
     position = start_of_texts([glob], "model", argument)
-    for step in steps_of_text(root.path)[1:]:  # the root may be a part of the tree
+    for step in steps_of_text(root.path)[1:]:  # the root may be a subtree
         position = position.after(step)
     found: list[Item] = []
     waiting = [(root, position)]
@@ -216,13 +215,13 @@ def items_fitting(root: Item, glob: str, argument: str) -> list[Item]:
         item, position = waiting.pop()
         if position.ends:
             found.append(item)
-        for one in reversed(item.items if position else ()):
-            waiting.append((one, position.after(step_of_label(one.label))))
+        for child in reversed(item.items if position else ()):
+            waiting.append((child, position.after(step_of_label(child.label))))
     return found
 
 
-def _globbing(pattern: str) -> Callable[[str], bool]:
-    return lambda text: fnmatch.fnmatchcase(text, pattern)
+def _matches(pattern: str, *texts: str) -> bool:
+    return any(fnmatch.fnmatchcase(text, pattern) for text in texts)
 
 
 def _is_of_dtype(item: Item, dtype: str) -> bool:
@@ -239,14 +238,14 @@ _SHORT = {
 
 
 def short_dtype(dtype: Any) -> str:
-    """A dtype as JAX shortens it: ``f32`` for ``float32``."""
+    """A dtype in JAX's short form: ``f32`` for ``float32``."""
     if type(dtype) is not str:
         return "struct"
     return _SHORT.get(dtype, shown(dtype, 40))
 
 
 def notation(node: Node) -> tuple[str, int, int]:
-    """An array as JAX shows its type, how many numbers it has, and how many bytes."""
+    """An array in JAX's notation, its number of elements and its number of bytes."""
     dtype, shape = node.plain.get("dtype"), node.plain.get("shape")
     try:
         lengths = dtypes.plain_shape(shape)
@@ -255,31 +254,28 @@ def notation(node: Node) -> tuple[str, int, int]:
     except (ValueError, TypeError):
         return "an array", 0, 0
     if nbytes >= 2**63:
-        return "an array that no machine can hold", 0, 0
+        return "an array too large for any memory", 0, 0
     array = node.kind.array
     if array == "key":
-        text = f"key<{shown(node.plain.get('impl'))}>[{_listed(lengths[:-1])}]"
+        name, lengths = f"key<{shown(node.plain.get('impl'))}>", lengths[:-1]
     else:
-        text = f"{short_dtype(dtype)}[{_listed(lengths)}]"
+        name = short_dtype(dtype)
+    text = f"{name}[{','.join(map(str, lengths))}]"
     return f"{text} numpy" if array == "numpy" else text, numbers, nbytes
 
 
-def _listed(lengths: Sequence[Any]) -> str:
-    return ",".join(map(str, lengths))
-
-
 def date_of(seconds: float) -> str:
-    """A time as people write it."""
+    """A time in seconds since 1970 as ``2026-11-21 23:43``, in local time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def counted(number: int, word: str) -> str:
-    """A number with its word."""
+    """A number with its noun: ``1 array``, ``1,200 arrays``."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def size_of(nbytes: int) -> str:
-    """Bytes as people say it."""
+    """A number of bytes with three digits and a unit: ``1.49 GB``."""
     size = float(nbytes)
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
@@ -290,18 +286,19 @@ def size_of(nbytes: int) -> str:
 
 # Nodes as items -----------------------------------------------------------------------
 
-
-_LONGEST = 2048
+# Longer paths are cut: in a deep tree with long keys, all of them would take far more
+# memory than the file.
+_MAX_PATH = 2048
 
 
 def item_of(structure: Structure, records: Sequence[Any] = ()) -> Item:
-    """The items of a structure; children first, without recursion."""
-    # The text of each path is made once: of its parent's, and a label. It is cut, for
-    # in a deep tree with long keys all of them would take far more than the file.
+    """The item of the root of a structure, made children first, without recursion."""
+    # The text and the label of each path, from those of its parent.
     texts: dict[int, tuple[str, str]] = {}
     for node in structure.nodes:
         texts[id(node.path)] = _text_of(node.path, texts)
-    made: dict[int, list[Item]] = {}  # of one node; or, without a label, those below it
+    # The item of each node; the items of its children, if it has no label.
+    made: dict[int, list[Item]] = {}
     for node in reversed(structure.nodes):
         static = node.static
         items: list[Item] = []
@@ -316,28 +313,30 @@ def item_of(structure: Structure, records: Sequence[Any] = ()) -> Item:
                 text, label = _text_of((node.path, node.plain, step), texts)
                 if label:
                     first = texts[id(child.path)][0]
-                    items.append(_again(text, label, child, first, is_static))
+                    items.append(_repeated(text, label, child, first, is_static))
         text, label = texts[id(node.path)]
-        made[id(node)] = [_item(text, label, node, items, records)] if label else items
+        if label:
+            items = [_item_of_node(text, label, node, items, records)]
+        made[id(node)] = items
     return made[id(structure.root)][0]
 
 
 def _text_of(path: Path, texts: dict[int, tuple[str, str]]) -> tuple[str, str]:
-    """The text of a path, and the label of its last step; "" if it is not shown."""
+    """The text of a path, and the label of its last step; "" if that is not shown."""
     above, node, step = path
     if above is None:
         return step, step
     label = label_in(node, step)
-    text = f"{texts[id(above)][0]}{label}"[:_LONGEST]
+    text = f"{texts[id(above)][0]}{label}"[:_MAX_PATH]
     if label:
         label = f"key {step}" if node is None else label.removeprefix(".")
     return text, label
 
 
-def _again(path: str, label: str, node: Node, first: str, static: bool) -> Item:
-    """The item of a node that another parent has had before."""
+def _repeated(path: str, label: str, node: Node, first: str, static: bool) -> Item:
+    """The item of a shared node at a path that is not its first."""
     value = _inline(node)
-    if value is not None:  # that it is shared means nothing
+    if value is not None:  # Python shares constants, so this says nothing
         kind = words = node.kind_name
     else:
         kind, words, value = REFERENCE, "the same as", shown(first, 512)
@@ -345,6 +344,7 @@ def _again(path: str, label: str, node: Node, first: str, static: bool) -> Item:
 
 
 def _digest_of(record: int | None, records: Sequence[Any]) -> str | None:
+    """The checksum of a record as text, if the file has a valid one."""
     if record is None or not 0 <= record < len(records):
         return None
     entry = records[record]
@@ -352,7 +352,7 @@ def _digest_of(record: int | None, records: Sequence[Any]) -> str | None:
     return f"{check:016x}" if type(check) is int and 0 <= check < 2**64 else None
 
 
-def _item(
+def _item_of_node(
     path: str, label: str, node: Node, items: Sequence[Item], records: Sequence[Any]
 ) -> Item:
     value, record, digest = None, None, None
@@ -361,16 +361,17 @@ def _item(
     look, plain = node.kind.look, node.plain
     if node.kind.array is not None:
         arrays = 1
-        words, numbers, nbytes = notation(node)
+        text, numbers, nbytes = notation(node)
         record = node.record
         digest = _digest_of(record, records)
     else:
-        words = look.type(plain)
+        text = look.type(plain)
         value = look.value(plain) if node.children is None else _inline(node)
         is_column = node.kind.expand is not None
         if is_column and look.numbers is not None:
-            held = look.numbers(plain)
-            statistics, picture = (None, None) if held is None else numbers_of(held)
+            column = look.numbers(plain)
+            if column is not None:
+                statistics, picture = statistics_and_picture(column)
         if is_column or (value is not None and value.endswith("…")):
             digest = xxhash.xxh3_64_hexdigest(repr(plain.get("value")).encode())
     for item in items:
@@ -381,7 +382,7 @@ def _item(
         shown(path, 512),
         shown(label, 200),
         node.kind_name,
-        shown(words, 400),
+        shown(text, 400),
         value,
         False,
         arrays,
@@ -396,23 +397,26 @@ def _item(
 
 
 def _inline(node: Node) -> str | None:
-    """A short tuple or list of plain values, as Python writes it."""
+    """A short tuple or list of plain values as Python writes it; None for others."""
     children, items = node.children, node.kind.look.items
     if items is None or not isinstance(children, list) or len(children) > 8:
         return None
-    parts: list[str] = []
+    values: list[str] = []
     for index, child in enumerate(children):
         look = child.kind.look
         is_inline = look.inline and node.has_first(index, child)
         text = look.value(child.plain) if is_inline else None
         if text is None:
             return None
-        parts.append(text)
-    text = items(parts)
+        values.append(text)
+    text = items(values)
     return text if len(text) <= 40 else None
 
 
-def numbers_of(array: NDArray[Any] | str) -> tuple[Statistics | str, Picture | None]:
+def statistics_and_picture(
+    array: NDArray[Any] | str,
+) -> tuple[Statistics | str, Picture | None]:
+    """Statistics and picture of an array, or the reason why there are none."""
     if isinstance(array, str):
         return array, None
     statistics = statistics_of(array)

@@ -1,8 +1,7 @@
-"""What is in a file, as a tree in a notebook that can be folded."""
+"""HTML of a summary in a notebook: a foldable tree with small pictures."""
 
 from __future__ import annotations
 
-import base64
 import html
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,59 +9,65 @@ from collections.abc import Iterator, Mapping
 from .._trust.libraries import find_in_libraries
 from .items import Contents, Item, size_of
 from .numbers import Picture
-from .text import folded, head_of, text_of, totals_of, words_of
-from .thumbnails import DEEPEST, THUMBNAIL, drawn, listed_of, picture_for, thumbnail_of
+from .text import description_of, folded, head_of, text_of, totals_of
+from .thumbnails import (
+    MAX_DEPTH,
+    THUMBNAIL,
+    arrays_to_draw,
+    listed_items,
+    picture_for,
+    thumbnail_url,
+)
 
-_FEW = 40  # so many lines are all unfolded
+_ALL_OPEN = 40  # a tree with at most this many lines is unfolded
 
 
 def html_of(summary: Contents) -> str:
-    """A summary for a notebook; drawn by treescope, where that is installed."""
+    """HTML of a summary, by treescope if it is installed."""
     if "treescope" in sys.modules or find_in_libraries("treescope") is not None:
         from .treescope import html_by_treescope
 
         return html_by_treescope(summary)
     facts = html.escape(text_of(head_of(summary, 100)).strip())
-    listed = list(listed_of(summary.root))
-    pictures = summary.pictures(drawn(listed))
-    few = len(listed) <= _FEW
+    listed = list(listed_items(summary.root))
+    pictures = summary.pictures(arrays_to_draw(listed))
+    all_open = len(listed) <= _ALL_OPEN
     return (
         f'<div style="font-family: monospace; line-height: 1.5"><pre>{facts}</pre>'
-        f"{''.join(_tree(summary.root, pictures, 0, few=few))}"
-        f'<div style="{_STYLES["faint"]}">{", ".join(totals_of(summary.root))}</div>'
+        f"{''.join(_tree(summary.root, pictures, 0, all_open=all_open))}"
+        f'<div style="{_STYLES["faint"]}">{totals_of(summary.root)}</div>'
         "</div>"
     )
 
 
 def _tree(
-    item: Item, pictures: Mapping[int, Picture], level: int, *, few: bool
+    item: Item, pictures: Mapping[int, Picture], level: int, *, all_open: bool
 ) -> Iterator[str]:
     line = "".join(
         f'<span style="{_STYLES.get(style, "")}">{html.escape(text)}</span>'
-        for text, style in [(item.label, "label"), *words_of(item)]
+        for text, style in [(item.label, "label"), *description_of(item)]
     )
     size = f"{size_of(item.nbytes)} " if item.nbytes else ""
     right = html.escape(f"{size}{'static' if item.static else ''}".strip())
     line += f' <span style="{_STYLES["faint"]}">&ensp;{right}</span>'
     picture = picture_for(item, pictures)
     if picture is not None:
-        kind, data = thumbnail_of(picture)
-        source = f"data:{kind};base64,{base64.b64encode(data).decode()}"
-        line += f'&ensp;<img alt="" src="{source}" style="{THUMBNAIL}">'
+        url = thumbnail_url(picture)
+        line += f'&ensp;<img alt="" src="{url}" style="{THUMBNAIL}">'
     if not item.items or item.value is not None:
         yield f'<div style="margin-left: 1.2em">{line}</div>'
         return
-    yield f'<details style="margin-left: 0.2em"{" open" * (few or level < 2)}>'
+    yield f'<details style="margin-left: 0.2em"{" open" * (all_open or level < 2)}>'
     yield f'<summary>{line}</summary><div style="margin-left: 1em">'
-    for row in folded(item.items) if level < DEEPEST else ["…"]:
+    for row in folded(item.items) if level < MAX_DEPTH else ["…"]:
         if isinstance(row, str):
             yield f'<div style="margin-left: 1.2em">{html.escape(row)}</div>'
         else:
-            yield from _tree(row, pictures, level + 1, few=few)
+            yield from _tree(row, pictures, level + 1, all_open=all_open)
     yield "</div></details>"
 
 
-# Colours that stand out on white and on black.
+# Colours that are readable on white and on black.
 _STYLES = {
     "label": "font-weight: bold",
     "type": "color: #2f8fd6",

@@ -1,4 +1,4 @@
-"""What the numbers of an array are like: statistics, a histogram, a small picture."""
+"""Statistics of an array, its histogram, and a small picture of it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from .._arrays.distance import is_numeric
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the numbers of an array are like; of complex ones, their magnitudes.
+    """Statistics of the elements of an array; of their magnitudes, if complex.
 
     Attributes
     ----------
     least, greatest, mean, deviation : float or None
-        Of those that are finite; None if none is. The deviation is the standard one.
+        Minimum, maximum, mean and standard deviation of the finite elements; None if
+        no element is finite.
     nans, infinities, zeros : int
-        How many are no numbers, are infinite, are zero.
+        The number of elements that are NaN, infinite and zero.
     """
 
     least: float | None
@@ -36,7 +37,6 @@ class Statistics:
     zeros: int = 0
 
     def __str__(self) -> str:
-        """Few words, as `zodiax-io show --values` prints them."""
         if self.mean is None:
             text = "no finite numbers"
         else:
@@ -47,18 +47,18 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An array, small enough to be looked at.
+    """A small picture of an array.
 
     Attributes
     ----------
     counts : tuple of int
-        A histogram, from the least to the greatest number.
+        The counts of a histogram from the least to the greatest element.
     line : tuple of float
-        Of a vector, its numbers in order, averaged where there are many; nan for none.
+        The elements of a vector; of a long one, averages of neighbours, or NaN.
     image : bytes
-        Of a matrix, a PNG file.
+        A PNG file of a matrix.
     part : str
-        What of an array of more axes the image shows.
+        Describes which slice the image shows of an array with more than two axes.
     """
 
     counts: tuple[int, ...] = ()
@@ -67,11 +67,11 @@ class Picture:
     part: str = ""
 
 
-_CHUNK = 1 << 20  # numbers that are looked at together
+_CHUNK = 1 << 20  # elements that are converted to float64 together
 
 
 def statistics_of(array: NDArray[Any]) -> Statistics | str:
-    """What the numbers of an array are like, or why it has none."""
+    """Statistics of an array, or the reason why it has none."""
     if not is_numeric(array.dtype):
         return "durations" if array.dtype.kind == "m" else "no numbers"
     scale = _scale_of(array)
@@ -79,28 +79,27 @@ def statistics_of(array: NDArray[Any]) -> Statistics | str:
     least, greatest, mean, squares = np.inf, -np.inf, 0.0, 0.0
     with np.errstate(all="ignore"):
         for values in _chunks(array):
-            whole = values.size
-            isnan = int(np.isnan(values).sum())
+            size, nan = values.size, int(np.isnan(values).sum())
             values = values[np.isfinite(values)]
-            nans += isnan
-            infinities += whole - isnan - values.size
+            nans += nan
+            infinities += size - nan - values.size
             if not values.size:
                 continue
             zeros += values.size - int(np.count_nonzero(values))
             least = min(least, float(values.min()))
             greatest = max(greatest, float(values.max()))
             values = values * scale
-            # Chan's way to put the moments of two parts together.
-            here = float(values.mean())
-            apart, total = here - mean, count + values.size
-            squares += float(np.square(values - here).sum())
-            squares += apart * apart * count * values.size / total
-            mean += apart * values.size / total
+            # Chan's formula for the mean and the variance of a union of two samples.
+            chunk_mean = float(values.mean())
+            delta, total = chunk_mean - mean, count + values.size
+            squares += float(np.square(values - chunk_mean).sum())
+            squares += delta * delta * count * values.size / total
+            mean += delta * values.size / total
             count = total
     if not count:
         return Statistics(None, None, None, None, nans, infinities)
     deviation = float(np.sqrt(squares / count)) / scale
-    # A sum of rounded numbers may leave their range by a hair.
+    # Rounding may move the mean slightly out of the range of the elements.
     mean = min(max(mean / scale, least), greatest)
     return Statistics(least, greatest, mean, deviation, nans, infinities, zeros)
 
@@ -109,9 +108,9 @@ _HUGE = 1e140
 
 
 def _scale_of(array: NDArray[Any]) -> float:
-    """What numbers are multiplied by, lest their squares leave the range of floats."""
-    # Numbers of 32 bits or less stay far below; NumPy's `finfo` knows none of those of
-    # ml_dtypes.
+    """A factor for the elements, so that their squares do not overflow."""
+    # Squares of floats with at most 32 bits cannot overflow a float64. `np.finfo` would
+    # tell, but does not support the dtypes of ml_dtypes.
     size = array.dtype.itemsize // (2 if array.dtype.kind == "c" else 1)
     if array.dtype.kind not in "fc" or size <= 4:
         return 1.0
@@ -123,7 +122,7 @@ def _scale_of(array: NDArray[Any]) -> float:
 
 
 def _chunks(array: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
-    """The numbers in some order, as floats, so many at a time that memory is small."""
+    """The elements as float64, in memory order, a chunk at a time."""
     flat = array.ravel(order="K")
     for start in range(0, flat.size, _CHUNK):
         yield _floats(flat[start : start + _CHUNK])
@@ -136,12 +135,12 @@ def _floats(array: NDArray[Any]) -> NDArray[np.float64]:
 # Pictures -----------------------------------------------------------------------------
 
 _BINS = 32
-_SIDE = 64  # pixels that a picture has at most
-_SAMPLE = 1 << 18  # numbers that a picture is made of at most
+_SIDE = 64  # the most pixels along an axis
+_SAMPLE = 1 << 18  # the most elements in a histogram
 
 
 def picture_of(array: NDArray[Any], statistics: Statistics) -> Picture | None:
-    """An array as it is drawn; None if that would tell no more than its statistics."""
+    """A picture of an array; None if it would add nothing to the statistics."""
     least, greatest = statistics.least, statistics.greatest
     if least is None or greatest is None or array.size < 2:
         return None
@@ -151,22 +150,26 @@ def picture_of(array: NDArray[Any], statistics: Statistics) -> Picture | None:
         sample = sample[np.isfinite(sample)]
         counts, line, image, part = (), (), b"", ""
         if least < greatest and np.isfinite(greatest - least):
-            # `np.histogram` refuses a range of fewer floats than bins.
-            parts = (sample - least) / (greatest - least) * _BINS
-            bins = np.clip(np.nan_to_num(parts), 0, _BINS - 1).astype(np.int64)
+            # `np.histogram` fails if the range contains fewer floats than bins.
+            bins = (sample - least) / (greatest - least) * _BINS
+            bins = np.clip(np.nan_to_num(bins), 0, _BINS - 1).astype(np.int64)
             counts = tuple(map(int, np.bincount(bins, minlength=_BINS)))
         squeezed = array.reshape([n for n in array.shape if n != 1])
         if squeezed.ndim == 1:
-            line = tuple(map(float, _fewer(_floats(_strided(squeezed)), 0)))
+            line = tuple(map(float, _averaged(_floats(_strided(squeezed)), 0)))
         else:
             plane, part = _plane_of(squeezed)
             plane = _floats(_strided(plane))
-            image = _png(_colours(_fewer(_fewer(plane, 0), 1)))
+            image = _png(*_colours(_averaged(_averaged(plane, 0), 1)))
     return Picture(counts, line, image, part)
 
 
 def _plane_of(array: NDArray[Any]) -> tuple[NDArray[Any], str]:
-    """A matrix as it is; of a stack of images the first; of small ones, all in rows."""
+    """A matrix to draw of an array, and its description for arrays of more axes.
+
+    It is the first image of a stack of images; an array whose last two axes are short
+    becomes a matrix with a row for each index of its first axis.
+    """
     if array.ndim == 2:
         return array, ""
     if min(array.shape[-2:]) >= 8:
@@ -176,12 +179,12 @@ def _plane_of(array: NDArray[Any]) -> tuple[NDArray[Any], str]:
 
 
 def _strided(array: NDArray[Any]) -> NDArray[Any]:
-    """Each axis no longer than four numbers a pixel."""
+    """Every n-th element along each axis, so that at most four fall on a pixel."""
     return array[tuple(slice(None, None, -(-n // (4 * _SIDE))) for n in array.shape)]
 
 
-def _fewer(array: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """As many numbers as pixels along an axis: means of neighbours, nans left out."""
+def _averaged(array: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """At most `_SIDE` elements along an axis: means of the finite neighbours."""
     length = array.shape[axis]
     if length <= _SIDE:
         return array
@@ -191,17 +194,20 @@ def _fewer(array: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return sums / np.add.reduceat(finite.astype(np.float64), starts, axis)
 
 
-# A few colours of each scale; those between them are mixed. ColorBrewer's RdBu, and
-# Matplotlib's viridis, which is in the public domain (CC0).
+# Colours of each scale, to interpolate between: ColorBrewer's RdBu, and Matplotlib's
+# viridis, which is in the public domain (CC0).
 _DIVERGING = (
     "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f"
 )
 _SEQUENTIAL = "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"
-_NO_NUMBER = b"\x90\x90\x90"
+_NOT_FINITE = b"\x90\x90\x90"
 
 
 def _colours(plane: NDArray[np.float64]) -> tuple[NDArray[np.uint8], bytes]:
-    """A matrix as numbers of colours, and the colours; zero is white between signs."""
+    """A matrix as indices into a palette, and the palette.
+
+    The scale diverges from white at zero if the elements have both signs.
+    """
     finite = plane[np.isfinite(plane)]
     least, greatest = finite.min(initial=0.0), finite.max(initial=0.0)
     scale = _SEQUENTIAL
@@ -210,21 +216,21 @@ def _colours(plane: NDArray[np.float64]) -> tuple[NDArray[np.uint8], bytes]:
         least = -greatest
     elif finite.size:
         least, greatest = finite.min(), finite.max()
-    span = greatest / 2 - least / 2  # halves: the greatest float less the least is inf
-    parts = (plane / 2 - least / 2) / span if span else np.zeros_like(plane)
-    numbers = np.clip(np.nan_to_num(parts) * 254, 0, 254).astype(np.uint8)
-    numbers[~np.isfinite(plane)] = 255
-    few = np.array([list(bytes.fromhex(colour)) for colour in scale.split()])
-    at = np.linspace(0, len(few) - 1, 255)
-    mixed = [np.interp(at, np.arange(len(few)), few[:, i]) for i in range(3)]
-    return numbers, np.stack(mixed, 1).astype(np.uint8).tobytes() + _NO_NUMBER
+    span = greatest / 2 - least / 2  # halves, since the difference may overflow
+    unit = (plane / 2 - least / 2) / span if span else np.zeros_like(plane)
+    indices = np.clip(np.nan_to_num(unit) * 254, 0, 254).astype(np.uint8)
+    indices[~np.isfinite(plane)] = 255
+    colours = np.array([list(bytes.fromhex(colour)) for colour in scale.split()])
+    at = np.linspace(0, len(colours) - 1, 255)
+    channels = [np.interp(at, np.arange(len(colours)), c) for c in colours.T]
+    return indices, np.stack(channels, 1).astype(np.uint8).tobytes() + _NOT_FINITE
 
 
-def _png(picture: tuple[NDArray[np.uint8], bytes]) -> bytes:
-    """A PNG file with a palette, after its specification (ISO/IEC 15948)."""
-    numbers, palette = picture
-    height, width = numbers.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), numbers], 1)
+def _png(indices: NDArray[np.uint8], palette: bytes) -> bytes:
+    """A PNG file of a matrix of indices into a palette (ISO/IEC 15948)."""
+    height, width = indices.shape
+    # Each row begins with its filter type: 0 for none.
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), indices], 1)
 
     def chunk(name: bytes, data: bytes) -> bytes:
         check = zlib.crc32(name + data)

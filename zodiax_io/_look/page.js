@@ -1,33 +1,33 @@
 "use strict";
-// What the file said is only ever shown as text: nothing of it becomes markup or code.
+// Data of the file is only ever shown as text: it never becomes markup or code.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const at = (id) => document.getElementById(id);
-  const PAGE = 200; // children that are listed at a time
-  const MOST = 300; // results that are listed
+  const PAGE = 200; // children listed at a time
+  const MOST = 300; // search results listed
   const COLOURS = ["#4c9ed9", "#e0924c", "#5fb07a", "#a884c9", "#c96a6a", "#8c8c8c"];
 
   // The items, in the order of the tree ------------------------------------------------
 
-  const items = data.items.map((told, number) => ({
-    number, label: told.l, type: data.types[told.t || 0], value: told.v, fixed: !!told.s,
-    arrays: told.a || 0, numbers: told.n || 0, bytes: told.b || 0, plain: !!told.k,
-    statistics: told.x, picture: told.d, parent: null, path: told.u, below: [],
-    row: null, place: null,
+  const items = data.items.map((row) => ({
+    label: row.l, type: data.types[row.t || 0], value: row.v, isStatic: !!row.s,
+    arrays: row.a || 0, numbers: row.n || 0, bytes: row.b || 0, isLiteral: !!row.k,
+    statistics: row.x, picture: row.d, parent: null, path: row.u, below: [],
+    row: null, element: null,
   }));
-  data.items.forEach((told, number) => {
-    if (told.p === undefined) return;
-    const item = items[number];
-    item.parent = items[told.p];
+  data.items.forEach((row, index) => {
+    if (row.p === undefined) return;
+    const item = items[index];
+    item.parent = items[row.p];
     item.parent.below.push(item);
-    const above = item.parent.path; // which is cut where it would grow too long
+    const above = item.parent.path; // a long path is cut, and ends in "…"
     const step = item.label.startsWith("[") ? item.label : "." + item.label;
     if (item.path === undefined) item.path = above.endsWith("…") ? above : above + step;
   });
   const root = items[0];
   const arrays = items.filter((item) => item.arrays === 1 && !item.below.length && item.bytes);
 
-  // Pieces of the page -----------------------------------------------------------------
+  // Elements of the page ---------------------------------------------------------------
 
   const make = (name, kind, text) => {
     const element = document.createElement(name);
@@ -64,16 +64,16 @@
     });
     const known = values.filter((value) => value !== null);
     const least = Math.min(...known), span = Math.max(...known) - least;
-    const place = (value) => (span > 0 ? 1 - (value - least) / span : 0.5);
+    const height = (value) => (span > 0 ? 1 - (value - least) / span : 0.5);
     let path = "", joined = false;
     values.forEach((value, i) => {
       if (value === null) { joined = false; return; }
       const x = i / Math.max(values.length - 1, 1);
-      path += (joined ? "L" : "M") + x.toFixed(4) + " " + place(value).toFixed(4);
+      path += (joined ? "L" : "M") + x.toFixed(4) + " " + height(value).toFixed(4);
       joined = true;
     });
     if (least < 0 && least + span > 0)
-      picture.append(draw("line", { class: "zero", x1: 0, x2: 1, y1: place(0), y2: place(0) }));
+      picture.append(draw("line", { class: "zero", x1: 0, x2: 1, y1: height(0), y2: height(0) }));
     picture.append(draw("path", { class: "curve", d: path }));
     return picture;
   }
@@ -105,7 +105,7 @@
     return null;
   }
 
-  // A row of the tree, and what unfolds below it ---------------------------------------
+  // A row of the tree, and its children or details -------------------------------------
 
   function marked(text, kind, query) {
     const element = make("span", kind);
@@ -123,7 +123,7 @@
     if (opens) row.classList.add("opens");
     row.append(make("span", "twist"), words);
     words.append(marked(label, "label", query));
-    if (item.plain) {
+    if (item.isLiteral) {
       words.append(make("span", "faint", " = "), marked(item.value, "value", query));
     } else {
       words.append(make("span", "faint", ": "), marked(nameOf(item.type), "type", query));
@@ -136,9 +136,9 @@
     if (typeof item.statistics === "string")
       words.append(make("span", "warning", "  " + item.statistics));
     else if (item.statistics && (item.statistics.nans || item.statistics.infinities))
-      words.append(make("span", "warning", "  " + troubles(item.statistics)));
+      words.append(make("span", "warning", "  " + notFinite(item.statistics)));
     words.title = item.path;
-    if (item.fixed) row.append(make("span", "tag", "static"));
+    if (item.isStatic) row.append(make("span", "tag", "static"));
     const small = thumbnail(item);
     if (small) row.append(small);
     const bytes = make("span", "size");
@@ -151,16 +151,19 @@
     return row;
   }
 
-  const troubles = (told) => [
-    told.nans ? told.nans.toLocaleString("en-GB") + " nan" : "",
-    told.infinities ? told.infinities.toLocaleString("en-GB") + " inf" : "",
+  const notFinite = ({ nans, infinities }) => [
+    nans ? nans.toLocaleString("en-GB") + " nan" : "",
+    infinities ? infinities.toLocaleString("en-GB") + " inf" : "",
   ].filter(Boolean).join(", ");
 
   function detailsOf(item) {
     const box = make("div", "details");
     box.append(make("div", "path", item.path));
-    const told = item.statistics, picture = item.picture;
-    if (typeof told === "string") { box.append(make("span", "", told)); return box; }
+    const statistics = item.statistics, picture = item.picture;
+    if (typeof statistics === "string") {
+      box.append(make("span", "", statistics));
+      return box;
+    }
     const table = make("table");
     const line = (name, value) => {
       const row = table.insertRow();
@@ -169,13 +172,11 @@
     line("type", item.type);
     line("numbers", item.numbers.toLocaleString("en-GB"));
     line("bytes", item.bytes.toLocaleString("en-GB"));
-    line("least", number(told.least));
-    line("greatest", number(told.greatest));
-    line("mean", number(told.mean));
-    line("deviation", number(told.deviation));
-    line("zeros", told.zeros.toLocaleString("en-GB"));
-    line("nan", told.nans.toLocaleString("en-GB"));
-    line("infinite", told.infinities.toLocaleString("en-GB"));
+    for (const name of ["least", "greatest", "mean", "deviation"])
+      line(name, number(statistics[name]));
+    line("zeros", statistics.zeros.toLocaleString("en-GB"));
+    line("nan", statistics.nans.toLocaleString("en-GB"));
+    line("infinite", statistics.infinities.toLocaleString("en-GB"));
     box.append(table);
     const figure = (drawing, left, middle, right) => {
       const frame = make("figure"), caption = make("figcaption");
@@ -184,77 +185,80 @@
       box.append(frame);
     };
     if (picture && picture.i) {
-      const signed = told.least < 0 && told.greatest > 0;
+      const signed = statistics.least < 0 && statistics.greatest > 0;
       const text = signed ? "blue below zero, red above" : "dark is low, bright is high";
       figure(image(picture), picture.w ? `${picture.w}; ${text}` : text, "", "");
     } else if (thumbnail(item)) {
       figure(curve(picture.c), "first", "in order", "last");
     }
     if (picture && picture.h)
-      figure(histogram(picture.h), number(told.least), "histogram", number(told.greatest));
+      figure(histogram(picture.h), number(statistics.least), "histogram",
+        number(statistics.greatest));
     return box;
   }
 
-  function placeOf(item, label) {
-    const place = make("li");
-    place.setAttribute("role", "treeitem");
+  function elementOf(item, label) {
+    const element = make("li");
+    element.setAttribute("role", "treeitem");
     const row = rowOf(item, label);
     row.tabIndex = -1;
-    place.append(row);
+    element.append(row);
     row.onclick = () => { toggle(item); focusOn(item); };
-    row.onkeydown = (event) => moved(event, item);
-    if (row.classList.contains("opens")) place.setAttribute("aria-expanded", "false");
-    owners.set(row, item);
+    row.onkeydown = (event) => onKey(event, item);
+    if (row.classList.contains("opens")) element.setAttribute("aria-expanded", "false");
+    itemOfRow.set(row, item);
     item.row = row;
-    item.place = place;
-    return place;
+    item.element = element;
+    return element;
   }
 
-  const isOpen = (item) => item.place && item.place.getAttribute("aria-expanded") === "true";
+  const isOpen = (item) =>
+    item.element && item.element.getAttribute("aria-expanded") === "true";
 
   function open(item) {
-    if (!item.place || isOpen(item) || !item.row.classList.contains("opens")) return;
-    item.place.setAttribute("aria-expanded", "true");
-    if (item.place.children.length > 1) { item.place.lastChild.hidden = false; return; }
-    if (!item.below.length) { item.place.append(detailsOf(item)); return; }
+    if (!item.element || isOpen(item) || !item.row.classList.contains("opens")) return;
+    item.element.setAttribute("aria-expanded", "true");
+    if (item.element.children.length > 1) { item.element.lastChild.hidden = false; return; }
+    if (!item.below.length) { item.element.append(detailsOf(item)); return; }
     const list = make("ul");
     list.setAttribute("role", "group");
-    item.place.append(list);
+    item.element.append(list);
     fill(item, 0);
   }
 
-  // Of many children a stretch is listed, with buttons for those before and behind it.
+  // List a range of the children, with buttons for more of those above and below it.
   function fill(item, from, to = from + PAGE) {
-    const list = item.place.lastChild;
+    const list = item.element.lastChild;
     from = Math.max(from, 0);
     to = Math.min(to, item.below.length);
-    const button = (left, text, begin, end) => {
+    const button = (left, where, begin, end) => {
       const line = make("li"), press = make("button", "more");
-      press.textContent = `${Math.min(PAGE, left)} more ${text} ${left.toLocaleString("en-GB")}`;
+      const more = Math.min(PAGE, left), all = left.toLocaleString("en-GB");
+      press.textContent = `${more} more of ${all} ${where}`;
       press.type = "button";
       press.onclick = () => fill(item, begin, end);
       line.append(press);
       return line;
     };
     list.replaceChildren();
-    if (from > 0) list.append(button(from, "of those before:", from - PAGE, to));
+    if (from > 0) list.append(button(from, "above", from - PAGE, to));
     for (const child of item.below.slice(from, to))
-      list.append(child.place || placeOf(child, child.label));
+      list.append(child.element || elementOf(child, child.label));
     const left = item.below.length - to;
-    if (left > 0) list.append(button(left, "of", from, to + PAGE));
+    if (left > 0) list.append(button(left, "below", from, to + PAGE));
   }
 
   function close(item) {
     if (!isOpen(item)) return;
-    item.place.setAttribute("aria-expanded", "false");
-    item.place.lastChild.hidden = true;
+    item.element.setAttribute("aria-expanded", "false");
+    item.element.lastChild.hidden = true;
   }
 
   const toggle = (item) => (isOpen(item) ? close(item) : open(item));
 
-  // By the keyboard --------------------------------------------------------------------
+  // The keyboard -----------------------------------------------------------------------
 
-  const owners = new WeakMap();
+  const itemOfRow = new WeakMap();
   let focused = root;
   function focusOn(item) {
     focused.row.tabIndex = -1;
@@ -263,11 +267,11 @@
     item.row.focus();
   }
 
-  function moved(event, item) {
+  function onKey(event, item) {
     const rows = () => [...at("tree").querySelectorAll(".row")].filter((row) => row.offsetParent);
     const step = (by) => {
       const all = rows(), row = all[all.indexOf(item.row) + by];
-      if (row) focusOn(owners.get(row));
+      if (row) focusOn(itemOfRow.get(row));
     };
     if (event.key === "ArrowDown") step(1);
     else if (event.key === "ArrowUp") step(-1);
@@ -291,9 +295,9 @@
 
   // Search -----------------------------------------------------------------------------
 
-  // A glob means the whole path, with or without the root before it, as everywhere in
-  // zodiax_io: `*` and `?` are characters of one step, `**` is any number of steps. A step
-  // is "name", "key" or "item", and its text. Null for what is not a path.
+  // A glob matches a whole path, with or without the root, as everywhere in zodiax_io:
+  // `*` and `?` match characters of one step, `**` any number of steps. Each step is a
+  // pair of "name", "key" or "item" and its text. The result is null if it is no path.
   function stepsOf(text) {
     const steps = [];
     const token = /(\.)?(?:([^.[\]]+)|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]|\[([^[\]]+)\])/y;
@@ -308,7 +312,7 @@
     return steps;
   }
 
-  // By two pointers: a regular expression with many stars could take for ever.
+  // With two pointers: a regular expression of many stars takes exponential time.
   function globFits(glob, text) {
     let at = 0, here = 0, star = -1, from = 0;
     while (here < text.length) {
@@ -331,7 +335,8 @@
     return (what !== "name" || kind !== "item") && globFits(glob, text);
   }
 
-  // Which beginnings of the glob fit all steps so far: one pass, however many stars.
+  // `reached[i]`: the first i steps of the glob match the path so far. One pass over the
+  // path, for any number of stars.
   function pathFits(glob, path) {
     const isDeep = glob.map(([kind, text]) => kind !== "key" && text === "**");
     const skip = (reached) => {
@@ -350,7 +355,7 @@
     return Boolean(reached[glob.length]);
   }
 
-  // A `**` does not stand for the root: `**.model` means what is called so, not all.
+  // `**` never matches the root: `**.model` finds nodes of that name, not the whole tree.
   function globFitsPath(glob, path) {
     const below = path.slice(1);
     const isDeep = glob[0][0] !== "key" && glob[0][1] === "**";
@@ -380,10 +385,10 @@
     at("tree").hidden = searching;
     at("found").hidden = at("count").hidden = !searching;
     at("found").replaceChildren();
-    try { // some pages have no history, and half a character has no code
+    try { // fails without a history, and for half of a surrogate pair
       const address = query ? "#find=" + encodeURIComponent(query) : location.pathname;
       history.replaceState(null, "", address);
-    } catch { /* the link is a convenience */ }
+    } catch { /* the page works without the link */ }
     if (!searching) return;
     const fitting = fits(query);
     const among = dtype ? arrays.filter((item) => dtypeOf(item) === dtype) : items;
@@ -397,7 +402,7 @@
     at("count").textContent = found.length
       ? `${count(found.length, "result")}, arrays of ${size(bytes)}`
         + (found.length > MOST ? `; the first ${MOST} are listed` : "")
-      : "Nothing fits.";
+      : "Nothing matches.";
     const plain = /[*?]/.test(query) ? "" : query.toLowerCase();
     for (const item of found.slice(0, MOST)) {
       const line = make("li"), row = rowOf(item, item.path, plain);
@@ -419,7 +424,7 @@
       open(up);
       const next = above[above.indexOf(up) + 1] || item;
       const where = up.below.indexOf(next);
-      if (!next.place || !next.place.isConnected) fill(up, where - (where % PAGE));
+      if (!next.element || !next.element.isConnected) fill(up, where - (where % PAGE));
     }
     if (!item.below.length) open(item);
     focusOn(item);
@@ -428,7 +433,7 @@
     setTimeout(() => item.row.classList.remove("flash"), 1600);
   }
 
-  // What stands beside the tree --------------------------------------------------------
+  // The header and the column beside the tree ------------------------------------------
 
   at("facts").textContent = data.facts.join(" · ");
   const totals = [["arrays", root.arrays.toLocaleString("en-GB")],
@@ -466,13 +471,13 @@
   }
   at("largest").hidden = !largest.length;
 
-  for (const [level, label, told] of data.notes) {
+  for (const [level, label, text] of data.metadata) {
     const line = make("li", "plain");
     line.style.paddingLeft = level + "rem";
-    line.append(make("span", "label", label), make("span", "", told));
-    at("notes").querySelector("ul").append(line);
+    line.append(make("span", "label", label), make("span", "", text));
+    at("metadata").querySelector("ul").append(line);
   }
-  at("notes").hidden = !data.notes.length;
+  at("metadata").hidden = !data.metadata.length;
 
   for (const [name, version, here] of data.packages) {
     const row = at("packages").querySelector("table").insertRow();
@@ -483,11 +488,12 @@
 
   // Begin ------------------------------------------------------------------------------
 
-  at("tree").append(placeOf(root, root.path));
+  at("tree").append(elementOf(root, root.path));
   root.row.tabIndex = 0;
   let listed = 1;
-  for (const item of items) { // in order, as far as a screen goes
-    if (!item.place || item.plain || !item.below.length || listed + item.below.length > 40) continue;
+  for (const item of items) { // parents first, about a screen
+    if (!item.element || item.isLiteral || !item.below.length) continue;
+    if (listed + item.below.length > 40) continue;
     if (item !== root && item.below.length > 12) continue;
     open(item);
     listed += item.below.length;
@@ -496,7 +502,7 @@
   at("unfold").onclick = () => {
     let shown = 0;
     for (const item of items)
-      if (item.place && item.below.length && (shown += item.below.length) < 2000) open(item);
+      if (item.element && item.below.length && (shown += item.below.length) < 2000) open(item);
   };
   at("fold").onclick = () => { for (const item of root.below) close(item); };
   let waiting;
@@ -507,7 +513,7 @@
     const hash = location.hash.slice(1), equals = hash.indexOf("=");
     const what = hash.slice(0, equals);
     let text = hash.slice(equals + 1);
-    try { text = decodeURIComponent(text); } catch { /* as it stands */ }
+    try { text = decodeURIComponent(text); } catch { /* not encoded */ }
     if (what === "find" && text) { at("find").value = text; search(); }
     const item = what === "at" && items.find((other) => other.path === text);
     if (item) reveal(item);

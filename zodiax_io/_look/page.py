@@ -1,4 +1,4 @@
-"""What is in a file, as one page for a browser: it needs no network, and no library."""
+"""A summary as a self-contained HTML page, without a network or libraries."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from string import Template
 from typing import Any
 
 from .._errors import shown
-from .items import Contents, Item, date_of, size_of
-from .numbers import Picture, Statistics
+from .items import Contents, Item, date_of, plain_statistics, size_of
+from .numbers import Picture
 from .text import is_literal, lines_of, text_of
 
-_DRAWN = 4000  # arrays that are drawn: the largest
+_MAX_PICTURES = 4000  # of the largest arrays
 
 
 def page_of(summary: Contents) -> str:
-    """The page.
+    """The page as HTML.
 
-    What the file says is in it as JSON, and becomes text; nothing but the script of the
-    page itself is allowed to run.
+    It contains the data of the file as JSON, which its script shows as text. Its policy
+    (CSP) lets no other script run.
     """
     style, script = (_resource(name) for name in ("page.css", "page.js"))
     policy = (
@@ -36,7 +36,7 @@ def page_of(summary: Contents) -> str:
         title=html.escape(summary.file or summary.root.type),
         style=style,
         text=html.escape(text_of(lines_of(summary, width=120))),
-        data=data.replace("<", "\\u003c"),  # else `</script>` would end it
+        data=data.replace("<", "\\u003c"),  # `</script>` would end the element
         script=script,
     )
 
@@ -46,6 +46,7 @@ def _resource(name: str) -> str:
 
 
 def _digest(text: str) -> str:
+    """The hash by which the policy of the page allows a style or a script."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
@@ -53,7 +54,8 @@ def _digest(text: str) -> str:
 def _data_of(summary: Contents) -> dict[str, Any]:
     items = list(summary.root.walk())
     largest = sorted(items, key=lambda item: -item.nbytes)
-    drawn = {id(i) for i in [i for i in largest if i.picture is not None][:_DRAWN]}
+    with_picture = [item for item in largest if item.picture is not None]
+    drawn = {id(item) for item in with_picture[:_MAX_PICTURES]}
     numbers = {id(item): number for number, item in enumerate(items)}
     parents = {id(child): item for item in items for child in item.items}
     types: dict[str, int] = {}
@@ -78,7 +80,7 @@ def _data_of(summary: Contents) -> dict[str, Any]:
         "facts": facts,
         "types": list(types),
         "items": rows,
-        "notes": _notes_of(summary.metadata),
+        "metadata": _metadata_lines(summary.metadata),
         "packages": [
             [shown(name), shown(value), here.get(name)]
             for name, value in (summary.versions | summary.settings).items()
@@ -87,18 +89,18 @@ def _data_of(summary: Contents) -> dict[str, Any]:
 
 
 def _path_below(path: str, label: str) -> str:
-    """The path of a child, as the page makes it of its parent's."""
+    """The path of a child, as the page derives it from the path of the parent."""
     if path.endswith("…"):
         return path
     return path + (label if label.startswith("[") else f".{label}")
 
 
-# The names are short because there may be a hundred thousand of them: parent, label,
-# type, value, plain, static, arrays, numbers, bytes, statistics, drawing, path.
+# The names are short because there may be a hundred thousand rows. Two more are set by
+# `_data_of`: "p", the index of the parent, and "u", a path that is not derived from it.
 def _row_of(item: Item, types: dict[str, int], *, drawn: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "l": item.label,
-        "t": types.setdefault(item.type, len(types)),
+        "t": types.setdefault(item.type, len(types)),  # an index into the list of types
         "v": item.value,
         "k": int(is_literal(item)),
         "s": int(item.static),
@@ -106,39 +108,39 @@ def _row_of(item: Item, types: dict[str, int], *, drawn: bool) -> dict[str, Any]
         "n": item.numbers,
         "b": item.nbytes,
     }
-    if isinstance(item.statistics, Statistics):
-        told = item.statistics
-        row["x"] = {name: getattr(told, name) for name in Statistics.__slots__}
-    else:
-        row["x"] = item.statistics
+    if item.statistics is not None:
+        row["x"] = plain_statistics(item.statistics)
     if drawn and item.picture is not None:
-        row["d"] = _drawing_of(item.picture)
+        row["d"] = _picture_data(item.picture)
     return {name: value for name, value in row.items() if value or value == ""}
 
 
-def _drawing_of(picture: Picture) -> dict[str, Any]:
-    line = [_short(value) for value in picture.line]
-    image = base64.b64encode(picture.image).decode()
-    drawing = {"h": list(picture.counts), "c": line, "i": image, "w": picture.part}
-    return {name: value for name, value in drawing.items() if value}
+def _picture_data(picture: Picture) -> dict[str, Any]:
+    data = {
+        "h": list(picture.counts),
+        "c": [_rounded(value) for value in picture.line],
+        "i": base64.b64encode(picture.image).decode(),
+        "w": picture.part,
+    }
+    return {name: value for name, value in data.items() if value}
 
 
-def _short(number: float) -> float | None:
-    """A number in four digits; JSON knows no infinity, to which the largest round."""
+def _rounded(number: float) -> float | None:
+    """A number with four digits; None for NaN and infinity, which JSON lacks."""
+    if not math.isfinite(number):
+        return None
     short = float(f"{number:.4g}")
-    if math.isfinite(short):
-        return short
-    return number if math.isfinite(number) else None
+    return short if math.isfinite(short) else number  # the largest float rounds to inf
 
 
-def _notes_of(metadata: Item | None) -> list[tuple[int, str, str]]:
-    """The metadata, line by line: how deep, what it is called, what it is."""
-    notes: list[tuple[int, str, str]] = []
+def _metadata_lines(metadata: Item | None) -> list[tuple[int, str, str]]:
+    """The level, label, and value or type of each item of the metadata."""
+    lines: list[tuple[int, str, str]] = []
     waiting = [] if metadata is None else [(0, metadata)]
-    while waiting and len(notes) < 400:
+    while waiting and len(lines) < 400:
         level, item = waiting.pop()
-        told = item.value if item.value is not None else item.type
-        plain = is_literal(item)
-        notes.append((min(level, 12), item.label, f"{' = ' if plain else ': '}{told}"))
+        text = item.value if item.value is not None else item.type
+        text = f"{' = ' if is_literal(item) else ': '}{text}"
+        lines.append((min(level, 12), item.label, text))
         waiting.extend((level + 1, child) for child in reversed(item.items))
-    return notes
+    return lines

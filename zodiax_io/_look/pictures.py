@@ -9,27 +9,25 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .._errors import (
-    LIMITS,
-    ZodiaxIOError,
-)
+from .._errors import LIMITS, ZodiaxIOError
 from .._files.document import Document
 from .._kinds.lookup import row_named
 from .._structure.nodes import Structure
 from .._tree.restore import logical
-from .items import Item, numbers_of
+from .items import Item, statistics_and_picture
 from .numbers import Picture, Statistics
 
-_TOGETHER = 1 << 26  # bytes of arrays that are read at a time
-# Bytes that are read for the sake of pictures: of one array, and of all together.
-_QUICK, _QUICKLY = 1 << 26, 1 << 28
+_BATCH = 1 << 26  # bytes of arrays that are read together
+# A notebook reads no more bytes than this for its pictures: of one array, and of all.
+_MAX_ARRAY, _MAX_TOTAL = 1 << 26, 1 << 28
 
-# Arrays by the number of their record; text says why there is none.
+# Arrays by the index of their record; text says why an array could not be read.
 Arrays = dict[int, NDArray[Any] | str]
 Fetch = Callable[[Sequence[Item]], Arrays]
 
 
 def from_file(document: Document, reader: Any) -> Fetch:
+    """A function that reads the arrays of items from an open file."""
     nodes = {
         node.record: node
         for node in Structure.parse(document.tree).arrays
@@ -60,33 +58,34 @@ def from_file(document: Document, reader: Any) -> Fetch:
     return fetch
 
 
-def _in_groups(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """The arrays among the items, as many as are read at a time."""
-    group: list[Item] = []
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The arrays among the items, except keys, in lists to be read together."""
+    batch: list[Item] = []
     size = 0
     for item in items:
         if item.record is None or row_named(item.kind).array == "key":
             continue
-        if group and size + item.nbytes > _TOGETHER:
-            yield group
-            group, size = [], 0
-        group.append(item)
+        if batch and size + item.nbytes > _BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
         size += item.nbytes
-    if group:
-        yield group
+    if batch:
+        yield batch
 
 
 def with_numbers(root: Item, fetch: Fetch) -> Item:
-    """The same items, with what their arrays are like; few are held at a time."""
+    """The same items with statistics and pictures of all arrays."""
     found: dict[int, tuple[Statistics | str, Picture | None]] = {}
-    for group in _in_groups(root.walk()):
-        for number, array in fetch(group).items():
-            found[number] = numbers_of(array)
+    for batch in _batches(root.walk()):
+        for number, array in fetch(batch).items():
+            found[number] = statistics_and_picture(array)
     made: dict[int, Item] = {}
     for item in reversed(list(root.walk())):
         items = tuple(made.pop(id(child)) for child in item.items)
-        told = None if item.record is None else found.get(item.record)
-        statistics, picture = (None, None) if told is None else told
+        statistics, picture = None, None
+        if item.record is not None:
+            statistics, picture = found.get(item.record, (None, None))
         made[id(item)] = replace(
             item, items=items, statistics=statistics, picture=picture
         )
@@ -94,16 +93,16 @@ def with_numbers(root: Item, fetch: Fetch) -> Item:
 
 
 def pictures(items: Sequence[Item], fetch: Fetch) -> dict[int, Picture]:
-    """Pictures of those that are soon read."""
-    left, few = _QUICKLY, list[Item]()
+    """Pictures of arrays by the index of their record; large arrays are left out."""
+    left, small = _MAX_TOTAL, list[Item]()
     for item in items:
-        if item.nbytes <= min(left, _QUICK):
-            few.append(item)
+        if item.nbytes <= min(left, _MAX_ARRAY):
+            small.append(item)
             left -= item.nbytes
     found: dict[int, Picture] = {}
-    for group in _in_groups(few):
-        for number, array in fetch(group).items():
-            _, picture = numbers_of(array)
+    for batch in _batches(small):
+        for number, array in fetch(batch).items():
+            _, picture = statistics_and_picture(array)
             if picture is not None:
                 found[number] = picture
     return found

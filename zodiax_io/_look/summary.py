@@ -1,4 +1,4 @@
-"""What is in a file, as data and as text, without importing or building any of it."""
+"""Summarise a file or a tree: import nothing, and build none of its objects."""
 
 from __future__ import annotations
 
@@ -39,58 +39,52 @@ from .._jax import without_tracing
 from .._structure.globs import parse_glob
 from .._structure.nodes import Structure
 from .._tree.locate import locate
-from .items import Contents, Item, item_of, items_fitting
+from .items import Contents, Item, item_of, items_matching
 from .numbers import Picture
 from .page import page_of
 from .pictures import Arrays, from_file, pictures, with_numbers
 from .terminal import print_lines
-from .text import lines_of
+from .text import lines_of, text_of
 
 
 @dataclass(frozen=True, repr=False)
 class Summary(Contents):
-    """What is in a file; printed, it is the tree.
+    """Summary of a file or a tree, as data; printed, it is the tree as text.
 
     Attributes
     ----------
     file : str
-        What the file is called.
+        The name of the file.
     root : Item
-        The tree, or the part of it that was asked for.
+        The root of the tree, or of the subtree at the given path.
     metadata : Item or None
-        The notes that were saved beside it.
+        The metadata that was saved with the tree.
     versions : dict of str to str
-        The packages that wrote the file.
+        The versions of Python and of the packages that wrote the file.
     differences : tuple of Difference
-        How the packages and settings here differ from those of the file.
+        The packages and settings that differ between the file and this process.
     size : int or None
-        Bytes on the disk, of both files.
+        Bytes on the disk, of the structure file and the companion together.
     saved : float or None
-        When, in seconds since 1970.
+        The time of the last change of the file, in seconds since 1970.
     settings : dict
-        The settings of JAX under which it was written.
+        The settings of JAX when the file was written.
     extras : tuple of str
-        Names of what else is in the file, beside the tree and the notes.
+        The names of the extras in the file.
     """
 
     def __repr__(self) -> str:
-        """The tree, as at a prompt somebody wants to see it."""
         return str(self)
 
     def __str__(self) -> str:
-        """The tree, as `zodiax-io show` prints it."""
-        from .text import lines_of, text_of
-
         return text_of(lines_of(self, width=shutil.get_terminal_size().columns))
 
     def _repr_html_(self) -> str:
-        """The same for a notebook: what holds others can be folded."""
         from .notebook import html_of
 
         return html_of(self)
 
     def __treescope_repr__(self, path: Any, render: Any) -> Any:
-        """The same for treescope, which calls this."""
         from .treescope import rendering_of
 
         return rendering_of(self, path)
@@ -102,34 +96,34 @@ class Summary(Contents):
 def summarise(
     path_or_tree: Any, at: str | None = None, *, values: bool = False
 ) -> Summary:
-    """What is in a file, without loading it; or in a tree, as it would be saved.
+    """Summarise a file without loading it, or a pytree as it would be saved.
 
-    Nothing is imported and nothing built, so this is safe with any file, and needs none
-    of its classes. Without `values` no array is read, so it is quick with any size.
+    It imports no module and builds no object that a file names: this is safe with any
+    file, and works without its packages. Without `values` no array is read, so the size
+    of the file does not matter.
 
     Parameters
     ----------
     path_or_tree : str, path, binary file or pytree
-        What was given to `serialise`; the companion alone; a file of zodiax 0.4 or
-        before; or a tree that is alive. Text is a path.
+        A path or file as for `serialise`, a companion alone, a file of zodiax up to
+        0.4, or a pytree in memory. Text is a path.
     at : str, optional
-        The path of the part to look at: ``"optics.layers[0]"``.
+        The path of a subtree to summarise: ``"optics.layers[0]"``.
     values : bool, default False
-        Whether to read the arrays, one after another, for their `Statistics`. Of a
-        structure file whose companion is missing there are none.
+        Whether to read the arrays, one after another, for their `Statistics`. If the
+        companion of a structure file is missing, there are none.
 
     Returns
     -------
     Summary
-        The tree as data. Printed, it is text. In a notebook it is a tree that can be
-        folded, with a small picture of each array that is listed; treescope draws it
-        if that is installed. These pictures are made when they are seen, of arrays of
-        up to 64 MiB.
+        The tree as data. Printed, it is text. In a notebook it is a foldable tree with
+        a small picture of each listed array, which treescope draws if it is installed.
+        A notebook reads arrays of up to 64 MiB for the pictures when it shows them.
 
     Raises
     ------
     ArgumentError
-        If there is nothing at that path.
+        If the tree has no node at the path `at`.
     MissingFileError, NotAFileError, ReadError, UnknownFormatError, CorruptFileError
         If there is no such file, or it cannot be understood.
 
@@ -144,44 +138,45 @@ def summarise(
     check_text(at=at)
     check_flags(values=values)
     if is_file(path_or_tree):
-        return _of_file(path_or_tree, at, values)
-    return _of_tree(path_or_tree, at, values)
+        return _summarise_file(path_or_tree, at, values)
+    return _summarise_tree(path_or_tree, at, values)
 
 
-def _of_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
+def _summarise_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
     with ExitStack() as stack:
         try:
             document, reader, name = stack.enter_context(
                 opened(path_or_file, salvage=True)
             )
         except MissingFileError:
-            (document, name), reader = _alone(path_or_file), None
-        # `at` may be an element of a long list.
+            (document, name), reader = _without_companion(path_or_file), None
+        # The path may lead to an element of a list that is saved as one array.
         structure = Structure.parse(document.tree, columns=at is None)
         root = item_of(structure, document.records)
         metadata = None
         if document.metadata is not None:
             metadata = item_of(Structure.parse(document.metadata, "metadata"))
         if at is not None:
-            root = _at(root, at, name)
+            root = _item_at(root, at, name)
         if values and reader is not None:
             root = with_numbers(root, from_file(document, reader))
-    size, saved = _on_disk(path_or_file)
+    size, saved = _size_and_time(path_or_file)
+    can_read_again = reader is not None and is_path(path_or_file)
     return Summary(
-        _called(path_or_file, name),
+        _display_name(path_or_file, name),
         root,
         metadata,
         dict(document.versions),
         tuple(compare(document.versions, document.settings)),
         size,
         saved,
-        _later(path_or_file) if reader is not None and is_path(path_or_file) else None,
+        _picture_reader(path_or_file) if can_read_again else None,
         settings=settings_of(document.settings),
         extras=tuple(document.extras),
     )
 
 
-def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
+def _summarise_tree(tree: Any, at: str | None, values: bool) -> Summary:
     found = locate(tree, {}, with_columns=at is None)
     arrays: list[Any] = []
     for node in found.structure.nodes:
@@ -190,19 +185,19 @@ def _of_tree(tree: Any, at: str | None, values: bool) -> Summary:
             arrays.append(found.sources[id(node.plain)])
 
     def fetch(items: Sequence[Item]) -> Arrays:
-        held: Arrays = {}
+        read: Arrays = {}
         for item in items:
             if item.record is None:
                 continue
             try:
-                held[item.record] = on_host(arrays[item.record])
-            except RuntimeError as error:  # deleted, or given away to a computation
-                held[item.record] = f"cannot be read: {shown(error)}"
-        return held
+                read[item.record] = on_host(arrays[item.record])
+            except RuntimeError as error:  # deleted, or donated to a computation
+                read[item.record] = f"cannot be read: {shown(error)}"
+        return read
 
     root = item_of(found.structure)
     if at is not None:
-        root = _at(root, at, "The tree")
+        root = _item_at(root, at, "The tree")
     if values:
         root = with_numbers(root, fetch)
     return Summary("", root, look=lambda items: pictures(items, fetch))
@@ -217,7 +212,7 @@ def show(
     everything: bool = False,
     html: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Print what is in a file; or write it as one page for a browser.
+    """Print the summary of a file or a tree, or write it as an HTML page.
 
     Parameters
     ----------
@@ -226,17 +221,17 @@ def show(
     depth : int, optional
         How many levels to print.
     everything : bool, default False
-        Whether to print each of many things that are alike.
+        Whether to print each of many similar items.
     html : str or path, optional
-        Where to write a page, instead of printing: ``"report.html"``. It needs no
-        network and runs nothing but its own search; in it are the statistics and the
-        pictures of all arrays, which are read for it.
+        Write a page to this file instead of printing: ``"report.html"``. It contains
+        statistics and pictures of all arrays, which are read for it. It needs no
+        network, and its policy lets no script run except its own.
 
     Raises
     ------
     ArgumentError
-        If there is nothing at that path, or `html` does not end in ``.html``: a
-        checkpoint is never written over.
+        If the tree has no node at the path `at`, or `html` does not end in ``.html`` or
+        is the name of a checkpoint, which is never overwritten.
     MissingFileError, NotAFileError, ReadError, UnknownFormatError, CorruptFileError
         If there is no such file, or it cannot be understood.
 
@@ -270,13 +265,13 @@ def show(
         commit.commit(None, Path(html), lambda f: f.write(page) and b"", durable=False)
 
 
-def _alone(path_or_file: Any) -> tuple[Document, str]:
-    """The document of a structure file whose companion is not there.
+def _without_companion(path_or_file: Any) -> tuple[Document, str]:
+    """The document of a structure file whose companion is missing.
 
     Raises
     ------
     MissingFileError
-        If there is no structure file either.
+        If the structure file is missing as well.
     """
     structure, companion = pair_of(path_or_file)
     if structure is None or not structure.exists():
@@ -284,15 +279,15 @@ def _alone(path_or_file: Any) -> tuple[Document, str]:
     return unpack(read_structure(structure), structure.name), structure.name
 
 
-def _called(path_or_file: Any, companion: str) -> str:
-    """What a file is called by who gave its name."""
+def _display_name(path_or_file: Any, companion: str) -> str:
+    """The name of the structure file if there is one, else of the companion."""
     structure = pair_of(path_or_file)[0] if is_path(path_or_file) else None
     if structure is not None and structure.exists():
         return shown(structure.name, 400)
     return shown(companion, 400)
 
 
-def _on_disk(path_or_file: Any) -> tuple[int | None, float | None]:
+def _size_and_time(path_or_file: Any) -> tuple[int | None, float | None]:
     if not isinstance(path_or_file, (str, os.PathLike)):
         return None, None
     found = _stats_of(path_or_file)
@@ -300,36 +295,38 @@ def _on_disk(path_or_file: Any) -> tuple[int | None, float | None]:
 
 
 def _stats_of(path: str | os.PathLike[str]) -> list[os.stat_result]:
-    """What the system says of those files of a pair that are there."""
+    """The `os.stat` of each existing file of a pair."""
     return [os.stat(p) for p in pair_of(path) if p and os.path.exists(p)]
 
 
-def _at(root: Item, at: str, name: str) -> Item:
+def _item_at(root: Item, at: str, name: str) -> Item:
     if any(token.is_glob for token in parse_glob(at, "at")):
         raise ArgumentError(f"`at` is one path, not a glob: {shown(repr(at))}.")
-    found = items_fitting(root, at, "at")
-    # A part comes before the whole: a key may be called as the root is.
-    for item in [*(item for item in found if item is not root), *found]:
-        return item
-    held = ", ".join(f"`{shown(item.label)}`" for item in root.items[:20])
-    raise ArgumentError(f"{name} has nothing at `{shown(at)}`. `model` holds {held}.")
+    found = items_matching(root, at, "at")
+    if found:
+        # The root comes last: a key may have the same name.
+        return next((item for item in found if item is not root), root)
+    labels = ", ".join(f"`{shown(item.label)}`" for item in root.items[:20])
+    raise ArgumentError(
+        f"{name} has nothing at `{shown(at)}`. `model` contains {labels or 'nothing'}."
+    )
 
 
-def _later(path: str | os.PathLike[str]) -> Callable[[Sequence[Item]], Any]:
-    """What reads a file again for its pictures, if it still is what it was."""
+def _picture_reader(path: str | os.PathLike[str]) -> Callable[[Sequence[Item]], Any]:
+    """A function that opens a file again for its pictures, if it is unchanged."""
     stamp = _stamp(path)
 
-    def look(items: Sequence[Item]) -> dict[int, Picture]:
+    def read_pictures(items: Sequence[Item]) -> dict[int, Picture]:
         try:
             with warnings.catch_warnings(), opened(path, salvage=True) as found:
-                warnings.simplefilter("ignore")  # said when the summary was made
+                warnings.simplefilter("ignore")  # issued when the summary was made
                 if _stamp(path) != stamp:
                     return {}
                 return pictures(items, from_file(found[0], found[1]))
-        except (ZodiaxIOError, OSError):  # gone, since
+        except (ZodiaxIOError, OSError):  # deleted or damaged since
             return {}
 
-    return look
+    return read_pictures
 
 
 def _stamp(path: str | os.PathLike[str]) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Lines on a terminal: with colours where somebody looks and rich is installed."""
+"""Print lines, with colours on a terminal if rich is installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ _STYLES = {
 
 
 def print_lines(lines: Iterable[Line]) -> None:
-    """Print lines."""
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         try:
             from rich.console import Console
@@ -29,8 +28,8 @@ def print_lines(lines: Iterable[Line]) -> None:
         else:
             console = Console(highlight=False, soft_wrap=True)
             for line in lines:
-                pieces = [(text, _STYLES.get(style, "")) for text, style in line]
-                console.print(Text.assemble(*pieces))
+                spans = [(text, _STYLES.get(style, "")) for text, style in line]
+                console.print(Text.assemble(*spans))
             return
     for line in lines:
         print("".join(text for text, _ in line).rstrip())

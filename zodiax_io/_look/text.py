@@ -1,4 +1,4 @@
-"""What is in a file, as lines of text that fit the terminal."""
+"""Lines of text of a summary, which fit the width of a terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from .._kinds.lookup import row_named
 from .items import Contents, Item, counted, date_of, size_of
 from .numbers import Statistics
 
-# A piece of a line, and what it is: "label", "type", "value", "module", "faint",
-# "warning".
-Piece = tuple[str, str]
-Line = list[Piece]
+# Text, and its style: "label", "type", "value", "module", "faint" or "warning".
+Line = list[tuple[str, str]]
 
-_LIKE = 3  # so many more of a sort are not shown one by one
-_MOST = 40  # of what one thing holds
-MAX_LINES = 2000
+_MAX_ALIKE = 4  # more consecutive items that are alike are shown as one and counted
+_MAX_ITEMS = 40  # of one container
+_MAX_LINES = 2000
 
 
 def lines_of(
@@ -32,57 +30,54 @@ def lines_of(
     head: bool = True,
     digests: bool = False,
 ) -> Iterator[Line]:
-    """The lines of a summary: what the file is, the tree, and what it comes to.
+    """The lines of a summary: facts about the file, the tree, and totals.
 
     Parameters
     ----------
     summary : Contents
-        What to show.
+        The summary.
     width : int, default 80
-        Columns that a line has at most.
+        The most columns of a line.
     depth : int, optional
         How many levels to show.
     everything : bool, default False
-        Whether to show each of many things that are alike.
+        Whether to show each of many similar items.
     head : bool, default True
-        Whether to say first what the file is.
+        Whether to begin with the facts about the file.
     digests : bool, default False
-        Whether to tell arrays apart that look the same, and values that are cut.
+        Whether to show checksums of arrays and of values that are cut.
     """
     if head:
         yield from head_of(summary, width)
     lines = _tree(summary.root, width, depth, everything=everything, digests=digests)
     for number, line in enumerate(lines):
-        if number == MAX_LINES and not everything:
+        if number == _MAX_LINES and not everything:
             yield [("… and more. Give a path, a `--depth`, or `--all`.", "faint")]
             break
         yield line
-    root = summary.root
-    yield [(", ".join(totals_of(root)), "faint")]
+    yield [(totals_of(summary.root), "faint")]
 
 
-def totals_of(item: Item) -> list[str]:
-    """What an item comes to: arrays, numbers, bytes."""
-    return [
-        counted(item.arrays, "array"),
-        counted(item.numbers, "number"),
-        size_of(item.nbytes),
-    ]
+def totals_of(item: Item) -> str:
+    """The numbers of arrays, elements and bytes in an item."""
+    arrays, numbers = counted(item.arrays, "array"), counted(item.numbers, "number")
+    return f"{arrays}, {numbers}, {size_of(item.nbytes)}"
 
 
 def text_of(lines: Iterable[Line]) -> str:
-    """Lines without their colours."""
+    """Lines as one text, without styles."""
     return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
 
 
 def found_lines(items: Sequence[Item], *, width: int = 80) -> Iterator[Line]:
     """A line for each item, with its whole path."""
     for item in items:
-        yield fitted([(item.path, "label"), *words_of(item)], _right(item), width)
+        left = [(item.path, "label"), *description_of(item)]
+        yield fitted(left, _right_column(item), width)
 
 
 def head_of(summary: Contents, width: int) -> Iterator[Line]:
-    """What the file is, who wrote it, and its notes."""
+    """Name, size and date of a file, the packages that wrote it, and its metadata."""
     if summary.file:
         facts = [summary.file]
         if summary.size is not None:
@@ -90,21 +85,19 @@ def head_of(summary: Contents, width: int) -> Iterator[Line]:
         if summary.saved is not None:
             facts.append(f"saved {date_of(summary.saved)}")
         yield fitted([(", ".join(facts), "label")], [], width)
-    differ = {difference.package: difference for difference in summary.differences}
-    texts = [
-        f"{shown(package, 60)} {shown(version, 60)}"
-        + ("" if package not in differ else f" ({_here(differ[package])} here)")
+    here = {difference.package: _here(difference) for difference in summary.differences}
+    packages = [
+        f"{shown(package, 60)} {shown(version, 60)}{here.get(package, '')}"
         for package, version in summary.versions.items()
     ]
-    yield from ([(line, "faint")] for line in _wrapped("with", texts, width))
-    set_otherwise = [
-        f"{d.package} {shown(d.file, 60)} ({_here(d)} here)"
-        for d in summary.differences
-        if d.kind == "setting"
+    settings = [
+        f"{difference.package} {shown(difference.file, 60)}{_here(difference)}"
+        for difference in summary.differences
+        if difference.kind == "setting"
     ]
-    yield from ([(line, "faint")] for line in _wrapped("set", set_otherwise, width))
-    extras = _wrapped("extras", [shown(name) for name in summary.extras], width)
-    yield from ([(line, "faint")] for line in extras)
+    extras = [shown(name) for name in summary.extras]
+    for first, words in (("with", packages), ("set", settings), ("extras", extras)):
+        yield from ([(line, "faint")] for line in _wrapped(first, words, width))
     if summary.metadata is not None:
         yield from _tree(summary.metadata, width, 2, everything=False)
     if summary.file:
@@ -112,10 +105,12 @@ def head_of(summary: Contents, width: int) -> Iterator[Line]:
 
 
 def _here(difference: Difference) -> str:
-    return "not" if difference.here is None else shown(difference.here, 60)
+    here = "not" if difference.here is None else shown(difference.here, 60)
+    return f" ({here} here)"
 
 
 def _wrapped(first: str, words: Sequence[str], width: int) -> Iterator[str]:
+    """A list of words in lines; the first line begins with another word."""
     line = first
     for i, word in enumerate(words):
         word += "," * (i + 1 < len(words))
@@ -135,44 +130,43 @@ def _tree(
     everything: bool,
     digests: bool = False,
 ) -> Iterator[Line]:
+    # Each with the branch before it, and the indent of the items below it.
     waiting: list[tuple[str, str, Item | str, int]] = [("", "", root, 0)]
     while waiting:
-        before, below, item, level = waiting.pop()
+        branch, indent, item, level = waiting.pop()
         if isinstance(item, str):
-            yield fitted([(before, "faint"), (item, "faint")], [], width)
+            yield fitted([(branch, "faint"), (item, "faint")], [], width)
             continue
-        left = [(before, "faint"), (item.label, "label"), *words_of(item)]
-        deep = (
+        left = [(branch, "faint"), (item.label, "label"), *description_of(item)]
+        is_cut = (
             depth is not None and level >= depth and item.items and item.value is None
         )
-        if deep:
+        if is_cut:
             left.append((f"  … {counted(len(item.items), 'item')}", "faint"))
         if digests and item.digest is not None:
             left.append((f"  #{item.digest}", "faint"))
-        yield fitted(left, _right(item), width)
-        if deep or (item.value is not None and not everything):
+        yield fitted(left, _right_column(item), width)
+        if is_cut or (item.value is not None and not everything):
             continue
         rows: list[Item | str] = [*(item.items if everything else folded(item.items))]
         for i, row in reversed(list(enumerate(rows))):
-            last = i == len(rows) - 1
-            branch = "└─ " if last else "├─ "
-            under = "   " if last else "│  "
-            # Of a deep tree, no more than a line can show.
-            ahead, after = (f"{below}{x}"[: width + 1] for x in (branch, under))
-            waiting.append((ahead, after, row, level + 1))
+            ends = ("└─ ", "   ") if i == len(rows) - 1 else ("├─ ", "│  ")
+            # The indents of a deep tree would grow beyond what a line can show.
+            first, others = (f"{indent}{end}"[: width + 1] for end in ends)
+            waiting.append((first, others, row, level + 1))
 
 
 def folded(items: Sequence[Item]) -> Iterator[Item | str]:
-    """Items of which one stands for many that are alike, and the rest is counted."""
+    """Items to list; text replaces many that are alike, and those beyond a limit."""
     start = count = 0
     while start < len(items):
         end = start + 1
-        like = _sort_of(items[start])
-        while end < len(items) and _sort_of(items[end]) == like:
+        shape = _shape_of(items[start])
+        while end < len(items) and _shape_of(items[end]) == shape:
             end += 1
-        few = end - start <= _LIKE + 1
+        few = end - start <= _MAX_ALIKE
         for item in items[start:end] if few else items[start : start + 1]:
-            if count == _MOST:
+            if count == _MAX_ITEMS:
                 more = items[items.index(item) :]
                 yield f"… {counted(len(more), 'more item')}{_sizes(more)}"
                 return
@@ -190,15 +184,15 @@ def _sizes(items: Sequence[Item]) -> str:
     return f", {size_of(nbytes)}" if nbytes else ""
 
 
-def _sort_of(item: Item, deep: int = 4) -> tuple[object, ...]:
-    """What items have in common that are shown once."""
+def _shape_of(item: Item, depth: int = 4) -> tuple[object, ...]:
+    """The attributes that are equal for items that are alike, such as equal layers."""
     label = re.sub(r"\d+", "0", item.label)
-    below = tuple(_sort_of(i, deep - 1) for i in item.items[:8]) if deep else ()
+    below = tuple(_shape_of(i, depth - 1) for i in item.items[:8]) if depth else ()
     return label, item.type, item.static, item.arrays, item.nbytes, below
 
 
-def words_of(item: Item) -> Line:
-    """What an item is, behind its name."""
+def description_of(item: Item) -> Line:
+    """The type, value and statistics of an item, to follow its label."""
     line: Line = [(": ", "faint")]
     if item.value is not None and is_literal(item):
         line = [(" = ", "faint"), (item.value, "value")]
@@ -211,28 +205,27 @@ def words_of(item: Item) -> Line:
         if module:
             line.append((f"  {module}", "module"))
     if item.statistics is not None:
-        fine = isinstance(item.statistics, Statistics)
-        line.append((f"  {told_of(item)}", "value" if fine else "warning"))
+        style = "value" if isinstance(item.statistics, Statistics) else "warning"
+        line.append((f"  {statistics_text(item)}", style))
     return line
 
 
-def told_of(item: Item) -> str:
-    """What the numbers of an array are like, or why that is not known."""
+def statistics_text(item: Item) -> str:
+    """Statistics of an array in short, or the reason why there are none."""
     found = item.statistics
-    if not isinstance(found, Statistics):
+    if not isinstance(found, Statistics) or found.least is None:
         return str(found)
-    odd = found.nans or found.infinities or found.least is None
-    if odd or found.least != found.greatest:
+    if found.nans or found.infinities or found.least != found.greatest:
         return str(found)
     return f"{'' if item.numbers == 1 else 'all '}{found.least:.4g}"
 
 
 def is_literal(item: Item) -> bool:
-    """Whether an item has a value that says all, so that its type is not shown."""
+    """Whether the value of an item shows its type: ``3``, but not a path or a date."""
     return item.value is not None and row_named(item.kind).look.literal
 
 
-def _right(item: Item) -> Line:
+def _right_column(item: Item) -> Line:
     line: Line = []
     if item.static:
         line.append(("static", "faint"))
@@ -242,14 +235,14 @@ def _right(item: Item) -> Line:
 
 
 def fitted(left: Line, right: Line, width: int) -> Line:
-    """A line with something at its end; if too long, without modules, or its rest."""
+    """A line with right-aligned text; modules are left out, or it is cut, to fit."""
     room = width - sum(columns(text) for text, _ in right) - bool(right)
     if sum(columns(text) for text, _ in left) > room:
-        left = [piece for piece in left if piece[1] != "module"]
+        left = [(text, style) for text, style in left if style != "module"]
     line: Line = []
     for text, style in left:
         if columns(text) > room:
-            line.append((f"{_first(text, max(room - 1, 0))}…", style))
+            line.append((f"{_cut(text, max(room - 1, 0))}…", style))
             room = 0
             break
         line.append((text, style))
@@ -260,7 +253,7 @@ def fitted(left: Line, right: Line, width: int) -> Line:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """The number of columns of a terminal that a text needs."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
@@ -270,9 +263,9 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _first(text: str, room: int) -> str:
-    """As much of a text as fits."""
-    for i, taken in enumerate(itertools.accumulate(map(_columns, text))):
-        if taken > room:
+def _cut(text: str, room: int) -> str:
+    """The beginning of a text that fits into some columns."""
+    for i, width in enumerate(itertools.accumulate(map(_columns, text))):
+        if width > room:
             return text[:i]
     return text

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from .items import Item
 from .numbers import Picture
 from .text import folded
 
-DEEPEST = 60
-_DRAWN = 200  # arrays that are drawn, of those that are listed
+MAX_DEPTH = 60
+_MAX_PICTURES = 200
 
 
-def drawn(listed: Iterable[Item]) -> list[Item]:
-    """The arrays among what is listed, but not too many."""
-    return [item for item in listed if item.record is not None][:_DRAWN]
+def arrays_to_draw(items: Iterable[Item]) -> list[Item]:
+    """The arrays among some items, as far as they are drawn."""
+    return [item for item in items if item.record is not None][:_MAX_PICTURES]
 
 
-def listed_of(item: Item, level: int = 0) -> Iterator[Item]:
-    """An item and all below it that gets a line of its own."""
+def listed_items(item: Item, level: int = 0) -> Iterator[Item]:
+    """An item and all below it that get a line of their own."""
     yield item
-    for row in folded(item.items) if level < DEEPEST and not item.value else ():
+    for row in folded(item.items) if level < MAX_DEPTH and not item.value else ():
         if not isinstance(row, str):
-            yield from listed_of(row, level + 1)
+            yield from listed_items(row, level + 1)
 
 
-# Pixels stay squares, and a matrix keeps its proportions.
+# The width follows from the height, so that pixels are square.
 THUMBNAIL = (
     "height: 1.6em; min-width: 0.4em; max-width: 12em; image-rendering: pixelated; "
     "vertical-align: middle"
@@ -33,36 +35,36 @@ THUMBNAIL = (
 
 
 def picture_for(item: Item, pictures: Mapping[int, Picture]) -> Picture | None:
-    """The picture of an array that was read, or of a list that needs no reading."""
+    """The picture of an item: among those read from records, or its own."""
     return item.picture if item.record is None else pictures.get(item.record)
 
 
-def thumbnail_of(picture: Picture) -> tuple[str, bytes]:
-    """A picture as a file: an image of a matrix, a curve of a vector."""
+def thumbnail_url(picture: Picture) -> str:
+    """A picture as a data URL: an image of a matrix, a curve of a vector."""
     if picture.image:
-        return "image/png", picture.image
+        return f"data:image/png;base64,{base64.b64encode(picture.image).decode()}"
     curve = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="26" '
         'viewBox="-0.02 -0.06 1.04 1.12" preserveAspectRatio="none">'
         f'<path d="{_curve(picture.line)}" fill="none" stroke="#2f8fd6" '
         'stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>'
     )
-    return "image/svg+xml", curve.encode()
+    return f"data:image/svg+xml;base64,{base64.b64encode(curve.encode()).decode()}"
 
 
 def _curve(values: tuple[float, ...]) -> str:
-    """The path of a curve in the unit square; it breaks where there is no number."""
-    finite = [value for value in values if abs(value) < float("inf")]
+    """The SVG path of a curve in the unit square, with gaps at NaN and infinity."""
+    finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return ""
     least, span = min(finite), max(finite) - min(finite)
     path, joined = [], False
     for i, value in enumerate(values):
-        if not abs(value) < float("inf"):
+        if not math.isfinite(value):
             joined = False
             continue
         x = i / max(len(values) - 1, 1)
-        y = 1 - (value - least) / span if 0 < span < float("inf") else 0.5
+        y = 1 - (value - least) / span if 0 < span < math.inf else 0.5
         path.append(f"{'L' if joined else 'M'}{x:.3f} {y:.3f}")
         joined = True
     return "".join(path)

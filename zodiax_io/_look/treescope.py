@@ -1,30 +1,29 @@
-"""What is in a file, as treescope draws it: an expression that can be folded."""
+"""A summary as treescope draws it: a foldable expression with small pictures."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
 from .items import Contents, Item, size_of
 from .numbers import Picture
-from .text import folded, head_of, is_literal, text_of, told_of, totals_of
-from .thumbnails import drawn, listed_of, picture_for, thumbnail_of
+from .text import folded, head_of, is_literal, statistics_text, text_of, totals_of
+from .thumbnails import arrays_to_draw, listed_items, picture_for, thumbnail_url
 
-# treescope calls a dozen functions for each level of what it draws.
-_DEEPEST = 30
+# treescope recurses through a dozen functions for each level that it draws.
+_MAX_DEPTH = 30
 
 
 def html_by_treescope(summary: Contents) -> str:
-    """The summary as HTML that treescope makes."""
+    """The summary as HTML made by treescope."""
     import treescope
 
-    html: str = treescope.render_to_html(_Drawn(summary))
+    html: str = treescope.render_to_html(_WithoutHTML(summary))
     return html
 
 
-class _Drawn:
-    """A summary without HTML of its own, which treescope would draw beside it."""
+class _WithoutHTML:
+    """A summary without `_repr_html_`, which treescope would show as well."""
 
     def __init__(self, summary: Contents) -> None:
         self.summary = summary
@@ -34,13 +33,13 @@ class _Drawn:
 
 
 def rendering_of(summary: Contents, path: str | None) -> Any:
-    """The summary as a part of a rendering, for treescope to put together."""
+    """The summary as a result of `__treescope_repr__`."""
     from treescope import rendering_parts as parts
 
     facts = text_of(head_of(summary, 100)).strip().splitlines()
     lines = [parts.comment_color(parts.text(f"# {fact}")) for fact in facts]
-    totals = parts.text(f"# {', '.join(totals_of(summary.root))}")
-    pictures = summary.pictures(drawn(listed_of(summary.root)))
+    totals = parts.text(f"# {totals_of(summary.root)}")
+    pictures = summary.pictures(arrays_to_draw(listed_items(summary.root)))
     tree = _node(parts, summary.root, pictures, 0)
     whole = parts.on_separate_lines(
         [*lines, tree.renderable, parts.comment_color(totals)]
@@ -55,7 +54,7 @@ def _node(parts: Any, item: Item, pictures: Mapping[int, Picture], level: int) -
         *([parts.comment_color(parts.text("static "))] if item.static else []),
     )
     if item.items and item.value is None:
-        rows = list(folded(item.items)) if level < _DEEPEST else ["…"]
+        rows = list(folded(item.items)) if level < _MAX_DEPTH else ["…"]
         return parts.build_foldable_tree_node_from_children(
             prefix=parts.siblings(before, _type(parts, item), parts.text("(")),
             children=[
@@ -77,13 +76,13 @@ def _node(parts: Any, item: Item, pictures: Mapping[int, Picture], level: int) -
     if is_literal(item):
         line = [before, parts.text(item.value)]
     else:
-        words = "" if item.value is None else f" {item.value}"
-        line = [before, parts.text("<"), _type(parts, item), parts.text(f"{words}>")]
-    notes = [] if item.statistics is None else [told_of(item)]
+        value = "" if item.value is None else f" {item.value}"
+        line = [before, parts.text("<"), _type(parts, item), parts.text(f"{value}>")]
+    comments = [] if item.statistics is None else [statistics_text(item)]
     if item.nbytes:
-        notes.append(size_of(item.nbytes))
-    if notes:
-        line.append(parts.comment_color(parts.text(f"  # {', '.join(notes)}")))
+        comments.append(size_of(item.nbytes))
+    if comments:
+        line.append(parts.comment_color(parts.text(f"  # {', '.join(comments)}")))
     picture = picture_for(item, pictures)
     if picture is not None:
         line.append(_picture(parts, picture))
@@ -104,11 +103,9 @@ def _expanded(parts: Any, level: int) -> Any:
 
 
 def _picture(parts: Any, picture: Picture) -> Any:
-    """A picture behind a stretch of spaces: a part of treescope's own has none."""
-    kind, data = thumbnail_of(picture)
-    url = f"url(data:{kind};base64,{base64.b64encode(data).decode()})"
+    """A picture as the background of spaces: treescope has no element for images."""
     style = (
-        f"background: {url} left / contain no-repeat; image-rendering: pixelated; "
-        "padding: 0.3em 0; margin-left: 1ch"
+        f"background: url({thumbnail_url(picture)}) left / contain no-repeat; "
+        "image-rendering: pixelated; padding: 0.3em 0; margin-left: 1ch"
     )
     return parts.custom_style(parts.text(" " * 10), style)
