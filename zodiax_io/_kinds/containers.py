@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import enum
-import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -209,7 +208,7 @@ def _pairs(parts: Parts) -> dict[Any, Any]:
 DICT = Kind(
     "dict",
     exactly(dict),
-    functools.partial(_encode_mapping, sorts=True),
+    lambda obj: _encode_mapping(obj, True),
     _pairs,
     keeps="`dict`, any keys, in their order",
     shared=True,
@@ -221,7 +220,7 @@ DICT = Kind(
 ORDEREDDICT = Kind(
     "ordereddict",
     exactly(collections.OrderedDict),
-    functools.partial(_encode_mapping, sorts=False),
+    lambda obj: _encode_mapping(obj, False),
     lambda parts: collections.OrderedDict(_pairs(parts)),
     keeps="`OrderedDict`",
     shared=True,
@@ -233,7 +232,7 @@ ORDEREDDICT = Kind(
 MAPPINGPROXY = Kind(
     "mappingproxy",
     exactly(types.MappingProxyType),
-    functools.partial(_encode_mapping, sorts=False),
+    lambda obj: _encode_mapping(obj, False),
     lambda parts: types.MappingProxyType(_pairs(parts)),
     keeps="`MappingProxyType`",
     shared=True,

@@ -64,7 +64,7 @@ def scalar_record(obj: Any) -> Record:
     return record_of(np.asarray(obj))
 
 
-def _encode_scalar(obj: bool | int | float) -> Parts:
+def _encode_scalar(obj: bool | float) -> Parts:
     return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
 
 
@@ -93,7 +93,7 @@ def _from_bytes(data: bytes) -> int:
 
 def encode_int(obj: int) -> Parts:
     if _MIN_INT <= obj < _MAX_INT:
-        return _encode_scalar(obj)
+        return Parts(value=obj, equinox_record=lambda: scalar_record(obj))
     value = _int_bytes(obj)
     # Equinox cannot load such an integer, but it counts the records.
     return Parts(value=value, equinox_record=lambda: scalar_record(value))

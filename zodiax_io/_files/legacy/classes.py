@@ -9,6 +9,7 @@ from typing import Any
 from ..._jax import is_registered_node
 from ..._trust import names, reflection
 from ..._trust.reflection import class_attribute
+from ..._trust.roles import is_namedtuple
 
 
 def imported_class(name: str) -> Any:
@@ -18,14 +19,6 @@ def imported_class(name: str) -> Any:
     except (LookupError, ValueError):
         return None
     return found if reflection.is_class(found) else None
-
-
-def is_namedtuple(cls: Any) -> bool:
-    return (
-        reflection.is_class(cls)
-        and reflection.derives(cls, tuple)
-        and type(class_attribute(cls, "_fields")) is tuple
-    )
 
 
 def _field(cls: Any, name: str) -> Any:

@@ -12,8 +12,9 @@ from ..._arrays import dtypes, records
 from ..._arrays.backend import Entry
 from ..._trust.names import name_of, top_level_package
 from ..._trust.reflection import class_attribute
+from ..._trust.roles import is_namedtuple
 from .assignment import PYTHON, SCALARS
-from .classes import is_class_variable, is_namedtuple, is_static
+from .classes import is_class_variable, is_static
 from .tree import MAPPINGS, SEQUENCES, LegacyNode
 
 _Node = dict[str, Any]
