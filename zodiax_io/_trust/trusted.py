@@ -6,8 +6,9 @@ import types
 from typing import Any
 
 from .._errors import ArgumentError, shown
-from . import names, reflection
+from . import reflection
 from .origins import is_own_code
+from .renames import is_name
 
 
 class Trust:
@@ -47,21 +48,17 @@ class Trust:
     def _add(self, item: Any) -> None:
         if isinstance(item, types.ModuleType):
             self.packages.add(item.__name__)
-        elif isinstance(item, str) and is_well_formed(item):
+        elif isinstance(item, str) and is_name(item):
             self.names.add(item)
-        elif isinstance(item, str):
-            if not item or not all(p.isidentifier() for p in item.split(".")):
-                raise ArgumentError(
-                    f'`trusted` takes names of packages such as "mylab", '
-                    f"classes and functions, not {shown(repr(item))}."
-                )
+        elif isinstance(item, str) and all(p.isidentifier() for p in item.split(".")):
             self.packages.add(item)
         elif reflection.is_class(item) or callable(item):
             self.add_object(item)
         else:
+            name = shown(repr(item)) if isinstance(item, str) else None
             raise ArgumentError(
-                f'`trusted` takes names of packages such as "mylab", classes '
-                f"and functions, not a {type(item).__name__}."
+                f'`trusted` takes names of packages such as "mylab", classes and '
+                f"functions, not {name or f'a {type(item).__name__}'}."
             )
 
     def add_object(self, obj: Any) -> None:
@@ -101,12 +98,3 @@ class TrustInAll(Trust):
 def is_below(name: str, trusted: str) -> bool:
     """Whether a name is a trusted package, module or class, or is in it."""
     return name == trusted or name.startswith((f"{trusted}.", f"{trusted}:"))
-
-
-def is_well_formed(text: str) -> bool:
-    """Whether a text is a name such as `package.module:Qual.Name`."""
-    try:
-        names.split(text)
-    except ValueError:
-        return False
-    return True
