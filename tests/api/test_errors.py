@@ -279,10 +279,10 @@ def test_changed_fields():
     with pytest.raises(zodiax_io.ClassChangedError) as caught:
         checkpoint.load()
     assert str(caught.value) == (
-        f"The file: the fields of `{__name__}:Lens` at `model[0]` are not those that "
-        "were saved: the class has `radius`, which the file has not; the file has "
-        "`depth`, which the class has not. What has no default must be made of what "
-        "the file has. Say so beside the class, and load again:\n\n"
+        f"The file: the fields of `{__name__}:Lens` at `model[0]` have changed since "
+        "they were saved: only the class has `radius`; only the file has `depth`. A "
+        "new field without a default must be made from the saved fields. Write an "
+        "upgrade next to the class, and load again:\n\n"
         "    def upgrade(fields):\n"
         '        fields["radius"] = fields.pop("depth")\n'
         "        return fields\n    \n"

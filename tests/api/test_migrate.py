@@ -66,7 +66,7 @@ def test_the_lines_load_the_files(left_behind):
     assert 'renamed("oldlab", "newlab")' in found.lines
     assert 'renamed("oldlab:Refractor", "newlab:ThickRefractor")' in found.lines
     assert 'fields["weights"] = fields.pop("mask")' in found.lines
-    assert "`gain` is new, and has its default" in found.lines
+    assert "`gain` is new, and gets its default" in found.lines
     again = migration(folder, like=like)
     assert "oldlab" not in again.lines
 
@@ -76,7 +76,7 @@ def test_without_a_model(left_behind):
     folder, _, _ = left_behind
     found = migration([folder / "a.zdx", folder / "one"])
     assert 'fields["bend_radii"] = fields.pop("bend_radius")' in found.lines
-    assert "`size` is new: say what it was then" in found.lines
+    assert "`size` is new: give it a value, such as by" in found.lines
     exec(found.lines)  # noqa: S102
     with pytest.raises(zodiax_io.ClassChangedError, match="the class has `size`"):
         deserialise(folder / "a")
@@ -137,7 +137,7 @@ def test_the_command(left_behind, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr()
     assert "a.zdx: saved again" in printed.out
     assert "plain.zdx: as it was" in printed.out
-    assert "`gain` is new" in printed.err
+    assert "set to their defaults: `gain`" in printed.err
     zodiax_io._trust.renames._renamed.clear()
     zodiax_io._evolution.upgrades.rules.clear()
     assert differences(expected, deserialise(folder / "a", strict=True)) == []
@@ -235,7 +235,7 @@ def test_nothing_is_saved_over_what_would_be_lost(lab, tmp_path, capsys):
     before = (tmp_path / "m.eqx").read_bytes()
     command = ["migrate", str(tmp_path / "m.zdx"), "--with", str(tmp_path / "lines.py")]
     assert main.main(command) == 2
-    assert "`colour` is gone" in capsys.readouterr().err
+    assert "not loaded: `colour`" in capsys.readouterr().err
     assert (tmp_path / "m.eqx").read_bytes() == before
 
 

@@ -854,7 +854,9 @@ def test_what_the_old_format_lost_is_not_called_new(monkeypatch):
 
     module_of(monkeypatch, Grid=Grid)
     structure = node("oldmod.Grid", {"x": array(), "n": leaf("int")})
-    with pytest.warns(zodiax_io.ClassChangedWarning, match="kept no numbers of static"):
+    with pytest.warns(
+        zodiax_io.ClassChangedWarning, match="did not save numbers in static"
+    ):
         assert load(old(structure, np.ones(2, np.float32))).n == 32
 
 

@@ -756,8 +756,9 @@ def test_a_field_that_the_class_has_lost_is_told():
     with pytest.warns(zodiax_io.ClassChangedWarning) as caught:
         loaded = zodiax_io.load_structure(structure)
     assert str(caught[0].message) == (
-        "The structure holds objects whose classes have changed since:\n"
-        "  `equinox.nn:Identity`, `gain` is gone, and was set aside; at `model`\n"
-        "What else is to be done about them, `zodiax_io.upgraded` can say."
+        "The structure contains objects whose classes have changed:\n"
+        "  `equinox.nn:Identity` at `model`: removed from the class, not loaded: "
+        "`gain`\n"
+        "To convert saved fields, register an upgrade: `zodiax_io.upgraded`."
     )
     assert vars(loaded) == {}

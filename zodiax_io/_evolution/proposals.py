@@ -1,69 +1,67 @@
-"""The lines of an upgrade that an error proposes."""
+"""Propose an upgrade for a class whose fields changed: Python lines for the user."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Sequence
 
-from .._errors import (
-    shown,
-)
+from .._errors import shown
 from .._kinds.declared import has_default
 from .._kinds.fields import FieldsChanged
 from .._trust.names import top_level_package
 from .._trust.reflection import own_name
 
-
-def names_listed(names: Sequence[str]) -> str:
-    more = len(names) - MAX_LISTED
-    listed = ", ".join(f"`{shown(name)}`" for name in names[:MAX_LISTED])
-    return f"{listed} and {more} more" if more > 0 else listed
-
-
 MAX_LISTED = 20
 _MAX_PAIRED = 100
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, at most `MAX_LISTED` of them."""
+    more = len(names) - MAX_LISTED
+    text = ", ".join(f"`{shown(name)}`" for name in names[:MAX_LISTED])
+    return f"{text} and {more} more" if more > 0 else text
+
+
 def literal(text: str) -> str:
-    """A text of a file as Python would write it: code is made of it."""
+    """Text from a file as a literal of Python, so that it cannot end its quotes."""
     plain = ascii(text)
     simple = '"' not in plain and "\\" not in plain
     return f'"{plain[1:-1]}"' if simple else plain
 
 
-def untrusted(cls: type, name: str, path: str, gained: str) -> str:
+def untrusted_default_text(cls: type, name: str, path: str, gained: str) -> str:
+    """The message for a default that only code of an untrusted class can make."""
     package = top_level_package((own_name(cls) or ("",))[0])
     return (
-        f"`{shown(name)}` at `{shown(path)}` has gained the field `{gained}`, whose "
-        "default is made by code of the class, and a file may run none. If you trust "
-        f'this file, pass `trusted=["{package}"]`.'
+        f"the default of the new field `{gained}` of `{shown(name)}` at "
+        f"`{shown(path)}` is made by code of the class, which an untrusted file may "
+        f'not run. If you trust this file, pass `trusted=["{package}"]`.'
     )
 
 
-def unlike(cls: type, name: str, path: str, changed: FieldsChanged) -> str:
-    sentences: list[str] = []
+def fields_changed_text(cls: type, name: str, path: str, changed: FieldsChanged) -> str:
+    """The message for a class whose fields differ from the saved ones."""
+    clauses: list[str] = []
     if changed.missing:
-        new = names_listed(changed.missing)
-        sentences.append(f"the class has {new}, which the file has not")
+        clauses.append(f"only the class has {listed(changed.missing)}")
     if changed.surplus:
-        old = names_listed(changed.surplus)
-        sentences.append(f"the file has {old}, which the class has not")
+        clauses.append(f"only the file has {listed(changed.surplus)}")
     text = (
-        f"the fields of `{shown(name)}` at `{shown(path)}` are not those that were "
-        f"saved: {'; '.join(sentences)}. "
+        f"the fields of `{shown(name)}` at `{shown(path)}` have changed since they "
+        f"were saved: {'; '.join(clauses)}. "
     )
     if not changed.missing:
-        return text + "Load it with the release that wrote the file."
+        return text + "Load it with the release of the package that wrote the file."
     try:
         defaults = [name for name in changed.missing if has_default(cls, name)]
     except (LookupError, TypeError):
         defaults = []
     few = FieldsChanged(changed.missing[:MAX_LISTED], changed.surplus[:MAX_LISTED])
-    found = proposal(cls.__name__, few, defaults=defaults)[1]
-    lines = "\n".join(f"    {line}" for line in found).rstrip()
+    _, upgrade = proposal(cls.__name__, few, defaults=defaults)
+    lines = "\n".join(f"    {line}" for line in upgrade).rstrip()
     return (
-        f"{text}What has no default must be made of what the file has. Say so beside "
-        f"the class, and load again:\n\n{lines}"
+        f"{text}A new field without a default must be made from the saved fields. "
+        f"Write an upgrade next to the class, and load again:\n\n{lines}"
     )
 
 
@@ -73,10 +71,11 @@ def proposal(
     closeness: Callable[[str, str], float] = lambda lost, gained: 0.0,
     defaults: Collection[str] = (),
 ) -> tuple[dict[str, str], list[str]]:
-    """Which lost field is which new one, as it seems; and the lines that say so.
+    """Match new fields with lost ones, and write an upgrade that renames them.
 
-    They are for the owner of the class to look over. The closeness of two fields, from
-    -1 to 1, adds to that of their names.
+    It is a guess, for the author of the class to check. `closeness` takes the names of
+    a lost and a new field, and returns a number from -1 to 1, which is added to the
+    similarity of the names.
     """
     scores = {
         (gained, lost): difflib.SequenceMatcher(None, gained, lost).ratio()
@@ -96,17 +95,17 @@ def proposal(
             new, old = literal(gained), literal(pairs[gained])
             lines.append(f"    fields[{new}] = fields.pop({old})")
         elif gained in defaults:
-            lines.append(f"    # `{shown(gained)}` is new, and has its default.")
+            lines.append(f"    # `{shown(gained)}` is new, and gets its default.")
         else:
-            lines.append(f"    # `{shown(gained)}` is new: say what it was then, as")
+            lines.append(f"    # `{shown(gained)}` is new: give it a value, such as by")
             lines.append(f"    # fields.setdefault({literal(gained)}, ...)")
     unknown = [g for g in changed.missing if g not in pairs and g not in defaults]
-    maybe = f"; or is it `{shown(unknown[0])}` now?" if unknown else ""
+    maybe = f", or renamed to `{shown(unknown[0])}`?" if unknown else ""
     for lost in changed.surplus:
         if lost not in pairs.values():
-            lines.append(f"    fields.pop({literal(lost)})  # it is gone{maybe}")
-    told = ", ".join(map(literal, changed.surplus))
-    key = f", fields=[{told}]" if told else ""
+            lines.append(f"    fields.pop({literal(lost)})  # removed{maybe}")
+    names = ", ".join(map(literal, changed.surplus))
+    key = f", fields=[{names}]" if names else ""
     lines += ["    return fields", "", f"zodiax_io.upgraded({cls}, upgrade{key})"]
     return pairs, lines
 

@@ -1,4 +1,4 @@
-"""Upgrades of the fields of classes, as their owners register them."""
+"""Upgrades: functions that convert the fields of old files to those of a class."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .._errors import (
-    ArgumentError,
-    list_of_text,
-    shown,
-)
+from .._errors import ArgumentError, list_of_text, shown
 from .._kinds.declared import fields_of
 from .._trust.names import top_level_package
 from .._trust.reflection import own_name
@@ -27,24 +23,28 @@ class _Rule:
     before: str | None
 
     @property
-    def tells_age(self) -> bool:
-        """Whether it is for old files only, so that it never gets an object of today.
+    def is_for_old_files(self) -> bool:
+        """Whether it never runs on an object with the present fields of the class.
 
-        Names of fields that the class still has tell nothing: a file that lacks another
-        field, which the class gains next year, has them, too.
+        Its `fields` must name one that the class no longer has: a file written today,
+        loaded once the class has gained another field, has all present fields too.
         """
         fields = set(self.fields or ()) - set(fields_of(self.cls))
         return self.before is not None or bool(fields)
 
-    def applies(self, held: set[str], version: str | None) -> bool:
-        if self.fields is not None and not self.fields <= held:
+    def applies(self, present: set[str], version: str | None) -> bool:
+        """Whether to run it on an object with these fields, saved by this version."""
+        if self.fields is not None and not self.fields <= present:
             return False
         if self.before is None:
-            return held != set(fields_of(self.cls))
+            return present != set(fields_of(self.cls))
         return version is None or is_before(version, self.before)
 
 
+# By the identity of the class: a metaclass may define `__eq__`.
 rules: dict[int, list[_Rule]] = {}
+
+NOT_CALLABLE = "`upgrade` must be a function that takes the dict of saved fields."
 
 
 def upgraded(
@@ -54,37 +54,37 @@ def upgraded(
     fields: Any = None,
     before: Any = None,
 ) -> None:
-    """Say how an object of an older release becomes one of today's.
+    """Register a function that converts the saved fields of an older release.
 
-    Call it beside the class whose fields have changed. Several upgrades of a class run
-    in the order in which they were given, each on the fields that the one before has
-    returned. One with `fields` also runs later, once an object has those fields, so a
-    chain of them may be given in any order.
+    Call it next to the class whose fields have changed. Several upgrades of a class run
+    in the order in which they were registered, each on the fields that the previous one
+    returned. An upgrade with `fields` also runs later, once an object has those fields,
+    so a chain of such upgrades may be registered in any order.
 
     Parameters
     ----------
     cls : type
-        The class as it is now: a Module, a dataclass or a namedtuple.
+        The present class: a Module, a dataclass or a namedtuple.
     upgrade : callable
-        From the fields as the file has them, a dict of objects by name, to those of
-        today; it may change the dict and return it. Or to a finished object, of
-        another class, for example.
+        Takes the saved fields, a dict of objects by name, and returns the present ones;
+        it may change the dict and return it. It may also return a finished object, for
+        example of another class.
     fields : sequence of str, optional
-        Names of fields that tell the age of a file: the upgrade is for those that have
-        all of them, and not the fields of today.
+        Names of saved fields: the upgrade runs on objects that have all of them, and
+        whose fields are not the present fields of the class.
     before : str, optional
-        A version of the package that defines the class: the upgrade is for files
-        written with an older one, or with one that is not known. Without `fields` and
-        `before`, it is for all files whose fields are not those of today: also for
-        files of next year, when the class will have another field. So give a new field
-        its value by ``fields.setdefault``. A load warns when such an upgrade replaces
-        the saved value of a field that the class still has.
+        A version of the package that defines the class: the upgrade runs on files
+        written by an older or an unknown version. Without `fields` and `before`, it
+        runs on every file whose fields are not the present ones: later also on files
+        written today, once the class has changed again. So set a new field by
+        ``fields.setdefault``. A load warns when such an upgrade replaces the saved
+        value of a field that the class still has.
 
     Raises
     ------
     ArgumentError
-        If the class has no fields, the upgrade is no function, or `before` is given for
-        a class that belongs to no installed package.
+        If the class has no fields, the upgrade is not callable, or `before` is passed
+        for a class that belongs to no installed package.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def upgraded(
             "has no fields to upgrade."
         ) from None
     if not callable(upgrade):
-        raise ArgumentError("An upgrade is a function of the dictionary of fields.")
+        raise ArgumentError(NOT_CALLABLE)
     if fields is not None:
         fields = list_of_text("fields", fields, "names", "radius")
     if before is not None:
@@ -116,8 +116,8 @@ def upgraded(
         package = top_level_package((own_name(cls) or ("",))[0])
         if not has_version(package):
             raise ArgumentError(
-                f"`{cls.__qualname__}` belongs to no installed package, so files know "
-                "no version of it. Tell their age by `fields`."
+                f"`{cls.__qualname__}` belongs to no installed package, so files record"
+                " no version of it. Use `fields` instead of `before`."
             )
-    known = None if fields is None else frozenset(fields)
-    rules.setdefault(id(cls), []).append(_Rule(cls, upgrade, known, before))
+    expected = None if fields is None else frozenset(fields)
+    rules.setdefault(id(cls), []).append(_Rule(cls, upgrade, expected, before))

@@ -22,7 +22,7 @@ from .._errors import (
     resources_for,
     shown,
 )
-from .._evolution.opaque import seen_by
+from .._evolution.opaque import display_with
 from .._evolution.packages import compare, settings_of
 from .._files import commit
 from .._files.checkpoint import (
@@ -333,4 +333,4 @@ def _stamp(path: str | os.PathLike[str]) -> list[tuple[int, ...]]:
     return [(s.st_ino, s.st_size, s.st_mtime_ns) for s in _stats_of(path)]
 
 
-seen_by(summarise)
+display_with(summarise)

@@ -19,7 +19,8 @@ from .._errors import (
     shown,
 )
 from .._evolution.fields import Evolution
-from .._evolution.opaque import UNKNOWN, Opaque, missing_function, opaque_of
+from .._evolution.opaque import Opaque
+from .._evolution.opaque_nodes import UNKNOWN, missing_function, opaque_of
 from .._interpreter import call_deeply
 from .._kinds.arrays import Damaged
 from .._kinds.base import Kind, Parts

@@ -17,7 +17,7 @@ from .._errors import (
     ZodiaxIOError,
     shown,
 )
-from .._evolution.opaque import UNKNOWN, leaves_as_saved
+from .._evolution.opaque_nodes import UNKNOWN, leaves_as_saved
 from .._interpreter import call_deeply
 from .._kinds.advice import advice_for
 from .._kinds.base import CannotKeep, CannotRebuild, Kind, Parts
