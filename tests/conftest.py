@@ -55,6 +55,33 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
+class Outcomes:
+    """What random input led to: some of it must be accepted, and some refused."""
+
+    def __init__(self):
+        self.accepted = self.refused = 0
+
+    def of(self, call, *arguments, **options):
+        """Call it, and let it refuse its arguments by an error of zodiax_io only."""
+        from zodiax_io import ZodiaxIOError
+
+        try:
+            call(*arguments, **options)
+        except ZodiaxIOError:
+            self.refused += 1
+        else:
+            self.accepted += 1
+
+
+@pytest.fixture
+def outcomes():
+    """Counts outcomes; a test proves nothing if all its random input is refused."""
+    counted = Outcomes()
+    yield counted
+    assert counted.accepted, "all that the test tried was refused"
+    assert counted.refused, "nothing that the test tried was refused"
+
+
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
     """A package of one's own, whose modules are written, and written anew, as one goes.

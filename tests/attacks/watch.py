@@ -611,7 +611,9 @@ _FOLLOWED = (
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
 
 
-def _reach(loaded: Any, hostile: dict[int, str], allowed: set[int]) -> Iterator[str]:
+def _reach(  # noqa: C901 - one loop over every way into an object, each by its type
+    loaded: Any, hostile: dict[int, str], allowed: set[int]
+) -> Iterator[str]:
     """Hostile objects in a tree, found without asking any object anything."""
     import jax.tree_util as jtu
 

@@ -21,7 +21,7 @@ from documents import (
     load_node,
     named,
 )
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from zodiax_io import (
     CorruptFileError,
@@ -35,6 +35,9 @@ from zodiax_io import (
 )
 
 SMALL = {"a": np.arange(3, dtype="f4"), "b": [1.5, "text", None], 3: jnp.arange(2)}
+
+# The examples of a test share the fixture that counts their outcomes.
+SHARED = [HealthCheck.function_scoped_fixture]
 
 
 def same(one, two):
@@ -781,17 +784,15 @@ DTYPES = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, suppress_health_check=SHARED)
 @given(dtype=DTYPES, kind=st.sampled_from(["numpy", "jax", "key", "dtype", "scalar"]))
-def test_dtype_of_any_description(dtype, kind):
-    """Whatever stands where a dtype should, errors are ours."""
+def test_dtype_of_any_description(outcomes, dtype, kind):
+    """Whatever is given as a dtype, errors are ours."""
     checkpoint = Checkpoint.of(np.zeros(4, "u1"))
     checkpoint.tree.update(kind=kind, dtype=dtype, value=b"\0\0\0\0", impl="rbg")
-    with contextlib.suppress(ZodiaxIOError):
-        checkpoint.load()
+    outcomes.of(checkpoint.load)
     checkpoint.document["records"][0][DTYPE] = dtype
-    with contextlib.suppress(ZodiaxIOError):
-        checkpoint.load()
+    outcomes.of(checkpoint.load)
 
 
 # Documents changed at random ----------------------------------------------------------
@@ -868,9 +869,9 @@ def places(plain, found):
     return found
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, suppress_health_check=SHARED)
 @given(data=st.data())
-def test_document_changed_anywhere(data):
+def test_document_changed_anywhere(outcomes, data):
     """A document changed at will, its checksums repaired, ends in errors of ours."""
     checkpoint = Checkpoint.apart(EVERYTHING)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -890,8 +891,7 @@ def test_document_changed_anywhere(data):
     for call in (deserialise, read_metadata):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with contextlib.suppress(ZodiaxIOError):
-                call(io.BytesIO(loaded))
+            outcomes.of(call, io.BytesIO(loaded))
 
 
 @settings(max_examples=200)
@@ -917,11 +917,25 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
-@given(JSON)
-def test_any_tree(node):
+# The shape of nodes, with any kind and any content.
+NODE = st.recursive(
+    st.builds(
+        leaf,
+        st.sampled_from(["none", "bool", "int", "str", "function", "same"]),
+        value=VALUES,
+    ),
+    lambda inner: st.builds(
+        container,
+        st.sampled_from(["list", "tuple", "dict", "module"]),
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, suppress_health_check=SHARED)
+@given(JSON | NODE)
+def test_any_tree(outcomes, node):
     """Plain data of any shape in the place of a tree ends in errors of ours."""
-    with contextlib.suppress(ZodiaxIOError):
-        checkpoint_of(node).load()
-    with contextlib.suppress(ZodiaxIOError):
-        load_structure(node)
+    outcomes.of(lambda: checkpoint_of(node).load())
+    outcomes.of(load_structure, node)
