@@ -11,9 +11,10 @@ from strategies import trees
 
 import zodiax_io
 from zodiax_io import CorruptFileError
-from zodiax_io._structure.nodes import Structure
+from zodiax_io._structure.nodes import Node, Structure
 from zodiax_io._structure.pairing import Side, fingerprint, pairs
 from zodiax_io._structure.paths import path_text
+from zodiax_io._structure.uses import _data
 
 
 def error_of(plain: Any) -> str:
@@ -190,6 +191,33 @@ def test_keys_that_nest_deeply_are_paired():
     found = list(pairs(side, Side(structure.root), structure.root.path))
     assert [pair.ours for pair in found] == [pair.theirs for pair in found]
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("number", [50, 200])
+def test_what_is_shared_often_is_visited_once(number, monkeypatch):
+    """Many references to a long list cost no more than the list and the references."""
+    long = shared(0, *[ONE] * number)
+    many = container("list", [container("list", [again(0)] * number), long])
+    keys = [{**container("tuple", [ONE] * number), "id": 1}]
+    keys += [container("tuple", [again(1)] * number)]
+    keyed = container("dict", [ONE] * 2, keys=keys)
+    structure = Structure.parse(container("list", [many, keyed]))
+    visited = 0
+    original = Node.below
+
+    def counted(node):
+        nonlocal visited
+        found = original(node)
+        visited += len(found)
+        return found
+
+    monkeypatch.setattr(Node, "below", counted)
+    _data(structure)
+    assert visited <= 12 * number
+    visited = 0
+    root = structure.root.below()[1][1]
+    assert len(list(pairs(Side(root), Side(root), root.path))) == 3
+    assert visited <= 24 * number
 
 
 def test_unknown_kinds_are_nodes_too():

@@ -68,12 +68,14 @@ class Side:
         waiting = [key]
         while waiting:
             node = waiting[-1]
+            if id(node) in known:
+                waiting.pop()
+                continue
             inner = [*node.keys, *(child for _, child in node.below())]
             unknown = [one for one in inner if id(one) not in known]
-            if unknown and id(node) not in known:
+            if unknown:
                 waiting += unknown
                 continue
-            waiting.pop()
             text = hashlib.blake2b(fingerprint(node, self.name_here))
             text.update(repr([step for step, _ in node.below()]).encode())
             for one in inner:

@@ -142,13 +142,14 @@ def _data(structure: Structure) -> dict[int, int]:
     waiting = structure.nodes.copy()  # the last first: children before their parents
     while waiting:
         node = waiting[-1]
+        if id(node) in found:
+            waiting.pop()
+            continue
         children = [child for _, child in node.below()]
         unknown = [child for child in children if id(child) not in found]
-        if unknown and id(node) not in found:  # shared with a node that comes earlier
+        if unknown:  # shared with a node that comes earlier
             waiting += unknown
-            continue
-        waiting.pop()
-        if id(node) not in found:
+        else:
             found[id(node)] = _data_of(node, children, found)
     return found
 
