@@ -216,32 +216,16 @@ _MAX_LINES = 40
 
 @dataclass(eq=False, repr=False)
 class _Tree:
-    """One of the two trees.
-
-    Attributes
-    ----------
-    structure : Structure
-        Its nodes.
-    array : callable
-        Reads the array of a node.
-    versions, settings : mapping
-        The packages, and the settings of JAX, with which a file was written.
-    unsavable : mapping of int to object
-        The objects that no file can contain, by the identity of their plain node.
-    name_here : callable
-        From a name in the file to the name of today.
-    paths : dict of int to str
-        The path at which each node was first visited, by the identity of the node.
-    fingerprints : dict of int to bytes
-        Fingerprints of the shared nodes, by their identity.
-    """
+    """One of the two trees."""
 
     structure: Structure
-    array: Callable[[Node], NDArray[Any]]
+    array: Callable[[Node], NDArray[Any]]  # reads the array of a node
     versions: Mapping[str, str]
+    # The objects that no file can contain, by the identity of their plain node.
     unsavable: Mapping[int, Any]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name_here: NameHere = str
+    # By the identity of a node: the path of its first visit; the data of a shared one.
     paths: dict[int, str] = field(default_factory=dict[int, str])
     fingerprints: dict[int, bytes] = field(default_factory=dict[int, bytes])
 
@@ -298,10 +282,7 @@ _MAX_PATH = 2048
 
 
 class _Comparison:
-    """The changes between two trees, as an iterator.
-
-    They come in the order of the first tree, and behind them what only the second has.
-    """
+    """The changes between two trees, in the order of the first."""
 
     def __init__(
         self, a: _Tree, b: _Tree, ignore: Sequence[str], atol: float, rtol: float
@@ -383,10 +364,12 @@ class _Comparison:
         if ours.children is None and theirs.children is None:
             return None
         if any(shares):
-            return self._compare_shared(pair, text, shares, ours, theirs)
+            if not all(shares):
+                return self._change(pair, text)
+            return self._compare_shared(text, ours, theirs)
         pair.deeper = True
-        one, other = self.sides[0].children(ours), self.sides[1].children(theirs)
-        if [*one] != [*other] and set(one) == set(other):
+        here, there = self.sides[0].children(ours), self.sides[1].children(theirs)
+        if [*here] != [*there] and set(here) == set(there):
             found = self._change(pair, text)
             return replace(found, after=f"{found.after} in another order")
         return None
@@ -403,17 +386,8 @@ class _Comparison:
                 before, after = (shown(name, 400) for name in names)
         return Change(text, "changed", before, after)
 
-    def _compare_shared(
-        self,
-        pair: Pair,
-        text: str,
-        shares: tuple[bool, ...],
-        ours: Node,
-        theirs: Node,
-    ) -> Change | None:
+    def _compare_shared(self, text: str, ours: Node, theirs: Node) -> Change | None:
         """Compare the first paths of shared nodes; their data is compared there."""
-        if not all(shares):
-            return self._change(pair, text)
         first, second = self.a.paths.get(id(ours)), self.b.paths.get(id(theirs))
         if first == second:
             return None

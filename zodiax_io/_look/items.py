@@ -337,10 +337,10 @@ def _repeated(path: str, label: str, node: Node, first: str, static: bool) -> It
     """The item of a shared node at a path that is not its first."""
     value = _inline(node)
     if value is not None:  # Python shares constants, so this says nothing
-        kind = words = node.kind_name
+        kind = text = node.kind_name
     else:
-        kind, words, value = REFERENCE, "the same as", shown(first, 512)
-    return Item(shown(path, 512), shown(label, 200), kind, words, value, static)
+        kind, text, value = REFERENCE, "the same as", shown(first, 512)
+    return Item(shown(path, 512), shown(label, 200), kind, text, value, static)
 
 
 def _digest_of(record: int | None, records: Sequence[Any]) -> str | None:

@@ -10,14 +10,7 @@ from .._trust.libraries import find_in_libraries
 from .items import Contents, Item, size_of
 from .numbers import Picture
 from .text import description_of, folded, head_of, text_of, totals_of
-from .thumbnails import (
-    MAX_DEPTH,
-    THUMBNAIL,
-    arrays_to_draw,
-    listed_items,
-    picture_for,
-    thumbnail_url,
-)
+from .thumbnails import MAX_DEPTH, listed_items, picture_for, pictures_of, thumbnail_url
 
 _ALL_OPEN = 40  # a tree with at most this many lines is unfolded
 
@@ -29,9 +22,8 @@ def html_of(summary: Contents) -> str:
 
         return html_by_treescope(summary)
     facts = html.escape(text_of(head_of(summary, 100)).strip())
-    listed = list(listed_items(summary.root))
-    pictures = summary.pictures(arrays_to_draw(listed))
-    all_open = len(listed) <= _ALL_OPEN
+    pictures = pictures_of(summary)
+    all_open = len(list(listed_items(summary.root))) <= _ALL_OPEN
     return (
         f'<div style="font-family: monospace; line-height: 1.5"><pre>{facts}</pre>'
         f"{''.join(_tree(summary.root, pictures, 0, all_open=all_open))}"
@@ -53,7 +45,7 @@ def _tree(
     picture = picture_for(item, pictures)
     if picture is not None:
         url = thumbnail_url(picture)
-        line += f'&ensp;<img alt="" src="{url}" style="{THUMBNAIL}">'
+        line += f'&ensp;<img alt="" src="{url}" style="{_STYLES["picture"]}">'
     if not item.items or item.value is not None:
         yield f'<div style="margin-left: 1.2em">{line}</div>'
         return
@@ -75,4 +67,7 @@ _STYLES = {
     "faint": "opacity: 0.6",
     "module": "opacity: 0.6",
     "warning": "color: #d9822b",
+    # No width: it follows from the height, so that pixels are square.
+    "picture": "height: 1.6em; min-width: 0.4em; max-width: 12em; "
+    "image-rendering: pixelated; vertical-align: middle",
 }

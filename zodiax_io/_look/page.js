@@ -52,8 +52,8 @@
     const short = Number(value.toPrecision(4));
     return String(short).length > 9 ? value.toExponential(3) : String(short);
   };
-  const count = (value, word) =>
-    value.toLocaleString("en-GB") + " " + word + (value === 1 ? "" : "s");
+  const grouped = (value) => value.toLocaleString("en-GB"); // 1,200
+  const count = (value, word) => grouped(value) + " " + word + (value === 1 ? "" : "s");
 
   const nameOf = (type) => type.slice(type.lastIndexOf(":") + 1);
   const moduleOf = (type) => type.slice(0, Math.max(type.lastIndexOf(":"), 0));
@@ -152,8 +152,8 @@
   }
 
   const notFinite = ({ nans, infinities }) => [
-    nans ? nans.toLocaleString("en-GB") + " nan" : "",
-    infinities ? infinities.toLocaleString("en-GB") + " inf" : "",
+    nans ? grouped(nans) + " nan" : "",
+    infinities ? grouped(infinities) + " inf" : "",
   ].filter(Boolean).join(", ");
 
   function detailsOf(item) {
@@ -170,13 +170,13 @@
       row.append(make("td", "", name), make("td", "", value));
     };
     line("type", item.type);
-    line("numbers", item.numbers.toLocaleString("en-GB"));
-    line("bytes", item.bytes.toLocaleString("en-GB"));
+    line("numbers", grouped(item.numbers));
+    line("bytes", grouped(item.bytes));
     for (const name of ["least", "greatest", "mean", "deviation"])
       line(name, number(statistics[name]));
-    line("zeros", statistics.zeros.toLocaleString("en-GB"));
-    line("nan", statistics.nans.toLocaleString("en-GB"));
-    line("infinite", statistics.infinities.toLocaleString("en-GB"));
+    line("zeros", grouped(statistics.zeros));
+    line("nan", grouped(statistics.nans));
+    line("infinite", grouped(statistics.infinities));
     box.append(table);
     const figure = (drawing, left, middle, right) => {
       const frame = make("figure"), caption = make("figcaption");
@@ -233,7 +233,7 @@
     to = Math.min(to, item.below.length);
     const button = (left, where, begin, end) => {
       const line = make("li"), press = make("button", "more");
-      const more = Math.min(PAGE, left), all = left.toLocaleString("en-GB");
+      const more = Math.min(PAGE, left), all = grouped(left);
       press.textContent = `${more} more of ${all} ${where}`;
       press.type = "button";
       press.onclick = () => fill(item, begin, end);
@@ -436,8 +436,8 @@
   // The header and the column beside the tree ------------------------------------------
 
   at("facts").textContent = data.facts.join(" · ");
-  const totals = [["arrays", root.arrays.toLocaleString("en-GB")],
-    ["numbers", root.numbers.toLocaleString("en-GB")], ["in memory", size(root.bytes)]];
+  const totals = [["arrays", grouped(root.arrays)], ["numbers", grouped(root.numbers)],
+    ["in memory", size(root.bytes)]];
   for (const [name, value] of totals) {
     const pair = make("div");
     pair.append(make("dt", "", name), make("dd", "", value));

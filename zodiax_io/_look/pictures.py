@@ -23,11 +23,11 @@ _MAX_ARRAY, _MAX_TOTAL = 1 << 26, 1 << 28
 
 # Arrays by the index of their record; text says why an array could not be read.
 Arrays = dict[int, NDArray[Any] | str]
-Fetch = Callable[[Sequence[Item]], Arrays]
+Fetch = Callable[[Sequence[int]], Arrays]
 
 
 def from_file(document: Document, reader: Any) -> Fetch:
-    """A function that reads the arrays of items from an open file."""
+    """A function that reads arrays from an open file, by the index of their record."""
     nodes = {
         node.record: node
         for node in Structure.parse(document.tree).arrays
@@ -38,8 +38,7 @@ def from_file(document: Document, reader: Any) -> Fetch:
     def entries() -> list[Any]:
         return reader.entries(document.records)
 
-    def fetch(items: Sequence[Item]) -> Arrays:
-        wanted = [item.record for item in items if item.record is not None]
+    def fetch(wanted: Sequence[int]) -> Arrays:
         try:
             known = [n for n in wanted if n in nodes and 0 <= n < len(entries())]
             arrays, faults = reader.read(entries(), known, verify=True)
@@ -58,9 +57,9 @@ def from_file(document: Document, reader: Any) -> Fetch:
     return fetch
 
 
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """The arrays among the items, except keys, in lists to be read together."""
-    batch: list[Item] = []
+def _batches(items: Iterable[Item]) -> Iterator[list[int]]:
+    """The records of the arrays among some items, except keys, to be read together."""
+    batch: list[int] = []
     size = 0
     for item in items:
         if item.record is None or row_named(item.kind).array == "key":
@@ -68,13 +67,13 @@ def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
         if batch and size + item.nbytes > _BATCH:
             yield batch
             batch, size = [], 0
-        batch.append(item)
+        batch.append(item.record)
         size += item.nbytes
     if batch:
         yield batch
 
 
-def with_numbers(root: Item, fetch: Fetch) -> Item:
+def with_statistics(root: Item, fetch: Fetch) -> Item:
     """The same items with statistics and pictures of all arrays."""
     found: dict[int, tuple[Statistics | str, Picture | None]] = {}
     for batch in _batches(root.walk()):

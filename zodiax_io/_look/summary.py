@@ -42,7 +42,7 @@ from .._tree.locate import locate
 from .items import Contents, Item, item_of, items_matching
 from .numbers import Picture
 from .page import page_of
-from .pictures import Arrays, from_file, pictures, with_numbers
+from .pictures import Arrays, from_file, pictures, with_statistics
 from .terminal import print_lines
 from .text import lines_of, text_of
 
@@ -159,7 +159,7 @@ def _summarise_file(path_or_file: Any, at: str | None, values: bool) -> Summary:
         if at is not None:
             root = _item_at(root, at, name)
         if values and reader is not None:
-            root = with_numbers(root, from_file(document, reader))
+            root = with_statistics(root, from_file(document, reader))
     size, saved = _size_and_time(path_or_file)
     can_read_again = reader is not None and is_path(path_or_file)
     return Summary(
@@ -184,22 +184,20 @@ def _summarise_tree(tree: Any, at: str | None, values: bool) -> Summary:
             node.record = len(arrays)
             arrays.append(found.sources[id(node.plain)])
 
-    def fetch(items: Sequence[Item]) -> Arrays:
+    def fetch(wanted: Sequence[int]) -> Arrays:
         read: Arrays = {}
-        for item in items:
-            if item.record is None:
-                continue
+        for number in wanted:
             try:
-                read[item.record] = on_host(arrays[item.record])
+                read[number] = on_host(arrays[number])
             except RuntimeError as error:  # deleted, or donated to a computation
-                read[item.record] = f"cannot be read: {shown(error)}"
+                read[number] = f"cannot be read: {shown(error)}"
         return read
 
     root = item_of(found.structure)
     if at is not None:
         root = _item_at(root, at, "The tree")
     if values:
-        root = with_numbers(root, fetch)
+        root = with_statistics(root, fetch)
     return Summary("", root, look=lambda items: pictures(items, fetch))
 
 

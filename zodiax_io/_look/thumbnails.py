@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from .items import Item
+from .items import Contents, Item
 from .numbers import Picture
 from .text import folded
 
 MAX_DEPTH = 60
 _MAX_PICTURES = 200
-
-
-def arrays_to_draw(items: Iterable[Item]) -> list[Item]:
-    """The arrays among some items, as far as they are drawn."""
-    return [item for item in items if item.record is not None][:_MAX_PICTURES]
 
 
 def listed_items(item: Item, level: int = 0) -> Iterator[Item]:
@@ -27,11 +22,10 @@ def listed_items(item: Item, level: int = 0) -> Iterator[Item]:
             yield from listed_items(row, level + 1)
 
 
-# The width follows from the height, so that pixels are square.
-THUMBNAIL = (
-    "height: 1.6em; min-width: 0.4em; max-width: 12em; image-rendering: pixelated; "
-    "vertical-align: middle"
-)
+def pictures_of(summary: Contents) -> dict[int, Picture]:
+    """Pictures of the listed arrays, by the index of their record."""
+    arrays = [item for item in listed_items(summary.root) if item.record is not None]
+    return summary.pictures(arrays[:_MAX_PICTURES])
 
 
 def picture_for(item: Item, pictures: Mapping[int, Picture]) -> Picture | None:

@@ -8,7 +8,7 @@ from typing import Any
 from .items import Contents, Item, size_of
 from .numbers import Picture
 from .text import folded, head_of, is_literal, statistics_text, text_of, totals_of
-from .thumbnails import arrays_to_draw, listed_items, picture_for, thumbnail_url
+from .thumbnails import picture_for, pictures_of, thumbnail_url
 
 # treescope recurses through a dozen functions for each level that it draws.
 _MAX_DEPTH = 30
@@ -39,8 +39,7 @@ def rendering_of(summary: Contents, path: str | None) -> Any:
     facts = text_of(head_of(summary, 100)).strip().splitlines()
     lines = [parts.comment_color(parts.text(f"# {fact}")) for fact in facts]
     totals = parts.text(f"# {totals_of(summary.root)}")
-    pictures = summary.pictures(arrays_to_draw(listed_items(summary.root)))
-    tree = _node(parts, summary.root, pictures, 0)
+    tree = _node(parts, summary.root, pictures_of(summary), 0)
     whole = parts.on_separate_lines(
         [*lines, tree.renderable, parts.comment_color(totals)]
     )
