@@ -208,14 +208,16 @@ def test_a_long_list_is_one_line(file):
     assert words == "└─ ['words']: list of 300 str ['a', 'a', …, 'a']"
 
 
-def test_a_long_list_is_one_curve(file):
-    """A notebook and a page draw its numbers as they draw a vector."""
-    summary = zodiax_io.summarise(file)
+@pytest.mark.parametrize("values", [False, True])
+def test_a_long_list_is_one_curve(file, values):
+    """A notebook and a page, which reads all arrays, draw its numbers as a vector."""
+    summary = zodiax_io.summarise(file, values=values)
     (item,) = [item for item in summary.root.items if "losses" in item.path]
     assert item.picture is not None
     assert item.picture.line[0] == pytest.approx(0, abs=0.5)
     assert item.picture.line[-1] == pytest.approx(HISTORY[-1], abs=0.5)
     assert picture_for(item, {}) is item.picture
+    assert item.statistics.greatest == max(HISTORY)
     json.dumps(summary.as_dict(), allow_nan=False)
 
 

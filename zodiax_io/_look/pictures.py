@@ -82,7 +82,7 @@ def with_statistics(root: Item, fetch: Fetch) -> Item:
     made: dict[int, Item] = {}
     for item in reversed(list(root.walk())):
         items = tuple(made.pop(id(child)) for child in item.items)
-        statistics, picture = None, None
+        statistics, picture = item.statistics, item.picture  # of a list of numbers
         if item.record is not None:
             statistics, picture = found.get(item.record, (None, None))
         made[id(item)] = replace(
