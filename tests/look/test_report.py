@@ -133,7 +133,7 @@ def test_a_matrix_is_an_image():
         ((1, 5, 1, 6), (5, 6), ""),
         ((7, 9, 10), (9, 10), "the first of 7"),
         ((2, 3, 9, 10), (9, 10), "the first of 6"),
-        ((8, 4, 3, 3), (8, 36), "a row for each step of the first axis"),
+        ((8, 4, 3, 3), (8, 36), "a row for each index of the first axis"),
     ],
 )
 def test_the_size_of_an_image(shape, size, part):

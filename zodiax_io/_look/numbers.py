@@ -109,8 +109,8 @@ _HUGE = 1e140
 
 def _scale_of(array: NDArray[Any]) -> float:
     """A factor for the elements, so that their squares do not overflow."""
-    # Squares of floats with at most 32 bits cannot overflow a float64. `np.finfo` would
-    # tell, but does not support the dtypes of ml_dtypes.
+    # Squares of floats of at most 32 bits cannot overflow a float64. The item size says
+    # so, since `np.finfo` does not know the dtypes of ml_dtypes.
     size = array.dtype.itemsize // (2 if array.dtype.kind == "c" else 1)
     if array.dtype.kind not in "fc" or size <= 4:
         return 1.0
@@ -165,17 +165,17 @@ def picture_of(array: NDArray[Any], statistics: Statistics) -> Picture | None:
 
 
 def _plane_of(array: NDArray[Any]) -> tuple[NDArray[Any], str]:
-    """A matrix to draw of an array, and its description for arrays of more axes.
+    """A matrix to draw for an array, and text that says how it was made.
 
-    It is the first image of a stack of images; an array whose last two axes are short
-    becomes a matrix with a row for each index of its first axis.
+    An array whose last two axes are long is a stack of images: the first is drawn. Any
+    other becomes a matrix with a row for each index of its first axis.
     """
     if array.ndim == 2:
         return array, ""
     if min(array.shape[-2:]) >= 8:
         planes = math.prod(array.shape[:-2])
         return array[(0,) * (array.ndim - 2)], f"the first of {planes}"
-    return array.reshape(array.shape[0], -1), "a row for each step of the first axis"
+    return array.reshape(array.shape[0], -1), "a row for each index of the first axis"
 
 
 def _strided(array: NDArray[Any]) -> NDArray[Any]:
