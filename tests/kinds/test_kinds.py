@@ -49,7 +49,7 @@ from strategies import (
 
 import zodiax_io
 from zodiax_io import _jax
-from zodiax_io._kinds.lookup import KINDS, kind_named, kinds_of
+from zodiax_io._kinds.lookup import KINDS, by_name, kinds_of
 
 
 def test_every_kind_has_an_example():
@@ -89,7 +89,7 @@ def test_a_kind_says_what_it_keeps(kind):
 @pytest.mark.parametrize(("name", "example"), CASES)
 def test_a_row_tells_whether_jax_sees_a_container(name, example):
     """Where JAX sees a leaf, so does the row: plain Equinox writes nothing inside."""
-    kind = kind_named(name)
+    kind = by_name[name]
     is_leaf = jtu.tree_structure(example) == jtu.tree_structure(0)
     if "node" in zodiax_io.build_structure(example) and kind.is_node != "registered":
         assert kind.is_node == (not is_leaf)

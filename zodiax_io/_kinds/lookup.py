@@ -28,11 +28,6 @@ def kinds_of(cls: type) -> tuple[Kind, ...]:
     return found[1]
 
 
-def kind_named(name: object) -> Kind | None:
-    """The kind of this name, or None if this release does not know it."""
-    return by_name.get(name) if type(name) is str else None
-
-
 def row_named(name: object) -> Kind:
     """The row of a kind; a row with defaults if this release does not know it."""
     found = by_name.get(name) if type(name) is str else None
