@@ -77,6 +77,12 @@ def test_no_two_files_import_each_other():
     assert list(graphlib.TopologicalSorter(graph).static_order())
 
 
+def test_no_file_is_too_long_to_be_read():
+    """A file that grows beyond this holds two things."""
+    lines = {path: len(path.read_text(encoding="utf8").splitlines()) for path in FILES}
+    assert {path.name: count for path, count in lines.items() if count > 600} == {}
+
+
 def module_name(path):
     return ".".join(("zodiax_io", *path.relative_to(PACKAGE).with_suffix("").parts))
 
