@@ -58,11 +58,11 @@ def _encode_object(obj: Any, fields: dict[str, Any], static: tuple[str, ...]) ->
         if name in fields or name == "__orig_class__":
             continue
         if name in _WRAPPER_NAMES and reflection.derives(cls, eqx.Module):
-            if not _may_have_as_text(name, value):
+            if not _may_be_borrowed(name, value):
                 raise CannotKeep(
                     f"Its {name!r} is not text that can be printed. Change it."
                 )
-        elif not may_hold(cls, name, value):
+        elif not hides_no_code(cls, name, value):
             advice = "Declare it as a field."
             if not is_own_code(module_of(cls)):
                 advice = (
@@ -92,7 +92,7 @@ def _wrapped_field(present: dict[str, Any], rest: dict[str, Any]) -> str | None:
     return None
 
 
-def may_hold(cls: type, name: str, value: Any) -> bool:
+def hides_no_code(cls: type, name: str, value: Any) -> bool:
     """Whether an undeclared attribute replaces no code of the class."""
     if not name.isidentifier() or is_dunder(name):
         return False
@@ -120,8 +120,8 @@ _PLAIN_ATTRIBUTES = (
 )
 
 
-def _may_have_as_text(name: str, value: Any) -> bool:
-    """Whether a wrapper may have this as its name, text or annotations."""
+def _may_be_borrowed(name: str, value: Any) -> bool:
+    """Whether a wrapper may have this value as its name, text or annotations."""
     if value is None or type(value) is type(_MISSING):
         return True
     if name == "__annotations__":
@@ -141,7 +141,9 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     if reflection.derives(cls, eqx.Module):
         allowed.update(_WRAPPER_NAMES)
     for name, value in children.items():
-        undeclared = name in beside and (name in allowed or may_hold(cls, name, value))
+        undeclared = name in beside and (
+            name in allowed or hides_no_code(cls, name, value)
+        )
         if name not in fields and not undeclared:
             surplus.append(name)
     if missing or surplus:
@@ -152,7 +154,7 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
         raise ValueError(str(error)) from None
     attributes = reflection.instance_dict(obj)
     for name in _WRAPPER_NAMES if reflection.derives(cls, eqx.Module) else ():
-        if name not in fields and not _may_have_as_text(name, children.get(name)):
+        if name not in fields and not _may_be_borrowed(name, children.get(name)):
             raise ValueError(f"{name} of a wrapper is not text that can be printed")
     slots = slots_of(cls)
     for name, value in children.items():

@@ -78,15 +78,15 @@ def origins_of(
         steps, value = waiting.popleft()
         full = len(found.places) + len(found.texts) >= _MAX_NOTES
         if full or len(seen) > _MAX_SEEN:
-            found.unknown.append(written(steps))
+            found.unknown.append(path_of(steps))
             break
         made = notes.at(fresh, steps)
-        if made is _NOWHERE and len(steps) == 1:
+        if made is _ABSENT and len(steps) == 1:
             continue  # cached by this instance, and computed when it is read
         place = places.get(id(value))
         text = text_of(value) if has_short_text(value) else None
         if not all(map(_is_plain_step, steps)):
-            found.unknown.append(written(steps))
+            found.unknown.append(path_of(steps))
         elif text is not None and text_of(made) == text:
             found.texts.append([steps, text])
         # A new comparison each time: a failed one still assumes that parts are alike.
@@ -102,7 +102,7 @@ def origins_of(
             seen[id(value)] = steps
             inside = notes.of(value) if len(steps) < _MAX_STEPS else {}
             if not inside:
-                found.unknown.append(written(steps))
+                found.unknown.append(path_of(steps))
             waiting.extend(([*steps, step], part) for step, part in inside.items())
     return found
 
@@ -125,16 +125,16 @@ def first_exchanged(
         if type(place) is not list:
             raise ValueError("the origin of a part is not a list")
         source = parts.at(sources, cast("Steps", place))
-        if source is _NOWHERE:
+        if source is _ABSENT:
             raise ValueError("the origin of a part is missing")
         value = parts.at(obj, steps)
         # An equal child is not enough: the tree may share one of the two.
         is_other_child = place[:1] == [0] and id(value) in children
         if value is not source and (is_other_child or not same.same(value, source)):
-            return written(steps)
+            return path_of(steps)
     for steps, text in _pairs(texts):
         if text_of(parts.at(obj, steps)) != text:
-            return written(steps)
+            return path_of(steps)
     return None
 
 
@@ -145,7 +145,7 @@ def _pairs(notes: object) -> Iterator[tuple[Steps, Any]]:
         yield note[0], note[1]
 
 
-def written(steps: Steps) -> str:
+def path_of(steps: Steps) -> str:
     """Steps as a path."""
     first, *rest = steps or [_CONTENTS]
     text = first if type(first) is str else f"[{first}]"
@@ -172,11 +172,11 @@ def _places_in(flat: tuple[Any, Any], parts: _Parts) -> dict[int, Steps]:
     return found
 
 
-class _Nowhere:
+class _Absent:
     """The class of the marker for a missing part."""
 
 
-_NOWHERE = _Nowhere()
+_ABSENT = _Absent()
 _LEAVES = (
     *(type(None), bool, int, float, complex, str, bytes, bytearray, type(...)),
     *(np.ndarray, _jax.array_type(), types.ModuleType, jtu.PyTreeDef),
@@ -199,8 +199,8 @@ class _Parts:
         """The part at the end of some steps; a marker if it is missing."""
         for step in steps:
             if type(step) not in (str, int):
-                return _NOWHERE
-            obj = self.of(obj).get(step, _NOWHERE)
+                return _ABSENT
+            obj = self.of(obj).get(step, _ABSENT)
         return obj
 
 

@@ -37,7 +37,7 @@ from .fields import (
     package_of,
 )
 from .keys import is_vetted
-from .objects import decode_object, may_hold, renew_hashes
+from .objects import decode_object, hides_no_code, renew_hashes
 from .origins import first_exchanged, has_short_text, origins_of
 from .unflattened import (
     check_order,
@@ -55,7 +55,7 @@ def _encode_registered(obj: Any) -> Parts | None:
     if not _jax.is_registered_node(cls) or not has_python_layout(cls):
         return None
     attributes = attributes_of(obj)
-    if not all(may_hold(cls, name, value) for name, value in attributes.items()):
+    if not all(hides_no_code(cls, name, value) for name, value in attributes.items()):
         return None
     has_hashes = any(map(may_be_hash, attributes, attributes.values()))
     if has_hashes and not renew_hashes(obj, attributes):
