@@ -28,7 +28,7 @@ from .._jax import without_tracing
 from .._structure.globs import Position, start_of_texts
 from .._structure.nodes import Node, Structure
 from .._structure.pairing import NameHere, Pair, Side, fingerprint, pairs
-from .._structure.paths import Path, label_in, label_of, step_of
+from .._structure.paths import Path, label_in, label_of, short_path, step_of
 from .._tree.locate import locate, names_here
 from .._tree.restore import logical
 from .._trust.judge import Judge
@@ -253,15 +253,16 @@ def _open_tree(tree: Any, stack: ExitStack) -> _Tree:
 
     def read(node: Node) -> NDArray[Any]:
         number = node.record
+        damaged = f"{name} is damaged: `{short_path(node.path)}`:"
         if number is None or not 0 <= number < len(entries):
-            raise CorruptFileError(f"{name} has an array without a record.")
+            raise CorruptFileError(f"{damaged} the file has no record of this array.")
         arrays, faults = reader.read(entries, [number], verify=True)
         if number in faults:
-            raise CorruptFileError(f"{name} is damaged: {faults[number]}.")
+            raise CorruptFileError(f"{damaged} {faults[number]}.")
         try:
             return logical(arrays[number], node)
         except (ValueError, TypeError, KeyError) as error:
-            raise CorruptFileError(f"{name} is damaged: {shown(error)}.") from error
+            raise CorruptFileError(f"{damaged} {shown(error)}.") from error
 
     judge = Judge()
     judge.script = script_of(document.settings)
