@@ -287,7 +287,9 @@ def test_shared_columns_do_not_explode():
     """To JAX each reference to a column is as many leaves again."""
     one = column(data=b"\x00" * 8 * 100_000) | {"id": 0}
     many = container("list", [one, *[leaf("same", value=0)] * 20])
-    with pytest.raises(zodiax_io.CorruptFileError, match="shared so often that JAX would not end"):
+    with pytest.raises(
+        zodiax_io.CorruptFileError, match="shared so often that JAX would not end"
+    ):
         checkpoint_of(many).load()
 
 
