@@ -16,8 +16,8 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if _sys.meta_path is None:
             raise ImportError(
-                f"`zodiax_io.{name}` cannot be used any more: Python is ending, and "
-                "imports nothing. Save before, or in a function given to "
+                f"Cannot use `zodiax_io.{name}`: Python is shutting down, and can no "
+                "longer import modules. Save earlier, or in a function registered with "
                 "`atexit.register`."
             )
         import gc

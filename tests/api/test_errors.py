@@ -428,8 +428,9 @@ def test_placeholder_says_how_to_fill_it():
         serialise(file, [window], functions="warn")
     name = f"{window.__qualname__}"
     assert str(warned[0].message) == (
-        "Functions without a name to come back by were replaced by placeholders. Put "
-        f"them back by `deserialise(path, fill={{…}})`:\n  `model[0]`: {name}"
+        "Functions that cannot be found again by name were replaced by placeholders. "
+        "When loading, pass them to `deserialise(path, fill={…})`:\n"
+        f"  `model[0]`: {name}"
     )
     file.seek(0)
     (placeholder,) = deserialise(file)

@@ -109,7 +109,7 @@ def test_the_words():
     assert str(caught[0].message) == (
         "The structure was written with packages that differ from those here:\n"
         "  mylab: 1.0 in the file, not installed here\n"
-        'Pass `versions="ignore"` if that is well.'
+        'To load without this warning, pass `versions="ignore"`.'
     )
     assert caught[0].filename == __file__
 

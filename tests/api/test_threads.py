@@ -338,21 +338,18 @@ def test_a_save_when_modules_are_taken_apart(tmp_path, used):
     """Once Python can import no more, each call ends at once, and says when to save."""
     first = 'zodiax_io.serialise("first.zdx", {"w": np.arange(3)})' if used else ""
     out, err = run(tmp_path, f"import numpy as np, zodiax_io\n{first}\n{LAST}")
-    when = "before, or in a function given to `atexit.register`."
+    when = "earlier, or in a function registered with `atexit.register`."
     if used:
-        end = (
-            "any more: Python is ending, and has begun to take its modules apart. "
-            f"Do it {when}"
-        )
+        why = "Python is shutting down, and its modules are being removed."
         expected = [
-            f"SaveError Cannot save {end}",
-            f"ReadError Cannot load {end}",
-            f"ReadError Cannot load {end}",
+            f"SaveError Cannot save: {why} Save {when}",
+            f"ReadError Cannot load: {why} Load {when}",
+            f"ReadError Cannot load: {why} Load {when}",
         ]
     else:
         expected = [
-            f"ImportError `zodiax_io.{name}` cannot be used any more: Python is "
-            f"ending, and imports nothing. Save {when}"
+            f"ImportError Cannot use `zodiax_io.{name}`: Python is shutting down, and "
+            f"can no longer import modules. Save {when}"
             for name in ("serialise", "deserialise", "read_metadata")
         ]
     assert out.splitlines() == expected, err

@@ -468,7 +468,7 @@ def test_a_setting_that_differs(name, tmp_path):
     text = (
         "m.eqx was written with settings of JAX that differ from those here:\n"
         f"  {name}: {other} in the file, {before} here (setting)\n"
-        "Set a setting before JAX is used: "
+        "Change a setting before JAX is first used: "
         f'`jax.config.update("{name}", {other!r})`.'
     )
     with pytest.raises(VersionMismatchError) as caught:
@@ -478,9 +478,8 @@ def test_a_setting_that_differs(name, tmp_path):
     assert (found.package, found.file, found.here) == (name, str(other), str(before))
     with pytest.warns(VersionMismatchWarning) as warned:
         assert deserialise(tmp_path / "m.zdx") == 7
-    assert (
-        str(warned[0].message) == text + '\nPass `versions="ignore"` if that is well.'
-    )
+    advice = 'To load without this warning, pass `versions="ignore"`.'
+    assert str(warned[0].message) == f"{text}\n{advice}"
     assert deserialise(tmp_path / "m.zdx", versions="ignore") == 7
     summary = zodiax_io.summarise(tmp_path / "m.zdx")
     assert summary.settings[name] == summary.as_dict()["settings"][name] == other
@@ -561,7 +560,7 @@ def test_differences_are_listed_worst_first(differing):
         assert load(FILE) == 7
     assert len(caught) == 1
     assert str(caught[0].message) == (
-        LINES + '\nPass `versions="ignore"` if that is well.'
+        LINES + '\nTo load without this warning, pass `versions="ignore"`.'
     )
 
 

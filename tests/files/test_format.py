@@ -587,7 +587,7 @@ def test_checksums_of_arrays_can_be_left_out():
     assert str(caught.value) == (
         "The file is damaged: `model`: record 0 (at byte 0) has a wrong checksum. "
         "`zodiax_io.verify` lists all damage, and `deserialise(path, "
-        'damaged="skip")` loads what is intact.'
+        'damaged="skip")` loads the intact arrays.'
     )
     assert load(data, verify=False).tolist() == [0, 0, 7]
     damaged[8] ^= 1  # the header

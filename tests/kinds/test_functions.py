@@ -463,8 +463,8 @@ def test_a_warning_lists_the_placeholders():
         zodiax_io.serialise(io.BytesIO(), [make(1), make(2)], functions="warn")
     assert [warning.filename for warning in caught] == [__file__]
     assert str(caught[0].message) == (
-        "Functions without a name to come back by were replaced by placeholders. Put "
-        "them back by `deserialise(path, fill={…})`:\n"
+        "Functions that cannot be found again by name were replaced by placeholders. "
+        "When loading, pass them to `deserialise(path, fill={…})`:\n"
         "  `model[0]`: make.<locals>.inner\n"
         "  `model[1]`: make.<locals>.inner"
     )

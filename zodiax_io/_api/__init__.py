@@ -1,9 +1,9 @@
-"""The calls of the user, one file for each verb.
+"""The public functions, one file for each task.
 
-`public` lists all that is public. `save` and `load` are the two flows, step by step;
-read them first. The others: `convert` (files of another form), `integrity` (verify,
-repair), `names` (the names in a file), `migrate` (files that the code has left behind),
-`structure` (a tree as plain data, and back). Several of them share `arguments`, checks
-of what a caller gives, `options` (those of a load) and `differences`, packages that are
-not those of a file.
+`public` lists every public name. Read `save` and `load` first: saving and loading, step
+by step. The others: `convert` (files of another format), `integrity` (verify, repair),
+`names` (the names in a file), `migrate` (files of classes that have changed),
+`structure` (a tree to plain data, and back). Several of them share `arguments` (checks
+of arguments), `options` (the options of a load) and `differences` (warnings about
+packages that differ from those that wrote a file).
 """

@@ -1,4 +1,4 @@
-"""A file of an older format to the two files of today's, without building its tree."""
+"""Convert a file of an older format to the present one, without building its tree."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def convert(
     trusted: Sequence[Any] | str = (),
     renames: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a file again in today's format: structure and arrays, as they are.
+    """Write a file again in the present format, with the same structure and arrays.
 
-    The classes that the file names need not be there, but for those without which an
-    old file of zodiax cannot be understood: namedtuples, and classes of which it does
-    not tell which fields were static.
+    The classes in the file need not be importable, except those that an old file of
+    zodiax does not describe fully: namedtuples, and classes whose static fields it does
+    not list.
 
     Parameters
     ----------
     source : str, path or binary file
         A file of zodiax 0.4 or before, or a checkpoint of zodiax_io.
     target : str, path or binary file
-        Where to save, as for `serialise`. It may be the source, and make a pair of a
-        companion alone (``convert("fit.eqx", "fit.zdx")``).
+        The file to write, as for `serialise`. It may be the source itself:
+        ``convert("fit.eqx", "fit.zdx")`` turns a single file into a pair.
     trusted, renames : optional
         As for `deserialise`.
 
@@ -56,7 +56,7 @@ def convert(
     Warns
     -----
     OldFileWarning
-        If the file did not keep something that no missing field will tell of.
+        If the file lacks data that loading will not report as a missing field.
 
     Examples
     --------
@@ -81,17 +81,17 @@ def convert(
         arrays = read_whole(reader, entries, range(len(entries)), name)
     paths = paths_of(document)
     for extra in document.extras:
-        with contextlib.suppress(CorruptFileError):  # it is passed on as it is
+        with contextlib.suppress(CorruptFileError):  # it is copied unchanged
             paths |= paths_in(document, extra, name)
     records = [record_of(arrays[number]) for number in range(len(entries))]
     for number, record in enumerate(records):
         record.path = paths.get(number, root_path(f"[{number}]"))
 
     def structure(index: list[Any]) -> bytes:
-        again = dataclasses.replace(
+        updated = dataclasses.replace(
             document, records=index, backend=options_of(backend)
         )
-        return pack(again, MAX_DEPTH)
+        return pack(updated, MAX_DEPTH)
 
     def write(sink: Sink) -> bytes:
         return backend.write(sink, records, structure)

@@ -1,4 +1,4 @@
-"""Packages and settings that are not those of a file: a warning, or an error."""
+"""Warnings and errors for packages and settings that differ from those of a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .._evolution.packages import Difference
 
 
 def check_versions_argument(versions: object) -> None:
-    """Refuse what is not one of the values of `versions=`."""
+    """Refuse a value that `versions=` does not take."""
     if versions not in ("warn", "error", "ignore"):
         raise ArgumentError(
             f'`versions` is "warn", "error" or "ignore", not {versions!r:.80}.'
@@ -35,17 +35,15 @@ def differences_reported(
     *,
     as_numpy: bool = False,
 ) -> Generator[None, None, None]:
-    """Warn of packages and settings that differ from recorded ones, or refuse.
+    """Warn of packages and settings that differ from the recorded ones, or refuse.
 
-    `versions` is the argument of the call: "warn", "error" or "ignore".
-
-    Where a load may be refused for one of the settings, the warning waits for it: the
-    refusal says all that the warning would.
+    `versions` is the argument of the call: "warn", "error" or "ignore". If a setting
+    may make the load fail, the warning comes after it: the error has the same advice.
     """
     differences: list[Difference] = []
     if versions != "ignore":
         differences = packages.compare(versions_then, settings_then)
-    if as_numpy:  # no setting of JAX narrows arrays of NumPy
+    if as_numpy:  # 64-bit NumPy arrays do not depend on this setting
         differences = [d for d in differences if d.package != "jax_enable_x64"]
     if not differences:
         yield
@@ -54,7 +52,7 @@ def differences_reported(
     if versions == "error":
         raise VersionMismatchError(text, differences)
     warning = VersionMismatchWarning(
-        f'{text}\nPass `versions="ignore"` if that is well.'
+        f'{text}\nTo load without this warning, pass `versions="ignore"`.'
     )
     late = any(difference.package == "jax_enable_x64" for difference in differences)
     if not late:
@@ -75,11 +73,11 @@ def _listed(
     settings = [d for d in differences if d.kind == "setting"]
     kinds = ["packages"] * (len(settings) < len(differences))
     kinds += ["settings of JAX"] * bool(settings)
-    what = " and ".join(kinds)
-    text = f"{name} was written with {what} that differ from those here:\n"
+    subject = " and ".join(kinds)
+    text = f"{name} was written with {subject} that differ from those here:\n"
     text += "\n".join(f"  {difference}" for difference in differences)
     for setting in settings[:1]:
         value = shown(repr(settings_then[setting.package]))
         call = f'jax.config.update("{setting.package}", {value})'
-        text += f"\nSet a setting before JAX is used: `{call}`."
+        text += f"\nChange a setting before JAX is first used: `{call}`."
     return text

@@ -1,4 +1,4 @@
-"""Whether a checkpoint is whole, and making it whole again."""
+"""Check a checkpoint for damage, and repair it."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ from .._structure.paths import short_path
 
 @dataclass(frozen=True)
 class Damage:
-    """Something in a checkpoint that is not as it was saved.
+    """One damaged leaf or file of a checkpoint.
 
     Attributes
     ----------
     path : str or None
-        Where in the tree the damaged leaf sits, such as ``model.layers[0].weight``;
-        None for damage to a file as such.
+        The path of the damaged leaf in the tree, such as ``model.layers[0].weight``;
+        None for damage to the file itself.
     file : str
         The name of the file.
     reason : str
-        What is wrong with it.
+        The kind of damage.
     """
 
     path: str | None
@@ -77,27 +77,27 @@ class Damage:
 def verify(path_or_file: PathOrFile) -> list[Damage]:
     """Check every byte of a checkpoint against its checksums, and list all damage.
 
-    Nothing is imported or built, and little memory is used. What a load may overlook
-    (the numbers that only plain Equinox reads, the records of the metadata, a structure
-    file that differs from its copy) is checked, too.
+    Nothing is imported or built, and little memory is used. The check covers data that
+    a load does not read: the numbers that only plain Equinox reads, the records of the
+    metadata, and a structure file that differs from its copy in the companion.
 
     Parameters
     ----------
     path_or_file : str, path or binary file
-        What was given to `serialise`; or the companion alone.
+        The path or file that was passed to `serialise`; or the companion alone.
 
     Returns
     -------
     list of Damage
-        Empty if the checkpoint is whole. A structure file that is missing is no
-        damage: the companion holds a copy.
+        Empty if the checkpoint is intact. A missing structure file is not damage: the
+        companion contains a copy.
 
     Raises
     ------
     MissingFileError, NotAFileError, ReadError
         If there is no such file, or it cannot be opened.
     UnknownFormatError
-        If the file is not one of ours, or one of a newer format.
+        If the file is not a zodiax_io file, or has a newer format.
 
     Examples
     --------
@@ -110,10 +110,10 @@ def verify(path_or_file: PathOrFile) -> list[Damage]:
     state = _State([])
     for pause in _PAUSES:
         with sources(path_or_file) as found:
-            state = _look(found)
+            state = _inspect(found)
         if not (state.files and found.mixed is not None):
             break
-        time.sleep(pause)  # somebody may be saving: look again
+        time.sleep(pause)  # another process may be saving: check again
     return state.damage
 
 
@@ -122,30 +122,30 @@ _PAUSES = (0.01, 0.05, 0)
 
 @resources_for("repair the file")
 def repair(path: str | os.PathLike[str]) -> list[Damage]:
-    """Make a checkpoint a whole pair again.
+    """Restore a damaged checkpoint to an intact pair of files.
 
-    A structure file that is missing, damaged or of another save is written again from
-    the copy in the companion. A companion whose end is damaged, but whose arrays are
-    all intact, is written again with the end that a whole structure file tells.
+    A structure file that is missing, damaged or from another save is replaced by the
+    copy in the companion. A companion whose arrays are intact, but whose end is
+    damaged, is written again with the content of the structure file.
 
     Parameters
     ----------
     path : str or path
-        What was given to `serialise`, or the companion.
+        The path that was passed to `serialise`, or the companion.
 
     Returns
     -------
     list of Damage
-        What has been mended.
+        The damage that was repaired.
 
     Raises
     ------
     CorruptFileError
-        If arrays are damaged: nothing has been changed. ``deserialise(path,
+        If arrays are damaged: no file was changed. ``deserialise(path,
         damaged="skip")`` loads the others.
     SaveError
-        If the files cannot be written, are somebody else's, or have been saved again
-        meanwhile.
+        If the files cannot be written, belong to another program, or were saved by
+        another process during the repair.
     MissingFileError, NotAFileError, ReadError, UnknownFormatError
         As `verify` does.
 
@@ -166,11 +166,11 @@ def repair(path: str | os.PathLike[str]) -> list[Damage]:
     if structure is None:
         structure = _structure_of(companion)
     with sources(path if structure is None else structure) as found:
-        state = _look(found)
+        state = _inspect(found)
         if state.arrays or state.reader is None:
             raise _irreparable(state.damage)
         if structure is None or _is_companion(structure, found):
-            return []  # a companion alone is whole by itself
+            return []  # a companion needs no structure file
         if found.structure is not None and not state.files:
             return []
         check_pair(structure, companion)
@@ -206,14 +206,14 @@ def _is_companion(structure: Path, found: Sources) -> bool:
 
 def _irreparable(damage: Sequence[object]) -> CorruptFileError:
     return CorruptFileError(
-        "It cannot be repaired, and nothing was changed:\n"
+        "The checkpoint cannot be repaired, and no file was changed:\n"
         + "\n".join(f"  {one}" for one in damage)
-        + '\n`deserialise(path, damaged="skip")` loads what is intact.'
+        + '\n`deserialise(path, damaged="skip")` loads the intact arrays.'
     )
 
 
 def _check_replaceable(structure: Path, copy: bytes) -> None:
-    """Refuse to replace a file that somebody else may have written."""
+    """Refuse to replace a file that another program may have written."""
     try:
         content = read_structure(structure)
     except MissingFileError:
@@ -229,7 +229,8 @@ def _check_replaceable(structure: Path, copy: bytes) -> None:
     elif any(content) and not is_damaged_copy(content, copy):
         raise SaveError(
             errno.EEXIST,
-            f"{name} is no structure file, so it was not replaced. Move it away first.",
+            f"{name} is not a structure file, so it was not replaced. Move it to "
+            "another folder first.",
         )
 
 
@@ -243,8 +244,8 @@ def _rebuild(
     assert isinstance(source, FileSource)  # a path was opened
     status = source.status
     if not reader.can_repair(state.entries):
-        what = "the end of the companion holds something else than its structure"
-        raise _irreparable([*state.damage, f"{source.name}: {what}"])
+        why = "the bytes after its arrays are not a copy of the structure"
+        raise _irreparable([*state.damage, f"{source.name}: {why}"])
 
     def write(file: Sink) -> bytes:
         return reader.repair(state.entries, file)
@@ -253,7 +254,8 @@ def _rebuild(
         if not os.path.samestat(os.stat(companion), status):
             raise SaveError(
                 errno.EAGAIN,
-                f"{source.name} has been saved again meanwhile. Nothing was changed.",
+                f"{source.name} was saved by another process during the repair. No "
+                "file was changed.",
             )
 
     commit.commit(
@@ -263,7 +265,7 @@ def _rebuild(
 
 @dataclass(eq=False, repr=False)
 class _State:
-    """What has been found out about a checkpoint."""
+    """The damage found in a checkpoint, and the open file for a repair."""
 
     files: list[Damage]
     arrays: list[Damage] = field(default_factory=list[Damage])
@@ -276,7 +278,8 @@ class _State:
         return [*self.files, *self.arrays]
 
 
-def _look(found: Sources) -> _State:
+def _inspect(found: Sources) -> _State:
+    """Check the structure file, the companion and all arrays."""
     source, structure = found.companion, found.structure
     state = _State([])
     try:
@@ -323,7 +326,7 @@ def _damage(file: str, error: object, path: str | None = None) -> Damage:
 
 
 def _damaged_structure(found: Sources, copy: bytes) -> list[Damage]:
-    """What is wrong with the structure file, if there is one."""
+    """The damage to the structure file; empty if there is no such file."""
     if found.structure is None:
         return []
     name = found.structure.name
@@ -336,5 +339,5 @@ def _damaged_structure(found: Sources, copy: bytes) -> list[Damage]:
         raise
     except ZodiaxIOError as error:
         return [_damage(name, error)]
-    # Otherwise somebody has just saved: it was as it should be when it was opened.
+    # If it matched when it was opened, another process has saved since: no damage.
     return [_damage(name, found.mixed)] if found.mixed is not None else []

@@ -1,4 +1,4 @@
-"""From a file to the tree: the flow of a load, step by step."""
+"""Load the tree of a file, step by step."""
 
 from __future__ import annotations
 
@@ -65,100 +65,103 @@ def deserialise(
     sharding: Any = None,
     progress: Progress | None = False,
 ) -> Any:
-    """Load what `serialise` saved: the whole object, without a template.
+    """Load an object that `serialise` saved, without a template.
 
-    Nothing that the file names is called, except the unflatten functions of registered
-    pytree classes that you use, and nothing is imported that you do not trust.
+    No class or function in the file is called, except the unflatten functions of
+    registered pytree classes that you use, and no package is imported that you do not
+    trust.
 
     Parameters
     ----------
     path_or_file : str, path or binary file
-        What was given to `serialise`; or the companion alone; or a file of
-        `zodiax.experimental.serialise` (zodiax up to 0.4), which is read without
-        unpickling. A path without a suffix is tried as it is, then with ``.zdx``. A
-        file object is read from its position, which is behind the checkpoint then.
+        The path or file that was passed to `serialise`; or the companion alone; or a
+        file of `zodiax.experimental.serialise` (zodiax up to 0.4), which is read
+        without unpickling. A path without a suffix is tried unchanged, then with
+        ``.zdx``. A file object is read from its position, and left after the
+        checkpoint.
     only : str or list of str, optional
-        Which part to load. A path (``"optics.layers[0]"``) gives what is there, as its
-        own object; only what it names needs trust. A glob (``"layers[*].weight"``;
-        ``**`` stands for any number of steps) or a list gives the whole tree, with a
-        `jax.ShapeDtypeStruct` for each array elsewhere. No other array is read.
+        The part to load. A path (``"optics.layers[0]"``) gives the object at that path;
+        only the names in it need trust. A glob (``"layers[*].weight"``; ``**`` matches
+        any number of steps) or a list gives the whole tree, with a
+        `jax.ShapeDtypeStruct` for each other array. No other array is read.
     like : pytree, optional
         A tree to load into: its arrays and numbers are replaced by those at the same
-        paths of the file, if they are of the same shape and dtype; all else stays as it
-        is in ``like``, and is reported where the file differs. Nothing that the file
-        names is needed, imported or called.
+        paths of the file, if they have the same shape and dtype. Everything else stays
+        as it is in ``like``, and a warning lists where the file differs. No class or
+        function in the file is needed, imported or called.
     trusted : sequence of str, module, class or function, optional
-        What the file may name beside what every file may: packages (``"mylab"``, which
-        also lets their modules be imported), classes or functions. Your own code,
-        every imported `equinox.Module`, and the functions of JAX need no trust.
+        Packages, classes or functions that the file may use. A package (``"mylab"``)
+        may also be imported. Your own code, every imported `equinox.Module`, and the
+        functions of JAX need no trust.
     renames : dict of str to str, class or function, optional
-        What is called otherwise now: new names by those of the file, as `renamed`
-        takes them, for this call.
+        New names by the names in the file, as for `renamed`, for this call only.
     unknown : {"error", "opaque"}, default "error"
-        What to do about classes and functions that are not there, or that the file may
-        not use: refuse to load, or put an `Opaque` in the place of each object and a
-        `Placeholder` in that of each function. They keep all that the file has.
+        For classes and functions that are missing or not trusted: refuse to load, or
+        put an `Opaque` in place of each object and a `Placeholder` in place of each
+        function. They keep all data of the file.
     versions : {"warn", "error", "ignore"}, default "warn"
-        What to do when the packages here are not those that wrote the file.
+        How to report packages that differ from those that wrote the file.
     strict : bool, default False
-        Whether it is an error that a class has other fields than it had. If not, a new
-        field has its default, one that is gone is set aside, and a warning lists all.
+        Whether it is an error that the fields of a class have changed. By default a new
+        field gets its default, a removed field is not loaded, and a warning lists them.
     check_init : bool, default False
         Whether the ``__check_init__`` of each Module is called once it is built.
     fill : dict of str to function, optional
-        Functions to put where placeholders are, by path:
+        Functions to put in place of placeholders, by path:
         ``{"model.activation": f}``.
     verify : bool, default True
         Whether to check the arrays against their checksums. The structure is checked
         in any case.
     damaged : {"error", "skip"}, default "error"
-        What to do about arrays whose bytes are not those that were saved: refuse to
-        load, or load all that is intact, with a `Damaged` in the place of each other.
-        With "skip" everything is checked, and a structure file stands in for a damaged
-        end of its companion.
+        For arrays whose bytes have changed since they were saved: refuse to load, or
+        load everything else, with a `Damaged` in place of each damaged array. With
+        "skip" everything is checked, and the structure file is used if the end of its
+        companion is damaged.
     lazy : bool, default False
         Whether to map the file into memory instead of reading it. The load returns at
         once whatever the size, and the system reads each page of 4096 bytes when it is
-        first touched; on a CPU, JAX shares the mapping. Nothing is verified (`verify`
-        of this package does that), and NumPy arrays are read-only. The arrays survive a
-        save over the file, or its removal; another program that *writes into* the file
-        changes them, and one that cuts it short kills the process.
+        first touched; on a CPU, JAX shares the mapping. No checksum is verified (call
+        `zodiax_io.verify`), and NumPy arrays are read-only. The arrays stay intact if
+        the file is removed or saved again; another program that *writes into* the file
+        changes them, and one that truncates it kills the process.
     as_numpy : bool, default False
-        Whether JAX arrays come back as NumPy arrays. Random keys stay JAX's.
+        Whether to load JAX arrays as NumPy arrays. Random keys remain JAX arrays.
     device : jax.Device or str, optional
-        Where JAX arrays go: one of ``jax.devices()``, or a platform such as ``"cpu"``.
+        The device of JAX arrays: one of ``jax.devices()``, or a platform such as
+        ``"cpu"``.
     sharding : jax.sharding.Sharding or pytree of them, optional
-        Where JAX arrays go: one sharding for all, or a tree of them beside the model;
-        one in place of a subtree holds for all of it, and arrays without one go to
-        the default device. How the arrays lay when they were saved does not matter.
+        The sharding of JAX arrays: one for all, or a prefix tree of the model. Arrays
+        without a sharding go to the default device. The sharding with which they were
+        saved does not matter.
     progress : bool or callable, default False
         True shows a bar, by tqdm, when loading takes longer than half a second. A
-        function is called ``progress(done, total)``, in bytes.
+        function is called as ``progress(done, total)``, in bytes.
 
     Returns
     -------
     pytree
-        The object that was saved; the part of it that was asked for; or ``like``, with
-        what the file has for it.
+        The saved object; the part selected by ``only``; or ``like`` with the values of
+        the file.
 
     Raises
     ------
     UntrustedError
-        If the file names what it may not use, with what to pass or to import.
+        If the file refers to names that are missing or not trusted; the message says
+        what to pass or to import.
     CorruptFileError, UnknownFormatError
-        If the file is damaged, or not one of ours.
+        If the file is damaged, or not a zodiax_io file.
     MissingFileError, NotAFileError, ReadError
         If there is no such file, or it cannot be read.
     ClassChangedError
         If a class has a new field without a default, an upgrade or a check fails, or
         ``strict=True`` and any field has changed.
     SettingsError
-        If the file holds 64-bit JAX arrays and JAX is set to 32 bits.
+        If the file contains 64-bit JAX arrays and JAX is set to 32 bits.
     VersionMismatchError
         If packages differ and ``versions="error"``.
     ArgumentError
-        If an argument is not one of the values it may have: a path at which the file
-        has nothing, a sharding that an array cannot have, a ``like`` that nothing fits.
+        If an argument has an invalid value: a path that the file does not have, a
+        sharding that does not fit an array, a ``like`` without a matching array.
     MissingPackageError
         If ``progress=True``, and tqdm is not installed.
 
@@ -167,13 +170,13 @@ def deserialise(
     VersionMismatchWarning
         If packages differ and ``versions="warn"``.
     MixedPairWarning
-        If the two files stem from different saves; the companion is believed.
+        If the two files come from different saves; the companion is loaded.
     ClassChangedWarning
-        If classes have other fields than they had; it lists all of them.
+        If the fields of classes have changed; it lists them.
     DamagedWarning
-        If ``damaged="skip"`` left something out; it lists all of it.
+        If ``damaged="skip"`` left out damaged arrays; it lists them.
     OldFileWarning
-        If a file of zodiax up to 0.4 did not keep something.
+        If a file of zodiax up to 0.4 lacks data; it lists which.
     PartialLoadWarning
         If ``like`` and the file differ; it lists where.
 
@@ -222,7 +225,7 @@ def _warn_of_damage(marks: Iterable[Damaged], name: str) -> None:
     lines = [f"  `{shown(mark.path)}`: {mark.reason}" for mark in marks]
     if lines:
         text = "\n".join(lines)
-        warn(DamagedWarning(f"{name} is damaged. This was left out:\n{text}"))
+        warn(DamagedWarning(f"{name} is damaged. Not loaded:\n{text}"))
 
 
 @resources_for("read the metadata")
@@ -234,19 +237,19 @@ def read_metadata(
     renames: Mapping[str, Any] | None = None,
     unknown: Literal["error", "opaque"] = "error",
 ) -> Any:
-    """The metadata given to `serialise`, without loading the arrays of the tree.
+    """Load the metadata of a checkpoint, without the arrays of the tree.
 
     Parameters
     ----------
     path_or_file : str, path or binary file
-        What was given to `serialise`; or the companion alone.
+        The path or file that was passed to `serialise`; or the companion alone.
     trusted, renames, unknown : optional
         As for `deserialise`.
 
     Returns
     -------
     pytree or None
-        The metadata; None if there is none.
+        The metadata that was passed to `serialise`; None by default.
 
     Raises
     ------
@@ -278,7 +281,7 @@ def read_extra(
     renames: Mapping[str, Any] | None = None,
     unknown: Literal["error", "opaque"] = "error",
 ) -> Any:
-    """One of the extras given to `save_with_extras`, without any other array.
+    """Load one of the extras of `save_with_extras`, without any other array.
 
     Parameters
     ----------
@@ -318,7 +321,7 @@ class _File(NamedTuple):
 
 @contextmanager
 def _opened(path_or_file: PathOrFile, options: LoadOptions) -> Generator[_File]:
-    judge = options.judge()  # which refuses arguments before anything is opened
+    judge = options.judge()  # it checks arguments before the file is opened
     with opened(path_or_file, salvage=options.skip) as (document, reader, name):
         judge.script = packages.script_of(document.settings)
         yield _File(document, reader, judge, name)
@@ -327,9 +330,9 @@ def _opened(path_or_file: PathOrFile, options: LoadOptions) -> Generator[_File]:
 def _load(
     file: _File, options: LoadOptions, tree: str = "model"
 ) -> tuple[Any, list[Damaged]]:
-    """The object of one tree of a file ("model", "metadata", or the name of an extra).
+    """Load one tree of a file: "model", "metadata", or the name of an extra.
 
-    With it come the marks of damage in it.
+    Returns the tree, and the `Damaged` objects in it.
     """
     document, reader, judge, name = file
     document = reader.complete_document(document, judge)
@@ -375,7 +378,7 @@ def _tree_of(document: Document, tree: str, file: str) -> tuple[str, Any]:
 
 
 def _load_into(like: Any, file: _File, options: LoadOptions) -> Any:
-    """A tree of the user's with what the file has for it."""
+    """Load the values of a file into the tree `like`."""
     document, reader, judge, name = file
     structure = Structure.parse(document.tree, columns=False)
     structure.check_kinds()
@@ -404,7 +407,7 @@ def _load_into(like: Any, file: _File, options: LoadOptions) -> Any:
 def _targets(
     options: LoadOptions, root: Node, path: Path, judge: Judge, name: str
 ) -> Target | dict[int, Target]:
-    """Where each array goes."""
+    """The device or sharding of all arrays, or of each record."""
     target = options.target
     if target is None or target is HOST or is_target(target):
         return target
@@ -418,7 +421,7 @@ def _read(
     options: LoadOptions,
     name: str,
 ) -> tuple[dict[int, NDArray[Any]], Faults]:
-    """The arrays of some nodes, by record; and what is wrong with others."""
+    """The arrays of some nodes, by record, and the faults in damaged ones."""
     entries = reader.entries(document.records)
     numbers = [node.record for node in wanted]
     known = [n for n in numbers if n is not None and 0 <= n < len(entries)]
@@ -444,5 +447,5 @@ def _raise_first(faults: Faults, wanted: Sequence[Node], name: str) -> NoReturn:
     also = f", and {more} more {'is' if more == 1 else 'are'} damaged" if more else ""
     raise CorruptFileError(
         f"{name} is damaged: {where}{fault}{also}. `zodiax_io.verify` lists all "
-        'damage, and `deserialise(path, damaged="skip")` loads what is intact.'
+        'damage, and `deserialise(path, damaged="skip")` loads the intact arrays.'
     )

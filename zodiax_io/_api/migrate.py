@@ -1,4 +1,4 @@
-"""What to say about files whose classes are called, or made, otherwise now."""
+"""Match files with code that has changed, propose renames and upgrades, and resave."""
 
 from __future__ import annotations
 
@@ -49,23 +49,23 @@ from .save import save_with_extras
 
 @dataclass(frozen=True)
 class Migration:
-    """What does not match between files and the code that is here, and what to say.
+    """The mismatches between files and the present code, and a proposal to fix them.
 
     Attributes
     ----------
     lines : str
-        Lines of Python to look over, and to run before the files are loaded: calls of
-        `renamed` and `upgraded`. Empty where everything matches.
+        Lines of Python to check, and to run before the files are loaded: calls of
+        `renamed` and `upgraded`. Empty if everything matches.
     mismatches : dict of str to list of str
-        For each file what does not match, or why it cannot be looked at; an empty list
-        for one that matches.
+        The mismatches of each file, or why it cannot be read; an empty list for a file
+        that matches.
     """
 
     lines: str
     mismatches: Mapping[str, Sequence[str]]
 
     def __str__(self) -> str:
-        """The report, and the lines."""
+        """The mismatches, then the lines."""
         wrong = sum(bool(found) for found in self.mismatches.values())
         text = [f"{len(self.mismatches)} files, {wrong} of them with mismatches."]
         for file, found in self.mismatches.items():
@@ -75,7 +75,7 @@ class Migration:
         return "\n".join([*text, *(["", self.lines] if self.lines else [])])
 
 
-@resources_for("look at the files")
+@resources_for("read the files")
 @without_tracing()
 def migration(
     paths: PathOrFile | Sequence[PathOrFile],
@@ -83,25 +83,25 @@ def migration(
     like: Any = None,
     trusted: Sequence[Any] | str = (),
 ) -> Migration:
-    """Propose what to say about classes that are not what they were for some files.
+    """Propose renames and upgrades for files whose classes have changed.
 
-    Missing classes are matched with those that are imported or trusted by name, by the
-    names of their fields, and by what ``like`` has at the same path; fields by name,
-    and by shape and dtype where ``like`` tells them. Nothing is changed.
+    A missing class is matched with an imported or trusted class that has a similar name
+    and similar fields, or that ``like`` has at the same path. Fields are matched by
+    name, and by the shape and dtype in ``like``. No file is changed.
 
     Parameters
     ----------
     paths : str, path, binary file or list of them
         Files, and folders of files.
     like : pytree, optional
-        A model as the code makes it now.
+        A model made by the present code.
     trusted : optional
-        As for `deserialise`: what it names is imported, and searched for classes.
+        As for `deserialise`: these packages are imported, and searched for classes.
 
     Returns
     -------
     Migration
-        What was found, and the lines to look over and run.
+        The mismatches, and the lines to check and run.
 
     Examples
     --------
@@ -124,31 +124,31 @@ def migration(
     <BLANKLINE>
     zodiax_io.upgraded(Lens, upgrade_lens, fields=["radius"])
     """
-    given = paths if isinstance(paths, (list, tuple)) else [paths]
+    sources = paths if isinstance(paths, (list, tuple)) else [paths]
     for package in trusted if isinstance(trusted, (list, tuple)) else [trusted]:
         if isinstance(package, str) and package.replace(".", "").isidentifier():
             _import_all(package)
-    today = _Today(like)
-    gathered = _Gathered()
+    model = _Model(like)
+    collected = _Collected()
     mismatches: dict[str, list[str]] = {}
-    for path in given:
+    for path in sources:
         for file in files_below(path):
             text = str(getattr(file, "name", file))
             mismatches[text] = []
             try:
-                gathered.look_at(file, text, Judge(trusted, unknown="opaque"), today)
+                collected.add(file, text, Judge(trusted, unknown="opaque"), model)
             except (ZodiaxIOError, OSError) as error:
-                mismatches[text].append(f"cannot be looked at: {error}")
-    return _proposed(gathered, today, mismatches)
+                mismatches[text].append(f"cannot be read: {error}")
+    return _proposed(collected, model, mismatches)
 
 
 def _import_all(package: str) -> None:
-    """Import a package with all its modules: what has moved may be in any of them."""
+    """Import a package with all its modules: a class may have moved to any of them."""
     try:
         found = libraries.import_anywhere(package)
     except LIMITS:
         raise
-    except Exception:  # of the package; files that need it say so
+    except Exception:  # raised by the package; the files that need it report it
         return
     for module in pkgutil.walk_packages(
         getattr(found, "__path__", ()), f"{package}.", onerror=lambda name: None
@@ -161,10 +161,10 @@ def _import_all(package: str) -> None:
 def rewritten(
     paths: Sequence[str], trusted: Sequence[str], *, dry_run: bool
 ) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Load files, and save again what has changed by that.
+    """Load files, and save each again if loading changed its content.
 
-    Gives for each its path, what became of it ("as it was", "changed" or "failed"),
-    and what was said on the way.
+    Yields for each file its path, the outcome ("as it was", "changed" or "failed"), and
+    the warnings or the error.
     """
     for path in paths:
         for file in files_below(path):
@@ -175,8 +175,8 @@ def rewritten(
                 except (ZodiaxIOError, OSError) as error:
                     yield file, "failed", [str(error)]
                     continue
-            told = [str(warning.message) for warning in caught]
-            yield file, "changed" if changed else "as it was", told
+            messages = [str(warning.message) for warning in caught]
+            yield file, "changed" if changed else "as it was", messages
 
 
 def _rewrite(file: str, trusted: Sequence[str], *, dry_run: bool) -> bool:
@@ -207,17 +207,20 @@ def _rewrite(file: str, trusted: Sequence[str], *, dry_run: bool) -> bool:
 
 
 def _refuse_loss(warning: ClassChangedWarning, file: str, *, legacy: bool) -> None:
-    """Save no file again without what was in it, or with what may not be true."""
+    """Refuse to save a file again without a saved field, or with a doubtful default.
+
+    A file of zodiax 0.4 or before may lack a field that had another value.
+    """
     for change in warning.changes:
         if change.lost or (legacy and change.gained):
             raise ClassChangedError(
-                f"{file} is left as it is: {change}. Say by `zodiax_io.upgraded` what "
-                "is to become of it."
+                f"{file} was not saved again: {change}. Register an upgrade for these "
+                "fields by `zodiax_io.upgraded`."
             )
 
 
 def _fingerprints(plain: Any) -> list[Any]:
-    """All that a structure says, except where its arrays are in the file."""
+    """The content of a structure, without the positions of its arrays in the file."""
     if plain is None:
         return []
     return [
@@ -236,30 +239,34 @@ def _steps(node: Node) -> list[Any]:
     return [step for step, _ in node.below()]
 
 
-# What files know ----------------------------------------------------------------------
+# Names in files, and candidates for missing ones --------------------------------------
 
 
 @dataclass(eq=False, repr=False)
-class _Known:
-    """What files know of one class or function."""
+class _Name:
+    """One class or function that files refer to."""
 
     role: Role
     kind: str
-    found: Any  # what its name leads to
-    reason: str
+    found: Any  # the object of that name
+    missing: str  # the reason, if there is no such object
     candidates: list[str] = field(default_factory=list[str])
-    files: dict[str, str] = field(default_factory=dict[str, str])  # with the first path
-    # By the names of its fields, in which files differ: a node, its path, the files.
+    # The files that refer to it, with the first path in each.
+    files: dict[str, str] = field(default_factory=dict[str, str])
+    # By the names of its saved fields: a node, its path, and the files that have them.
     variants: dict[tuple[str, ...], tuple[Node, str, set[str]]] = field(
         default_factory=dict[tuple[str, ...], Any]
     )
 
 
-class _Gathered:
-    def __init__(self) -> None:
-        self.known: dict[str, _Known] = {}
+class _Collected:
+    """The names in all files."""
 
-    def look_at(self, path: Any, file: str, judge: Judge, today: _Today) -> None:
+    def __init__(self) -> None:
+        self.names: dict[str, _Name] = {}
+
+    def add(self, path: Any, file: str, judge: Judge, model: _Model) -> None:
+        """Add the names of one file."""
         effort = Effort(_MAX_EFFORT)
         with opened(path) as (document, _, name):
             structure = Structure.parse(document.tree)
@@ -270,24 +277,24 @@ class _Gathered:
         nodes = {id(node): node for node in structure.nodes}
         for use in uses:
             node = nodes[use.node]
-            known = self.known.get(use.name)
-            if known is None:
+            name = self.names.get(use.name)
+            if name is None:
                 target = judge.resolve(use.name, use.role)
-                reason = target.reason if type(target) is Unresolved else ""
-                known = _Known(use.role, node.kind_name, target, reason)
-                if reason and is_name(use.name):
-                    known.candidates = today.candidates(judge, use, node, effort)
-                self.known[use.name] = known
-            path_of = use.path()
-            known.files.setdefault(file, path_of)
+                missing = target.reason if type(target) is Unresolved else ""
+                name = _Name(use.role, node.kind_name, target, missing)
+                if missing and is_name(use.name):
+                    name.candidates = model.candidates(judge, use, node, effort)
+                self.names[use.name] = name
+            where = use.path()
+            name.files.setdefault(file, where)
             if node.kind.fields is not None and isinstance(node.children, dict):
-                names = tuple(node.children)
-                variant = known.variants.setdefault(names, (node, path_of, set()))
+                fields = tuple(node.children)
+                variant = name.variants.setdefault(fields, (node, where, set()))
                 variant[2].add(file)
 
 
-class _Today:
-    """What a model as it is made now tells: the classes at its paths, and arrays."""
+class _Model:
+    """The classes and arrays of the model that the caller passed as `like`."""
 
     def __init__(self, like: Any) -> None:
         self.by_path: dict[str, Node] = {}
@@ -302,53 +309,53 @@ class _Today:
     def candidates(
         self, judge: Judge, use: Use, node: Node, effort: Effort
     ) -> list[str]:
-        """Names that may be the one that is missing, the likeliest first."""
+        """Names that may replace a missing one, the most similar first."""
         module, _, qualname = use.name.partition(":")
         like = self.by_path.get(use.path())
-        here = None if like is None else like.name
-        held = set(node.children) if isinstance(node.children, dict) else set[str]()
+        in_model = None if like is None else like.name
+        saved = set(node.children) if isinstance(node.children, dict) else set[str]()
         scores: dict[str, float] = {}
         for new, obj in judge.candidates(module) if effort.spend(_SEARCH) else ():
             if not (effort.spend(1) and use.role.accepts(obj)):
                 continue
             new_module, _, new_name = new.partition(":")
             score = 0.45 * _ratio(qualname.rpartition(".")[2], new_name, effort)
-            score += 0.1 * _ratio(module, new_module, effort) + 0.5 * (new == here)
+            score += 0.1 * _ratio(module, new_module, effort) + 0.5 * (new == in_model)
             declared = _fields(obj)
-            if held and declared:
-                score += 0.45 * _overlap(held, declared, effort)
-            elif not held:
+            if saved and declared:
+                score += 0.45 * _overlap(saved, declared, effort)
+            elif not saved:
                 score *= 2
             if score >= _LIKELY:
                 scores[new] = score
         return sorted(scores, key=lambda new: -scores[new])[:_MAX_CANDIDATES]
 
     def node_of(self, name: str, path: str) -> Node | None:
-        """A node of a class, if can be the one at a path."""
-        here = self.by_path.get(path)
-        if here is not None and here.name == name:
-            return here
+        """A node of this class in the model, preferably the one at this path."""
+        node = self.by_path.get(path)
+        if node is not None and node.name == name:
+            return node
         return next(iter(self.by_type.get(name, ())), None)
 
 
 _LIKELY = 0.4
 _MAX_CANDIDATES = 3
 
-
-# What may be compared for one file, in steps of about a microsecond: some seconds.
+# The steps that comparing names may take for one file, each about a microsecond: so a
+# file with many long names costs at most some seconds.
 _MAX_EFFORT = 1_000_000
-_MANY = 10  # times as many fields are those of another class
-_SEARCH = 1_000  # to list all that is imported
+_MANY = 10  # a class with so many times fewer fields is not the same class
+_SEARCH = 1_000  # the steps to list all imported classes
 
 
 class Effort:
-    """A number of steps that a search may take, whatever a file asks for."""
+    """The number of steps that a search may still take."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
 
     def spend(self, steps: int) -> bool:
-        """Take so many steps; False, and none taken, if there are not enough left."""
+        """Take these steps and return True, or take none if too few are left."""
         if steps > self.left:
             return False
         self.left -= steps
@@ -356,26 +363,26 @@ class Effort:
 
 
 def _ratio(one: str, other: str, effort: Effort) -> float:
-    """How alike two names are; without the effort to compare them, equal or not."""
+    """The similarity of two names; 0 or 1 if too few steps are left to compare them."""
     one, other = one[:MAX_NAME].lower(), other[:MAX_NAME].lower()
     if one == other or not effort.spend(20 + len(one) * len(other) // 8):
         return float(one == other)
     return difflib.SequenceMatcher(None, one, other).ratio()
 
 
-def _overlap(held: set[str], declared: set[str], effort: Effort) -> float:
-    """How much two sets of names have in common; names that are alike count in part."""
-    common = held & declared
+def _overlap(saved: set[str], declared: set[str], effort: Effort) -> float:
+    """The share of names that two sets have in common; similar names count in part."""
+    common = saved & declared
     rest = declared - common
-    most = max(len(held), len(declared))
-    if not rest or len(held) > _MANY * len(declared):
+    most = max(len(saved), len(declared))
+    if not rest or len(saved) > _MANY * len(declared):
         return len(common) / most
-    alike = [
+    similar = [
         max(_ratio(one, other, effort) for other in rest)
-        for one in held - common
+        for one in saved - common
         if effort.spend(len(rest))
     ]
-    return (len(common) + sum(a for a in alike if a > 0.5)) / most
+    return (len(common) + sum(ratio for ratio in similar if ratio > 0.5)) / most
 
 
 def _fields(obj: Any) -> set[str]:
@@ -385,33 +392,35 @@ def _fields(obj: Any) -> set[str]:
         return set()
 
 
-# What to say --------------------------------------------------------------------------
+# Lines of Python ----------------------------------------------------------------------
 
 
 def _proposed(
-    gathered: _Gathered, today: _Today, mismatches: dict[str, list[str]]
+    collected: _Collected, model: _Model, mismatches: dict[str, list[str]]
 ) -> Migration:
+    """The renames and upgrades for all names; adds to the mismatches of the files."""
+    names = collected.names
     renames: dict[str, str] = {}
-    for name, known in gathered.known.items():
-        for file, path in known.files.items() if known.reason else ():
-            reason = known.reason.partition(";")[0]
+    for name, data in names.items():
+        for file, path in data.files.items() if data.missing else ():
+            reason = data.missing.partition(";")[0]
             text = f"`{shown(name)}` at `{shown(path)}` {reason}"
             mismatches[file].append(text)
-        if known.candidates:
-            renames[name] = known.candidates[0]
+        if data.candidates:
+            renames[name] = data.candidates[0]
     lines: list[str] = []
-    for old, new in _joined(renames, gathered.known).items():
-        others = gathered.known[old].candidates[1:] if old in gathered.known else []
+    for old, new in _joined(renames, names).items():
+        others = names[old].candidates[1:] if old in names else []
         note = f"  # or {', '.join(others)}" if others else ""
         lines += [""] * (not lines)
         lines.append(f"zodiax_io.renamed({literal(old)}, {literal(new)}){note}")
     imports: dict[str, set[str]] = {}
     taken: Counter[str] = Counter()
-    for name, known in gathered.known.items():
+    for name, data in names.items():
         new = renames.get(name, name)
-        cls = lookup_or_none(new) if known.reason else known.found
-        # Those with most fields first: what is for few is not for them.
-        variants = sorted(known.variants.values(), key=lambda v: -len(_steps(v[0])))
+        cls = lookup_or_none(new) if data.missing else data.found
+        # Upgrades run in this order: one for few fields would match more fields, too.
+        variants = sorted(data.variants.values(), key=lambda v: -len(_steps(v[0])))
         for node, path, files in variants:
             changed = None if cls is None else _difference(cls, node)
             if cls is None or changed is None:
@@ -420,7 +429,7 @@ def _proposed(
                 mismatches[file].append(
                     f"`{shown(name)}` at `{shown(path)}`: {changed}"
                 )
-            written = _upgrade(cls, changed, node, today.node_of(new, path), taken)
+            written = _upgrade(cls, changed, node, model.node_of(new, path), taken)
             if written:
                 module, _, qualname = (name_of(cls) or new).partition(":")
                 imports.setdefault(module, set()).add(qualname.partition(".")[0])
@@ -428,25 +437,26 @@ def _proposed(
     if not lines:
         return Migration("", mismatches)
     head = [
-        f"from {module} import {', '.join(sorted(names))}"
-        for module, names in sorted(imports.items())
+        f"from {module} import {', '.join(sorted(classes))}"
+        for module, classes in sorted(imports.items())
     ]
     head += [""] if head else []
     return Migration("\n".join([*head, "import zodiax_io", *lines]), mismatches)
 
 
-def _joined(renames: dict[str, str], known: Mapping[str, _Known]) -> dict[str, str]:
-    """The same renames, of whole modules where what is in one has moved together."""
+def _joined(renames: dict[str, str], names: Mapping[str, _Name]) -> dict[str, str]:
+    """The same renames, with one for a module whose names moved to another together."""
     moved: dict[str, Counter[str]] = {}
     for old, new in renames.items():
-        (module, _, name), (place, _, now) = old.partition(":"), new.partition(":")
-        if name == now:
-            moved.setdefault(module, Counter())[place] += 1
-    stay = {name.partition(":")[0] for name, one in known.items() if not one.reason}
+        module, _, name = old.partition(":")
+        target, _, new_name = new.partition(":")
+        if name == new_name:
+            moved.setdefault(module, Counter())[target] += 1
+    present = {n.partition(":")[0] for n, data in names.items() if not data.missing}
     modules = {
-        module: places.most_common(1)[0][0]
-        for module, places in moved.items()
-        if module not in stay and places.most_common(1)[0][1] > 1
+        module: targets.most_common(1)[0][0]
+        for module, targets in moved.items()
+        if module not in present and targets.most_common(1)[0][1] > 1
     }
     result = dict(modules)
     for old, new in renames.items():
@@ -457,27 +467,30 @@ def _joined(renames: dict[str, str], known: Mapping[str, _Known]) -> dict[str, s
 
 
 class _Difference(FieldsChanged):
+    """The fields of a class that differ from those of a file, with a text for it."""
+
     def __str__(self) -> str:
-        told: list[str] = []
+        clauses: list[str] = []
         if self.missing:
-            told.append(f"the class has {', '.join(f'`{n}`' for n in self.missing)}")
+            fields = ", ".join(f"`{name}`" for name in self.missing)
+            clauses.append(f"only the class has {fields}")
         if self.surplus:
-            fields = ", ".join(f"`{shown(n)}`" for n in self.surplus)
-            told.append(f"the file has {fields}")
-        return "; ".join(told)
+            fields = ", ".join(f"`{shown(name)}`" for name in self.surplus)
+            clauses.append(f"only the file has {fields}")
+        return "; ".join(clauses)
 
 
 def _difference(cls: type, node: Node) -> _Difference | None:
-    """How the fields of a class differ from those of a node; None if they do not."""
+    """The difference between the fields of a class and of a node; None if equal."""
     try:
         declared = fields_of(cls)
     except TypeError:
         return None
     absent, beside = node.plain.get("absent"), node.plain.get("beside")
     names = _steps(node)
-    held = {*names, *_texts(absent)} - ({*_texts(beside)} - set(declared))
-    missing = [name for name in declared if name not in held]
-    surplus = [name for name in names if name in held and name not in declared]
+    saved = {*names, *_texts(absent)} - ({*_texts(beside)} - set(declared))
+    missing = [name for name in declared if name not in saved]
+    surplus = [name for name in names if name in saved and name not in declared]
     return _Difference(missing, surplus) if missing or surplus else None
 
 
@@ -488,11 +501,11 @@ def _texts(names: Any) -> list[str]:
 def _upgrade(
     cls: type, changed: _Difference, node: Node, like: Node | None, taken: Counter[str]
 ) -> list[str]:
-    """The lines of an upgrade, if there is something to decide about."""
+    """The lines of an upgrade; none if defaults are enough."""
 
     def closeness(lost: str, gained: str) -> float:
-        now = None if like is None else like.child(gained)
-        before, after = _array_or_kind(node.child(lost)), _array_or_kind(now)
+        child = None if like is None else like.child(gained)
+        before, after = _array_or_kind(node.child(lost)), _array_or_kind(child)
         return 0.0 if after is None else 0.5 if before == after else -1.0
 
     defaults = [name for name in changed.missing if has_default(cls, name)]
@@ -506,7 +519,7 @@ def _upgrade(
 
 
 def _array_or_kind(node: Node | None) -> str | None:
-    """An array as JAX shows its type; of anything else, its kind."""
+    """The dtype and shape of an array, such as `float32[3]`; else the kind."""
     if node is None:
         return None
     shape = node.plain.get("shape")

@@ -1,4 +1,4 @@
-"""What a file holds and needs, found without importing or building any of it."""
+"""List the names in a file, without importing or building any of its objects."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def names(
     trusted: Sequence[Any] | str = (),
     renames: Mapping[str, Any] | None = None,
 ) -> list[Verdict]:
-    """Every class, function and constant that a file names, and what becomes of it.
+    """List each class, function and constant in a file, and whether it may be loaded.
 
     Nothing is imported and nothing is built, so this is safe with any file.
 
     Parameters
     ----------
     path_or_file : str, path or binary file
-        What was given to `serialise`; or the companion alone.
+        The path or file that was passed to `serialise`; or the companion alone.
     trusted, renames : optional
-        As for `deserialise`: the verdicts are those that loading would come to.
+        As for `deserialise`: the verdicts are those of a load with these arguments.
 
     Returns
     -------
     list of Verdict
-        For each name the place where it is used first, whether loading would accept
-        it, and why. A name that plays several roles has a verdict for each.
+        For each name the first path that refers to it, whether a load would accept it,
+        and why. A name that is used in several roles has a verdict for each.
 
     Raises
     ------
     CorruptFileError, UnknownFormatError
-        If the file is damaged, or not one of ours.
+        If the file is damaged, or not a zodiax_io file.
     MissingFileError, NotAFileError, ReadError
         If there is no such file, or it cannot be read.
 
@@ -63,19 +63,19 @@ def names(
             structure.check_kinds(unregistered=True)
         uses = [use for structure in structures for use in uses_of(structure)]
         judge.script = script_of(document.settings)
-        kinds = [kind for structure in structures for kind in _missing(structure)]
+        kinds = [kind for each in structures for kind in _missing_kinds(each)]
     return judge.verdicts(uses) + kinds
 
 
-def _missing(structure: Structure) -> list[Verdict]:
-    """The kinds that nothing here has registered, each at its first path."""
+def _missing_kinds(structure: Structure) -> list[Verdict]:
+    """The kinds that no imported package has registered, each at its first path."""
     found: dict[str, Verdict] = {}
     for node in structure.nodes:
         if not node.is_known:
             kind = shown(node.kind_name)
-            reason = "nothing here has registered it: import the package that does"
-            place = short_path(node.path)
-            found.setdefault(kind, Verdict(kind, place, "a kind", "missing", reason))
+            reason = "not registered: import the package that registers this kind"
+            path = short_path(node.path)
+            found.setdefault(kind, Verdict(kind, path, "a kind", "missing", reason))
     return list(found.values())
 
 
@@ -86,22 +86,22 @@ def untrusted(
     trusted: Sequence[Any] | str = (),
     renames: Mapping[str, Any] | None = None,
 ) -> list[Verdict]:
-    """What of a file loading would refuse, or miss, as things stand.
+    """List the names in a file that a load would refuse, because of trust or absence.
 
     Parameters
     ----------
     path_or_file : str, path or binary file
-        What was given to `serialise`; or the companion alone.
+        The path or file that was passed to `serialise`; or the companion alone.
     trusted, renames : optional
         As for `deserialise`.
 
     Returns
     -------
     list of Verdict
-        Those of `names` whose status is not ``"trusted"``; empty for a file that loads
-        without an argument. ``verdict.trust`` is what to pass as ``trusted=``, if you
-        trust the file and that would help. What a package of the field would only tell
-        once it is imported is not among them.
+        The verdicts of `names` whose status is not ``"trusted"``; empty for a file that
+        loads with these arguments. If you trust the file, pass ``verdict.trust`` as
+        ``trusted=``, where it is set. Names in known packages that are installed but
+        not imported are not listed, although a load may still refuse them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The options of a load, as `deserialise` takes them."""
+"""The arguments of `deserialise` as one object."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .differences import check_versions_argument
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LoadOptions:
-    """The options of a load; `deserialise` documents each."""
+    """The options of a load, documented in `deserialise`."""
 
     only: str | Sequence[str] | None = None
     like: Any = None
@@ -38,25 +38,25 @@ class LoadOptions:
 
     @property
     def skip(self) -> bool:
-        """Whether a load goes on where a file is damaged."""
+        """Whether to load a damaged file without its damaged arrays."""
         return self.damaged == "skip"
 
     @functools.cached_property
     def target(self) -> Target:
-        """Where JAX arrays go; a tree of shardings as it is."""
+        """The device or sharding of JAX arrays, or the caller's tree of shardings."""
         return target_of(self.as_numpy, self.device, self.sharding)
 
     def judge(self) -> Judge:
-        """A judge of names who knows what the caller trusts."""
+        """A judge of names with the trust and renames of the caller."""
         return Judge(self.trusted, self.renames, self.unknown)
 
     def check(self, path_or_file: Any) -> None:
-        """Refuse options that are not among the values they may have, or that clash.
+        """Refuse invalid values, and options that cannot be combined.
 
         Raises
         ------
         ArgumentError
-            If there is one.
+            If an option is refused.
         """
         check_versions_argument(self.versions)
         if self.damaged not in ("error", "skip"):
@@ -72,12 +72,14 @@ class LoadOptions:
         )
         check_progress(self.progress)
         if self.lazy and (self.skip or not is_path(path_or_file)):
-            reason = "it takes a path"
+            reason = "it needs a path, not a file object"
             if self.skip:
-                reason = '`damaged="skip"` looks at everything'
-            raise ArgumentError(f"`lazy=True` maps a file and reads nothing: {reason}.")
+                reason = 'it excludes `damaged="skip"`, which reads all data'
+            raise ArgumentError(
+                f"`lazy=True` maps the file instead of reading it, so {reason}."
+            )
         if self.like is not None and self.fill:
             raise ArgumentError(
-                "`like` has its own functions: there is nothing to `fill`."
+                "`fill` cannot be combined with `like`, which has its own functions."
             )
         _ = self.target

@@ -1,4 +1,4 @@
-"""All that users call, which `zodiax_io` fetches when the first of it is used."""
+"""Every public name. `zodiax_io` imports this module when the first one is used."""
 
 from .._arrays.backend import ArrayBackend
 from .._errors import (

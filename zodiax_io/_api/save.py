@@ -1,4 +1,4 @@
-"""A tree to its files, step by step."""
+"""Save a tree, step by step."""
 
 from __future__ import annotations
 
@@ -45,39 +45,39 @@ def serialise(
     Parameters
     ----------
     path_or_file : str, path or binary file
-        Where to save. A path without a suffix gets ``.zdx``; beside ``model.zdx``
-        comes its companion ``model.eqx``, which holds the arrays. A path that ends in
-        ``.eqx``, or a binary file object open for writing, gets the companion alone:
-        it holds a copy of the structure, and is a complete checkpoint by itself.
-        Several may be saved one behind another into a file object.
+        The file to write. A path without a suffix gets ``.zdx``. The arrays are
+        written to a companion with the same name, ``model.eqx`` for ``model.zdx``. A
+        path that ends in ``.eqx``, or a binary file object open for writing, gets the
+        companion alone: it includes a copy of the structure, and is a complete
+        checkpoint. A file object can hold several checkpoints, one after another.
     tree : pytree
-        What to save. Nothing in it is changed.
+        The tree to save. It is not changed.
     backend : str or dict, default "eqx"
-        What writes the arrays: its name, or ``{"name": …}`` with its options.
+        The writer of the arrays: its name, or ``{"name": …}`` with its options.
     metadata : pytree, optional
-        Notes of your own (times, settings, scores), which `read_metadata` gives back
-        without loading the arrays of the tree.
+        Your own notes (times, settings, scores), which `read_metadata` loads without
+        the arrays of the tree.
     durable : bool, default True
-        Whether to return only once the disk has it all, so that a power loss costs
-        nothing. False is faster, and still safe against a crash of the program.
+        Whether to wait until the data is on the disk, so that it survives a power loss.
+        False is faster, and still safe against a crash of the program.
     functions : {"error", "warn"}, default "error"
-        What to do about a function without a name to come back by (a lambda, a local
-        function): refuse to save, or keep its source text in a placeholder that
-        ``deserialise(path, fill={…})`` fills.
+        For functions that cannot be found again by name (a lambda, a local function):
+        refuse to save, or keep the source text in a placeholder, which
+        ``deserialise(path, fill={…})`` replaces by a function.
     progress : bool or callable, default False
         True shows a bar, by tqdm, when saving takes longer than half a second. A
-        function is called ``progress(done, total)``, in bytes of the arrays.
+        function is called as ``progress(done, total)``, in bytes of the arrays.
 
     Raises
     ------
     SerialisationError
-        If something in the tree cannot be kept; the message names its path. Nothing
-        has been written.
+        If an object in the tree cannot be saved; the message gives its path. No file
+        was written.
     SaveError, MissingFileError, NotAFileError
-        If the files cannot be written, or the save would replace another checkpoint
-        than that of this path. A previous checkpoint is intact.
+        If the files cannot be written, or would replace files of another checkpoint.
+        An earlier checkpoint at this path is intact.
     ArgumentError
-        If an argument is not one of the values it may have.
+        If an argument has an invalid value.
     MissingPackageError
         If ``progress=True``, and tqdm is not installed.
 
@@ -122,19 +122,19 @@ def save_with_extras(
     functions: Literal["error", "warn"] = "error",
     progress: Progress | None = False,
 ) -> None:
-    """Save a tree as `serialise` does, with further trees by their names.
+    """Save a tree as `serialise` does, with further trees by name.
 
-    Each comes back by `read_extra`. A release that does not know the name loads the
-    file without it, unless the name begins with ``!``: it refuses the file then.
+    `read_extra` loads one of them. A release that does not know the name loads the file
+    without it, but refuses the file if the name begins with ``!``.
 
     Parameters
     ----------
     path_or_file, tree, backend, metadata, durable, functions, progress
         As for `serialise`.
     extras : dict of str to pytree
-        By name, such as ``"zodiax_io.series"``.
+        The trees by name, such as ``"zodiax_io.series"``.
     kept : KeptExtras, optional
-        Extras of another file, which are written as they are there.
+        Extras of another file, which are copied unchanged.
     """
     check_not_ending(SaveError, "save")
     chosen = backend_for(backend)
@@ -161,7 +161,7 @@ def write(
     durable: bool = True,
     progress: Progress | None = False,
 ) -> None:
-    """Write a snapshot where `serialise` would write its tree.
+    """Write a snapshot to the files that `serialise` would write.
 
     Raises
     ------
@@ -206,7 +206,8 @@ def _warn_of_placeholders(placeholders: Sequence[Any]) -> None:
     if placeholders:
         lines = "\n".join(f"  `{p.path}`: {p.name}" for p in placeholders)
         text = (
-            "Functions without a name to come back by were replaced by placeholders. "
-            f"Put them back by `deserialise(path, fill={{…}})`:\n{lines}"
+            "Functions that cannot be found again by name were replaced by "
+            "placeholders. When loading, pass them to `deserialise(path, fill={…})`:\n"
+            f"{lines}"
         )
         warn(PlaceholderWarning(text))

@@ -1,4 +1,4 @@
-"""A tree as plain data, and back, without its arrays."""
+"""Turn a tree into plain data without its arrays, and back."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from .differences import check_versions_argument, differences_reported
 def build_structure(tree: Any, *, functions: str = "error") -> dict[str, Any]:
     """Turn a pytree, static fields included, into a structure of plain data.
 
-    It is what a file keeps of the tree beside the arrays, package versions included.
+    A file contains this structure, with the package versions, and the arrays.
 
     Parameters
     ----------
     tree : pytree
-        Any tree of the objects listed in the table of kinds.
+        A tree of objects listed in the table of kinds.
     functions : {"error", "warn"}, default "error"
-        What to do about a function without a name (a lambda, a local function):
-        refuse it, or keep its source text in a placeholder.
+        For functions that cannot be found again by name (a lambda, a local function):
+        refuse the tree, or keep the source text in a placeholder.
 
     Returns
     -------
     dict
-        Dictionaries, lists, text, numbers and bytes only: what `msgpack` packs. The
-        arrays are not in it, only their shapes and dtypes and the number of the
-        record that holds them in the companion. It is the root node of the tree, with
-        two more keys: ``versions``, the package versions that a file of the tree would
-        record, and ``settings``, those of JAX. The same tree gives the same structure.
+        Dictionaries, lists, text, numbers and bytes, as `msgpack` packs them. For an
+        array it has the shape, the dtype and the number of the record in the companion.
+        It is the root node of the tree, with two more keys: ``versions``, the package
+        versions that a file of the tree would record, and ``settings``, those of JAX.
+        The same tree gives the same structure.
 
     Raises
     ------
     SerialisationError
-        If the tree holds something that cannot be kept; the message names its path.
+        If an object in the tree cannot be saved; the message gives its path.
 
     Examples
     --------
@@ -76,48 +76,47 @@ def load_structure(
     versions: Literal["warn", "error", "ignore"] = "warn",
     fill: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Rebuild a pytree from its structure, with shapes where the arrays belong.
+    """Rebuild a pytree from its structure, with shapes in place of the arrays.
 
     Parameters
     ----------
     structure : dict
-        What `build_structure` gave.
+        A structure made by `build_structure`.
     trusted : sequence of str, module, class or function, optional
-        Packages, or the very objects, that the structure may name beside those it may
-        name anyway.
+        Packages, classes or functions that the structure may use, as for `deserialise`.
     renames : dict of str to str, class or function, optional
-        What is called otherwise now: new names by those of the structure.
+        New names by the names in the structure.
     unknown : {"error", "opaque"}, default "error"
-        What to do about classes and functions that are not there to be used: refuse to
-        load, or put an `Opaque` or a `Placeholder` in the place of each.
+        For classes and functions that are missing or not trusted: refuse to load, or
+        put an `Opaque` or a `Placeholder` in place of each.
     versions : {"warn", "error", "ignore"}, default "warn"
-        What to do when the packages here are not those that made the structure. One
-        without ``versions`` loads without a comparison.
+        How to report packages that differ from those that made the structure. A
+        structure without ``versions`` is loaded without a comparison.
     fill : dict of str to function, optional
-        Functions to put where placeholders are, by path.
+        Functions to put in place of placeholders, by path.
 
     Returns
     -------
     pytree
         The tree with a `jax.ShapeDtypeStruct` for each JAX array, and for each NumPy
-        array one of zeros that takes no memory: the ``like`` with which
-        `equinox.tree_deserialise_leaves` reads the companion file.
+        array an array of zeros that takes no memory. Pass it as ``like`` to
+        `equinox.tree_deserialise_leaves` to read the companion.
 
     Raises
     ------
     UntrustedError
-        If the structure names what it may not use.
+        If the structure refers to names that are missing or not trusted.
     CorruptFileError
-        If it is not a structure that `build_structure` can give.
+        If `build_structure` cannot have made the structure.
     ArgumentError
-        If an argument is not one of the values it may have.
+        If an argument has an invalid value.
     VersionMismatchError
-        If ``versions="error"``, and the packages here are others.
+        If packages differ and ``versions="error"``.
 
     Warns
     -----
     VersionMismatchWarning
-        If ``versions="warn"``, and the packages or settings here are others.
+        If packages or settings differ and ``versions="warn"``.
 
     Examples
     --------
@@ -148,12 +147,12 @@ _NAME = "The structure"
 
 
 def _recorded(structure: Any) -> tuple[dict[str, str], dict[str, Any]]:
-    """The versions and settings of a structure; older ones have neither.
+    """The versions and settings in a structure; empty for one of an early release.
 
     Raises
     ------
     CorruptFileError
-        If they are not of the form that `build_structure` gives them.
+        If they have another form than those of `build_structure`.
     """
     found: list[Any] = [{}, {}]
     if isinstance(structure, dict):

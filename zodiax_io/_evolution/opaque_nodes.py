@@ -205,7 +205,7 @@ def _children_as_saved(obj: Any) -> list[Any] | None:
 def _was_node(origin: Origin) -> bool:
     """Whether the original object was a node to JAX, not a leaf."""
     is_node = row_named(origin.kind).is_node
-    if is_node == "registered":  # then its data shows it
+    if is_node == "registered":  # a node has this key, or a dynamic child
         names = origin.names if isinstance(origin.names, tuple) else ()
         return LEAFLESS in origin.plain or len(origin.static) < len(names)
     return is_node
