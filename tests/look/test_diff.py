@@ -343,6 +343,23 @@ def test_json_knows_no_infinity(tmp_path, capsys):
     assert data["changes"][0]["largest"] == "inf"
 
 
+class Incomparable:
+    """An object that no file can keep, and that nothing may be compared with."""
+
+    def __eq__(self, other):
+        raise RuntimeError("not to be compared")
+
+    __hash__ = None
+
+
+def test_objects_that_no_file_can_keep_are_compared_by_identity():
+    """Their own `__eq__` is never called."""
+    one, other = Incomparable(), Incomparable()
+    assert not diff([one], [one])
+    (change,) = diff([one], [other]).changes
+    assert change.path == "model[0]"
+
+
 @pytest.mark.parametrize(
     "change",
     [

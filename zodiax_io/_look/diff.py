@@ -353,7 +353,8 @@ class _Comparison:
             tree.unsavable.get(id(node.plain), self)
             for tree, node in ((self.a, ours), (self.b, theirs))
         ]
-        if self not in objects:  # two objects that can only be compared by identity
+        # Two such objects are compared by identity: their `__eq__` may do anything.
+        if not any(one is self for one in objects):
             return None if objects[0] is objects[1] else self._change(pair, text)
         if self.a.fingerprint(ours) != self.b.fingerprint(theirs):
             if self._are_close(ours, theirs):
