@@ -23,8 +23,8 @@ else:
         import gc
         import importlib
 
-        # What is made here stays: a collection in the middle, which looks at all that
-        # JAX has made, would take longer than all the rest and find nothing.
+        # Without garbage collection: it would scan all objects of JAX, which takes
+        # longer than the import itself, and find nothing.
         collecting = gc.isenabled()
         try:
             try:
@@ -48,7 +48,7 @@ else:
         return here[name]
 
     def __dir__() -> list[str]:
-        """What there is, also of what has not been used yet."""
+        """All public names, also those that are not imported yet."""
         return sorted(
             {n for n in globals() if n.startswith("__")} | set(__getattr__("__all__"))
         )

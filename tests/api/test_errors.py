@@ -412,7 +412,8 @@ def test_fill_that_fits_nowhere():
     with pytest.raises(zodiax_io.ArgumentError) as caught:
         load_node(leaf("none"), fill={"model.f": abs})
     assert str(caught.value) == (
-        "`fill` names `model.f`, where no function is missing. Places to fill: none."
+        "`fill` has a function for `model.f`, where no placeholder is. "
+        "Paths of placeholders: none."
     )
 
 

@@ -336,7 +336,9 @@ def test_functions_of_a_part_are_filled(tmp_path):
         serialise(tmp_path / "m", {"a": inner, "b": inner}, functions="warn")
     part = deserialise(tmp_path / "m", only="b", fill={"model['b']['f']": abs})
     assert part["f"] is abs
-    with pytest.raises(ArgumentError, match=r"Places to fill: `model\['b'\]\['f'\]`"):
+    with pytest.raises(
+        ArgumentError, match=r"Paths of placeholders: `model\['b'\]\['f'\]`"
+    ):
         deserialise(tmp_path / "m", only="b", fill={"model['a']['f']": abs})
     for fill in (3, abs, ["a"], {"model['a']['f']": 3}):
         with pytest.raises(ArgumentError, match="fill"):

@@ -374,7 +374,7 @@ def test_functions_are_placeholders(gone):
         tree["lens"](3)
     filled = opened(data, fill={"model['lens'].bend": module.bend})
     assert filled["lens"].bend is module.bend
-    with pytest.raises(ArgumentError, match="where no function is missing"):
+    with pytest.raises(ArgumentError, match="where no placeholder is"):
         opened(data, fill={"model['lens']": module.bend})
 
 
@@ -439,8 +439,13 @@ def test_a_kind_that_nobody_registered():
     checkpoint = Checkpoint.of({"a": [jnp.ones(2)], "b": 1})
     node = checkpoint.tree["node"]["a"]
     node |= {"kind": "nolab.thing", "type": "nolab:Thing"}
-    with pytest.raises(UnknownFormatError, match='without it by `unknown="opaque"`'):
+    with pytest.raises(UnknownFormatError) as caught:
         checkpoint.load()
+    assert str(caught.value) == (
+        "`model['a']` is of the kind `nolab.thing`, which no imported package has "
+        "registered. Import the package that registers the kind, or pass "
+        '`unknown="opaque"`, which loads an `Opaque` in place of each object of it.'
+    )
     tree = checkpoint.load(unknown="opaque")
     assert repr(tree["a"]) == "Opaque('nolab:Thing', 0=f32[2])"
     assert Checkpoint.of(tree).load(unknown="opaque")["a"] == tree["a"]

@@ -288,7 +288,7 @@ def test_shared_columns_do_not_explode():
     one = column(data=b"\x00" * 8 * 100_000) | {"id": 0}
     many = container("list", [one, *[leaf("same", value=0)] * 20])
     with pytest.raises(
-        zodiax_io.CorruptFileError, match="shared so often that JAX would not end"
+        zodiax_io.CorruptFileError, match="shared so often that JAX cannot flatten it"
     ):
         checkpoint_of(many).load()
 

@@ -493,8 +493,8 @@ def test_fill_elsewhere_is_an_error():
     with pytest.raises(zodiax_io.ArgumentError) as caught:
         zodiax_io.deserialise(file, fill={"model.f": plain})
     assert str(caught.value) == (
-        "`fill` names `model.f`, where no function is missing. Places to fill: "
-        "`model[0]`."
+        "`fill` has a function for `model.f`, where no placeholder is. "
+        "Paths of placeholders: `model[0]`."
     )
 
 

@@ -50,8 +50,11 @@ MALFORMED: dict[str, tuple[Any, str]] = {
     "no type": (leaf("function"), "`model` is of the kind `function` but does not"),
     "a type": (leaf("int", type="a:b"), "`model` is of the kind `int` but names a"),
     "id": (leaf("int", id=0), "`model` is numbered to be shared, which a `int` never"),
-    "odd id": (shared("x"), "`model` is numbered like another node"),
-    "two": (container("list", [shared(0), shared(0)]), "`model[1]` is numbered like"),
+    "odd id": (shared("x"), "`model` has an `id` that is not a number."),
+    "two": (
+        container("list", [shared(0), shared(0)]),
+        "`model[1]` has the same `id`",
+    ),
     "nothing": (container("list", [again(7)]), "`model[0]` refers to a node that is"),
     "no number": (container("list", [again([])]), "`model[0]` refers to a node that"),
     "only": (again(0), "`model` refers to a node that is not there"),
@@ -222,7 +225,7 @@ def test_what_is_shared_often_is_visited_once(number, monkeypatch):
 
 def test_unknown_kinds_are_nodes_too():
     """A summary shows them; a load refuses them, each with what to do."""
-    for kind, advice in (("newer", "Upgrade zodiax_io"), ("lab.lens", "registered")):
+    for kind, advice in (("newer", "Upgrade zodiax_io"), ("lab.lens", "registers")):
         structure = Structure.parse(container("list", [leaf(kind)]))
         assert [node.kind_name for node in structure.unknown] == [kind]
         with pytest.raises(zodiax_io.UnknownFormatError, match=advice):

@@ -81,8 +81,8 @@ def pair_of(
     A path with the suffix of companions is a companion alone. The companion of a pair
     has the `suffix` of the backend that writes it, or that of the existing file. For a
     path without a suffix, a file with exactly that name comes first, if it can be
-    loaded. A symbolic link is followed to the pair that it leads to, unless it leads
-    into a store that names each file by its content: then the pair is the links.
+    loaded. Symbolic links are followed, except into a content-addressed store, whose
+    file names are hashes: there the links themselves are the pair.
     """
     try:
         hops = _hops(_with_suffix(Path(path), saving))
@@ -144,7 +144,7 @@ def _companion(structure: Path, suffix: str) -> Path:
 
 
 def _with_suffix(path: Path, saving: bool) -> Path:
-    """A path with the suffix `.zdx` added if it has none, unless that file exists."""
+    """A path with the suffix `.zdx`, unless it has one, or can be loaded as it is."""
     if path.suffix != "":
         return path
     named = path.with_name(path.name + STRUCTURE_SUFFIX)
@@ -255,7 +255,7 @@ class Sources:
     structure : Path or None
         The path of the structure file, if there is one.
     mixed : str or None
-        The mismatch of structure file and companion, from its first bytes.
+        Why the structure file does not match the companion, for a warning.
     reader : ArrayReader or None
         A reader of the companion, if its end has been read.
     """
@@ -308,7 +308,7 @@ _FIRST = 1 << 20  # bytes that are first searched for the end of a checkpoint
 def _read_one(file: Any) -> bytes:
     """The bytes of the checkpoint at the position of an open file.
 
-    The position moves to its end, where another may follow.
+    The position moves to its end. Another checkpoint may follow there.
     """
     start = position_of(file)
     if start is None:
@@ -326,7 +326,8 @@ def _read_one(file: Any) -> bytes:
     data = read_from(file, size)
     end = _end_of_first(data)
     if end is None and _holds_several(file, start):
-        # Eight times as much each time, from the start: little more than once in all.
+        # Read again from the start, eight times as much each time: in all, little more
+        # than the data once.
         while end is None and len(data) == size:
             size *= 8
             move(file, start)
@@ -422,8 +423,8 @@ def _with_advice(error: ZodiaxIOError, structure: Path) -> ZodiaxIOError:
     if isinstance(error, ReadError):
         return error
     return type(error)(
-        f"{error} If {shown(structure.name)} is whole, `zodiax_io.repair` may mend it, "
-        'and `deserialise(path, damaged="skip")` loads what is intact.'
+        f"{error} If {shown(structure.name)} is intact, `zodiax_io.repair` may mend "
+        'the companion, and `deserialise(path, damaged="skip")` loads what is intact.'
     )
 
 
@@ -442,7 +443,7 @@ def read_companion(found: Sources) -> tuple[Document, ArrayReader]:
 
 
 def read_damaged(structure: Path, companion: Source) -> tuple[Document, ArrayReader]:
-    """The same for a companion with a damaged end, from its structure file."""
+    """As `read_companion`, for a damaged end: the document is in the structure file."""
     content = read_structure(structure)
     return content_of_damaged(companion, content, shown(structure.name))
 

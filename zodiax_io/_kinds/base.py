@@ -32,14 +32,15 @@ class Parts:
     static : tuple of str
         Which named children are static: part of the treedef rather than leaves.
     is_node : bool or None
-        Whether JAX sees a container, whose leaves Equinox writes. None: as in the row.
+        Whether the object is a pytree node to JAX, so that plain Equinox writes its
+        leaves. None: as `Kind.is_node` says.
     order : sequence of int or None
         The order in which JAX flattens the children, where it differs from theirs.
     match_leaves_by_identity : bool
         Whether JAX does not flatten the object child by child, so that its leaves
         must be matched with those of the children one by one.
     refers : object
-        The class, function or constant to name.
+        The class, function or constant that the node's ``type`` names.
     value : plain data
         The value of a leaf.
     extra : dict
@@ -47,11 +48,11 @@ class Parts:
     array : Record, ndarray, jax.Array or None
         When saving, the record to write; when loading, the array that was read.
     equinox_record : callable or None
-        Makes the record in which plain Equinox keeps the object; `value` is exact.
+        Makes the record that plain Equinox reads for the object. It may be inexact;
+        `value` is exact.
     versions : dict
-        By package, the distribution and version with which a file was written, for a
-        node that is saved again as that file had it. For `__main__`, the name of the
-        script that wrote that file.
+        For a node that is copied from another file: by package, the distribution and
+        version that wrote that file. For `__main__`, the name of the script.
     """
 
     children: dict[str, Any] | list[Any] | None = None
@@ -95,7 +96,7 @@ class CannotKeep(Exception):
 
 
 class CannotRebuild(CannotKeep):
-    """An object could be kept only by its flattening, which loses something."""
+    """An object could be kept only by its flattened leaves, and not rebuilt exactly."""
 
 
 class Data(enum.IntEnum):
@@ -153,7 +154,7 @@ class Kind:
     keeps : str
         One line for the table in the documentation.
     shared : bool
-        Whether two references to one object load as two references to one object.
+        Whether an object that appears twice in a tree is loaded as one object.
     may_fail_inside : bool
         Whether a later row is tried if a child of the object cannot be kept.
     attributes : tuple of str or None
@@ -197,14 +198,15 @@ class Kind:
     may_become : bool
         Whether an `Opaque` can become an object of this kind.
     renamed : callable or None
-        From a node and a callable (class and old name of a member, to its present
-        name) to the node with the present names.
+        Takes a node and a function from a class and the old name of a member to its
+        present name. Returns the node with the present names.
     around_opaque : callable or None
         From parts that contain an `Opaque` to the reason why no object can be built of
         them, or to None if it can be tried.
     placeholder : {"", "missing", "always"}
-        When a `Placeholder` is built from the node: never, if the function is missing,
-        or always. The caller may fill its place with a function.
+        When the node becomes a `Placeholder`. ``""``: never. ``"missing"``: if its
+        function is missing. ``"always"``: each time. The caller may pass a function
+        for it.
     identity : callable or None
         From the `value` of a node to the part of it that is compared.
     comparable : callable or None

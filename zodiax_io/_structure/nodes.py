@@ -13,7 +13,8 @@ from .paths import Path, Step, path_text, root_path
 
 # JAX's own limit is some 990 levels, less what the caller's stack uses of it.
 MAX_DEPTH = 500
-# How many nodes may be visited again within shared ones: to JAX each counts anew.
+# The limit of repeated visits to shared nodes: JAX flattens a shared object each time
+# it appears.
 MAX_REPEATED = 1_000_000
 # Frames of Python for that depth: a few a level, and twice as many under type checks.
 FRAMES = 12 * MAX_DEPTH
@@ -40,11 +41,11 @@ class Node:
     Attributes
     ----------
     kind : Kind
-        Its row in the table; a row without any facts for a kind that is not there.
+        Its row in the table; `NOT_KNOWN` or `NOT_REGISTERED` for an unknown kind.
     plain : dict
         The node as the file has it.
     path : Path
-        Where it is; where it is first, if several parents share it.
+        Its path; the first one, if several parents share it.
     record : int or None
         The number of the record that holds its array.
     children : dict of str to Node, list of Node, or None
@@ -98,7 +99,7 @@ class Node:
         return self.children.get(name) if isinstance(self.children, dict) else None
 
     def has_first(self, step: Step, child: Node) -> bool:
-        """Whether a child is here for the first time, not as one shared from before."""
+        """Whether a child first appears at this step, and not earlier in the tree."""
         return child.path[1] is self.plain and child.path[2] == step
 
 
@@ -130,7 +131,7 @@ class Structure:
     unknown : list of Node
         Those of a kind that is not in the table.
     references : list of Reference
-        The plain nodes in place of which the shared node itself is a child.
+        The plain references. In `children`, the shared node itself is in their place.
     """
 
     root: Node
@@ -233,8 +234,8 @@ class Structure:
 
 _NEWER = "this release of zodiax_io does not know. Upgrade zodiax_io."
 _UNREGISTERED = (
-    "nothing here has registered. Import the package that registers the kind, or load "
-    'the file without it by `unknown="opaque"`.'
+    "no imported package has registered. Import the package that registers the kind, "
+    'or pass `unknown="opaque"`, which loads an `Opaque` in place of each object of it.'
 )
 
 
@@ -260,8 +261,8 @@ class _Parser:
 
     def parse(self, plain: object, root: str) -> Structure:
         top: list[Any] = [None]
-        # A plain node, its path and depth, and where its node belongs; or the number
-        # of a shared node, behind all that is in it.
+        # A plain node with its path and depth, and the slot for its node. Or the number
+        # of a shared node, which is reached when all in it has been parsed.
         waiting: list[tuple[Any, Path, int, Any, Step]] = [
             (plain, root_path(root), 0, top, 0)
         ]
@@ -340,8 +341,10 @@ class _Parser:
 
     def _number(self, node: Node) -> None:
         number = node.plain["id"]
-        if type(number) is not int or number in self._by_id:
-            raise _corrupt(node.path, "is numbered like another node")
+        if type(number) is not int:
+            raise _corrupt(node.path, "has an `id` that is not a number")
+        if number in self._by_id:
+            raise _corrupt(node.path, "has the same `id` as another node")
         if node.is_known and not node.kind.shared:
             # Many references to one long text would be as many copies once saved.
             raise _corrupt(
@@ -355,7 +358,8 @@ class _Parser:
         if "node" in plain or "keys" in plain or type(number) is not int:
             raise _corrupt(path, "refers to a node that is not there")
         if number not in self._by_id or number in self._unfinished:
-            self._may_be_cyclic = True  # it leads ahead, or to what it is in
+            # The target comes later, or contains this reference.
+            self._may_be_cyclic = True
         self._found.references.append(Reference(plain, path, siblings, step))
 
     def _resolve(self) -> None:
@@ -464,14 +468,14 @@ def own_data(node: Node) -> dict[Any, Any]:
 
 
 class Visits:
-    """Counts how often a walk comes to nodes again: sharing may make it very long."""
+    """Counts the repeated visits of a walk: sharing may make it very long."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
         self._again = 0
 
     def are_too_many(self, nodes: Iterable[Node]) -> bool:
-        """Count some visits; whether they are more than a walk may take."""
+        """Count some visits, and return whether too many were repeated."""
         for node in nodes:
             if id(node) in self._seen:
                 self._again += 1

@@ -26,10 +26,10 @@ class Side:
     root : Node
         Where to begin.
     name_here : callable or None
-        For a file: from a name in it to the name of today.
+        For a file: from a name in it to the present name.
     flat : bool
-        Whether children that are no step of a path are left out, and what is in them
-        is taken for children of their parent.
+        Whether to skip children that add no step to a path. Their own children then
+        count as children of the parent.
     """
 
     root: Node
@@ -107,7 +107,7 @@ class Child:
 
     @property
     def is_again(self) -> bool:
-        """Whether it is shared with a node that has it first."""
+        """Whether it is shared, and has appeared before at another path."""
         return not self.parent.has_first(self.step, self.node)
 
 
@@ -122,7 +122,7 @@ class Pair:
     ours, theirs : Node or None
         What each has there.
     mine, yours : Child or None
-        The same as children of their parents; None for the two roots.
+        The `Child` of each: its parent, and the step from there. None for the roots.
     deeper : bool
         Whether the walk goes on below them. Set it to False to leave that out.
     """
@@ -175,15 +175,15 @@ def fingerprint(
 ) -> bytes:
     """The data of a node, without its children and its place in the file, as bytes.
 
-    A NaN equals itself so. Of what is the same in two trees although the data differ,
-    the version of a package and the order of the bytes of an array are left out.
+    As bytes, a NaN equals itself. The version of a package and the byte order of an
+    array are left out: they may differ between equal trees.
 
     Parameters
     ----------
     node : Node
         The node.
     name_here : callable, optional
-        From a name in the file to the name of today.
+        From a name in the file to the present name.
     by_identity : bool, default False
         Whether to compare of a value only what its kind calls its identity.
     """

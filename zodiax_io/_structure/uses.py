@@ -80,18 +80,23 @@ def _mark_called(waiting: list[Node | None], seen: set[int]) -> None:
             waiting += [child for _, child in node.below()]
 
 
-# Objects that call what they hold with what they hold ---------------------------------
+# Objects that may call one of their fields with another as argument ------------------
 
 
 def _holders(
     naming: Sequence[Node], data: Callable[[], dict[int, int]]
 ) -> Holders | None:
-    """The named containers of a structure; None if no function could be called."""
+    """The classes in a structure, and how to find the functions that these may call.
+
+    None if no object contains anything that could be called.
+    """
     named = [(_name_of(node), node) for node in naming if node.children]
     if not named:
         return None
     by_node = {id(node): name for name, node in named}
 
+    # By the facts about each class (`Holder`): its own code calls as its author meant;
+    # one that passes only the inputs of its own calls adds nothing from the file.
     def called(holders: Mapping[str, Holder]) -> set[int]:
         binding = {name for name, one in holders.items() if not (one.own or one.passes)}
         found: set[int] = set()
@@ -114,9 +119,10 @@ def _holders(
 def _mark_held(
     starts: Iterable[tuple[Node, Holder]], own: set[int], called: set[int]
 ) -> None:
-    """Add the functions in some objects, and all in fields that are called.
+    """Add the functions inside some objects, and all in fields that their classes call.
 
-    Within objects of the user's own classes, these decide what is called with what.
+    The search stops at objects of the user's own classes: such a class decides itself
+    which function it calls, and with which arguments.
     """
     waiting: list[Node] = []
     wrapped: list[Node | None] = []

@@ -82,7 +82,7 @@ class _Decoder:
         self.size += built.size
         self.repeated += built.size
         if self.repeated > MAX_REPEATED:
-            raise self._corrupt(node, "is shared so often that JAX would not end")
+            raise self._corrupt(node, "is shared so often that JAX cannot flatten it")
         return built.obj, built.flags
 
     def _build(self, node: Node) -> tuple[Any, int]:
@@ -125,7 +125,7 @@ class _Decoder:
             refers = self.judge.resolve(node.plain["type"], kind.refers_to)
             return kind, refers, refers.reason if type(refers) is Unresolved else None
         if not node.is_known:  # which is allowed, or `check_kinds` had refused it
-            return UNKNOWN, None, "is of a kind that no package here has registered"
+            return UNKNOWN, None, "is of a kind that no imported package has registered"
         return kind, None, None
 
     def _array_of(self, node: Node) -> tuple[Any, int]:
@@ -214,7 +214,8 @@ class _Decoder:
             where = shown(path_text(node.path))
             raise ArgumentError(
                 f"{self.file}: the object at `{where}` cannot be built without its "
-                "arrays, which `only` leaves out. Add it, or ask for one path."
+                "arrays, which `only` leaves out. Add its path to `only`, or pass "
+                "one path."
             ) from error
         if changed:
             raise ClassChangedError(f"{self.file}: {error}") from error
@@ -291,8 +292,8 @@ def decode(
         places = sorted({*decoder.places, *decoder.filled})[:_MAX_PLACES]
         there = ", ".join(f"`{path}`" for path in places) or "none"
         raise ArgumentError(
-            f"`fill` names `{shown(min(unknown))}`, where no function is missing. "
-            f"Places to fill: {shown(there, 400)}."
+            f"`fill` has a function for `{shown(min(unknown))}`, where no placeholder "
+            f"is. Paths of placeholders: {shown(there, 400)}."
         )
     evolution.report(file)
     return tree, decoder.damaged

@@ -31,8 +31,8 @@ from .._trust import reflection
 from .._trust.judge import objection
 from .._trust.names import is_redefined, name_of
 
-# The node of an object that is kept as another file had it, its package, and the
-# distribution and version of that package; for `__main__`, the name of the script.
+# A node that is copied from another file, one of its packages, and the entry of that
+# package in `Parts.versions`.
 Kept = tuple[PlainNode, str, tuple[str, str]]
 
 
@@ -113,7 +113,8 @@ class Encoder:
                     "soon after. Keep long chains as a list instead.",
                     path_text(path),
                 )
-        # The first kind encodes almost every object. Others are tried again below.
+        # The fast path: the first kind encodes almost every object. The loop below it
+        # tries all.
         for kind in () if id(obj) in self.failures else kinds_of(type(obj)):
             if kind.may_fail_inside:
                 break
@@ -138,7 +139,7 @@ class Encoder:
                 self._rewind(before)
                 if type(error) is _ContainsItself and type(obj) is FunctionType:
                     if error.obj is not obj and type(error.obj) is FunctionType:
-                        raise  # of two that call each other, the first is replaced
+                        raise  # if two call each other, the outer is the placeholder
                     return self._recursive(obj, path, depth, dynamic)
                 self.failures.setdefault(id(obj), error)
         raise self.failures[id(obj)]
@@ -245,7 +246,7 @@ class Encoder:
         node["node"] = nodes if named else list(nodes.values())
 
     def _match_leaves(self, obj: Any, start: int, path: Path, node: PlainNode) -> None:
-        """Move the leaves that JAX finds in an object to the leaves, in JAX's order."""
+        """Move the leaves of an object from `extras` to `leaves`, in JAX's order."""
         inside = self.extras[start:]
         sources = [entry.source for entry in inside]
         moved: set[int] = set()
@@ -258,7 +259,7 @@ class Encoder:
         self.extras[start:] = [x for i, x in enumerate(inside) if i not in moved]
 
     def _repeat(self, node: PlainNode, leaf: Any, path: Path) -> None:
-        """Write a leaf again, for plain Equinox: another node has its record."""
+        """Add another record for a leaf: plain Equinox reads one at each appearance."""
         parts = next(iter(self._attempts(leaf, path)))[1]
         record = parts.array if parts.equinox_record is None else parts.equinox_record()
         if record is not None:

@@ -138,9 +138,9 @@ class Matching:
         text = "\n".join(lines)
         if not self.matches and not self.values:
             raise ArgumentError(
-                f"{file} has nothing that fits into `like`, which is matched "
-                "with the whole file; for a part of it, build a tree around the part."
-                f"\n{text}"
+                f"{file} has nothing that fits into `like`. The paths of `like` "
+                "begin at the root of the file: put a part at the path that it has "
+                f"there.\n{text}"
             )
         if lines:
             text = f"{file} was loaded into `like` in part.\n{text}"

@@ -16,7 +16,7 @@ from .roles import CONSTANT
 
 
 class Rule(NamedTuple):
-    """One rule: whose answer is None where it does not decide, and its meaning."""
+    """One rule. `answer` gives None if the rule does not decide the question."""
 
     about: str
     answer: Callable[[Question], Answer | None]
@@ -38,9 +38,9 @@ RULES = (
     Rule(ANY, checks.not_a_name, "refused: not of the form `package.module:Qual.Name`"),
     Rule(ANY, checks.registered, "accepted: your program has registered the object"),
     Rule(ANY, checks.in_table, "accepted: a pure function, or a type as a value"),
-    Rule(ANY, checks.of_zodiax_io, "refused: zodiax_io itself loads and imports"),
+    Rule(ANY, checks.of_zodiax_io, "refused: code that could load and import"),
     Rule(ANY, checks.of_standard_library, "refused: `os.system`, `builtins.eval`, …"),
-    Rule(ANY, checks.not_found, "refused or imported first: no module has it"),
+    Rule(ANY, checks.not_found, "refused, or its package is imported first"),
     Rule(ANY, checks.code_in_metaclass, "refused: to read the class would run code"),
     Rule(ANY, checks.local_function_of_framework, "refused: made in JAX, NumPy, …"),
     Rule(ANY, checks.imported_from_elsewhere, "refused: another package defines it"),
@@ -48,7 +48,7 @@ RULES = (
     Rule(ANY, checks.wrong_role, "refused: a class used as a function, and the like"),
     # The next six apply even if the caller trusts the name.
     Rule(CLASS, checks.has_finaliser, "refused: its `__del__` would run"),
-    Rule(CLASS, checks.built_on_type_in_c, "refused: it is more than its fields"),
+    Rule(CLASS, checks.built_on_type_in_c, "refused: its state is not all in fields"),
     Rule(CONST, checks.bare_object, "accepted: made by `object()`, it does nothing"),
     Rule(CONST, checks.constant_of_standard_library, "refused: its class is Python's"),
     Rule(CONST, checks.constant_of_framework, "refused: its class is of JAX, NumPy, …"),
@@ -59,18 +59,18 @@ RULES = (
     Rule(CLASS, checks.class_in_table, "accepted: one of the few listed by name"),
     Rule(CLASS, checks.special_methods, "refused: a Module with its own `__eq__`, …"),
     Rule(CLASS, checks.equinox_module, "accepted: built by setting its fields"),
-    Rule(CLASS, checks.class_as_value, "accepted: known, and only mentioned"),
-    Rule(CLASS, checks.namedtuple_or_enum, "accepted: of a known package, only values"),
+    Rule(CLASS, checks.class_as_value, "accepted: known, and used only as a value"),
+    Rule(CLASS, checks.namedtuple_or_enum, "accepted: of a known package, no code"),
     Rule(CLASS, checks.class_of_known_package, "accepted: built by setting its fields"),
     Rule(CLASS, checks.class_of_framework, "refused: a call of it may do anything"),
     Rule(CONST, checks.constant_of_known_package, "accepted: it cannot be called"),
-    Rule(ANY, checks.local_function, "accepted: of a package that was read"),
+    Rule(ANY, checks.local_function, "accepted: of a package that we have reviewed"),
     Rule(ANY, checks.not_trusted, "refused: everything else needs your trust"),
 )
 
 # Asked as well if the object is called with arguments that the file chooses.
 CALL_RULES = (
-    Rule(ANY, checks.arguments_from_file, "refused: neither known nor trusted"),
+    Rule(ANY, checks.arguments_from_file, "refused: such a call needs your trust"),
 )
 
 
