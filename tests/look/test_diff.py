@@ -346,6 +346,9 @@ def test_json_knows_no_infinity(tmp_path, capsys):
 class Incomparable:
     """An object that no file can keep, and that nothing may be compared with."""
 
+    def __init__(self):
+        self.function = lambda: None
+
     def __eq__(self, other):
         raise RuntimeError("not to be compared")
 

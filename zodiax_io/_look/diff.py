@@ -282,6 +282,9 @@ def _on_host(array: Any) -> NDArray[Any]:
 _MAX_PATH = 2048
 
 
+_SAVABLE = object()  # in the place of an object, where there is a node instead
+
+
 class _Comparison:
     """The changes between two trees, in the order of the first."""
 
@@ -350,11 +353,11 @@ class _Comparison:
         if ours.kind_name != theirs.kind_name:
             return self._change(pair, text)
         objects = [
-            tree.unsavable.get(id(node.plain), self)
+            tree.unsavable.get(id(node.plain), _SAVABLE)
             for tree, node in ((self.a, ours), (self.b, theirs))
         ]
         # Two such objects are compared by identity: their `__eq__` may do anything.
-        if not any(one is self for one in objects):
+        if not any(one is _SAVABLE for one in objects):
             return None if objects[0] is objects[1] else self._change(pair, text)
         if self.a.fingerprint(ours) != self.b.fingerprint(theirs):
             if self._are_close(ours, theirs):
