@@ -10,7 +10,9 @@ import zodiax_io
 from zodiax_io._trust import names, roles
 from zodiax_io._trust.answers import Accept, ImportFirst, Refuse
 from zodiax_io._trust.finding import Finder
+from zodiax_io._trust.judge import Judge
 from zodiax_io._trust.question import Question
+from zodiax_io._trust.roles import Use
 from zodiax_io._trust.rules import CALL_RULES, RULES, decide
 from zodiax_io._trust.trusted import Trust, TrustInAll
 
@@ -77,6 +79,7 @@ def library(tmp_path_factory):
     yield
     del names._TABLE["rulelab"]
     del names._registered_names[id(rulelab.function)]
+    del names._registered["rulelab.registered:function"]
     sys.path.remove(str(folder))
     del sys.modules["rulelab"]
 
@@ -356,3 +359,22 @@ def test_what_is_accepted_is_what_the_file_uses_it_as(name, role, bound):
     question = ask(name, role, bound=bound)
     if isinstance(decide(question), Accept):
         assert role.accepts(question.obj)
+
+
+def test_a_needed_name_that_waits_for_an_import_is_not_passed_over(
+    tmp_path, monkeypatch
+):
+    """If nothing may be imported, a needed name is refused like one that is missing."""
+    (tmp_path / "unseen_lab.py").write_text("class Lens: pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    judge = Judge(trusted=["unseen_lab"])
+    uses = [
+        Use("os:system", lambda: "model.f", roles.FUNCTION),
+        Use("unseen_lab:Lens", lambda: "model.lens", roles.MARKER),
+    ]
+    with pytest.raises(zodiax_io.UntrustedError, match="unseen_lab:Lens"):
+        judge.audit(uses, "The file", needed={"unseen_lab:Lens"})
+    assert "unseen_lab" not in sys.modules
+    judge.audit(uses[1:], "The file", needed={"unseen_lab:Lens"})
+    assert "unseen_lab" in sys.modules
+    monkeypatch.delitem(sys.modules, "unseen_lab")

@@ -775,7 +775,7 @@ def test_property_setter_does_not_run(calls):
     """A child named like a property is a changed class, not an assignment."""
     checkpoint = Checkpoint.of(Guarded(1.0))
     checkpoint.tree["node"]["secret"] = leaf("int", value=1)
-    with pytest.warns(zodiax_io.ClassChangedWarning, match="`secret` is gone"):
+    with pytest.warns(zodiax_io.ClassChangedWarning, match="not loaded: `secret`"):
         checkpoint.load()
     with pytest.raises(zodiax_io.ClassChangedError):
         checkpoint.load(strict=True)

@@ -74,9 +74,10 @@ class Judge:
     def audit(
         self, uses: Iterable[Use], file: str, needed: Container[str] | None = None
     ) -> None:
-        """Judge every name; import what may be imported; refuse all at once.
+        """Judge every name, and import the modules that names wait for.
 
-        If only some names are `needed`, the others may be missing or refused.
+        One error lists all refused names; a lenient judge replaces them by
+        `Unresolved`. If only some names are `needed`, no other causes an error.
 
         Raises
         ------
@@ -95,6 +96,12 @@ class Judge:
             for one in decisions
             if one.status != "trusted" and (needed is None or one.use.name in needed)
         ]
+        if needed is not None:  # it is not known yet whether these are refused
+            refused += [
+                _not_imported_yet(each, "missing")
+                for each in waiting
+                if each.use.name in needed
+            ]
         if self.lenient:
             for use, _, reason, _ in refused:
                 self._objects[use.name, use.role] = Unresolved(reason)
@@ -108,7 +115,7 @@ class Judge:
             )
 
     def prepare(self, uses: Iterable[Use]) -> None:
-        """Import what may be imported, unless a name of the file is refused."""
+        """Import the modules that names wait for, if no name is refused or missing."""
         decisions, waiting = self._decide_each(list(uses))
         if waiting and self._may_import(decisions):
             self._import(waiting)
@@ -116,7 +123,10 @@ class Judge:
     def _may_import(
         self, decisions: Iterable[Decision], needed: Container[str] | None = None
     ) -> bool:
-        """Whether no name of a file is refused or missing that would stop its load."""
+        """Whether no name is refused, and none that is needed is missing.
+
+        A lenient judge imports in any case. Without `needed`, all names are needed.
+        """
         return self.lenient or not any(
             needed is None or one.status == "refused" or one.use.name in needed
             for one in decisions
@@ -214,7 +224,7 @@ class Judge:
         return declared_holder(found) if reflection.is_class(found) else Holder()
 
     def current_member(self, name: str, member: Any) -> Any:
-        """The present name of a member, or the names of several, of an Enum."""
+        """The present name of a member of an Enum; for a list, the list of names."""
         if type(member) is list:
             return [self.current_member(name, each) for each in member]
         if type(member) is not str or not self._renames:
