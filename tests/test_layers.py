@@ -77,6 +77,12 @@ def test_no_two_files_import_each_other():
     assert list(graphlib.TopologicalSorter(graph).static_order())
 
 
+def test_no_two_test_files_have_one_name():
+    """They are imported by their names alone, whatever folder they are in."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_no_file_is_too_long_to_be_read():
     """A file that grows beyond this holds two things."""
     lines = {path: len(path.read_text(encoding="utf8").splitlines()) for path in FILES}

@@ -36,7 +36,7 @@ else:
             finally:
                 if collecting:
                     gc.enable()
-        finally:  # an interrupt may have ended the first
+        finally:  # an interrupt may have cut the inner one short
             if collecting:
                 gc.enable()
         here = globals()

@@ -99,7 +99,7 @@ def call_deeply(
             return function(*args, **kwargs)
         finally:
             recursion_limit.leave(caller)
-    finally:  # an interrupt may have ended the first
+    finally:  # an interrupt may have cut the inner one short
         recursion_limit.leave(caller)
 
 
@@ -116,7 +116,7 @@ def without_collection(function: Callable[P, R]) -> Callable[P, R]:
             finally:
                 if collecting:
                     gc.enable()
-        finally:  # an interrupt may have ended the first
+        finally:  # an interrupt may have cut the inner one short
             if collecting:
                 gc.enable()
 

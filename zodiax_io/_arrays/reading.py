@@ -1,10 +1,11 @@
 """Memory for records, and the ranges of the file that threads read into it.
 
-Several records, or a small one, are read and hashed by one thread while they are in its
-cache. A large one is read by several threads, and hashed by another.
+One thread reads a block of small records, and hashes them while they are in its cache.
+Several threads read a large record, and another one hashes it.
 
-Arrays of JAX share the memory that is read into, and each record has memory of its own:
-otherwise an array that stays would keep its neighbours, too. Only small ones share.
+JAX arrays use the memory that was read into, without a copy. So each large record has
+its own memory: otherwise one array that stays would keep its neighbours. Small records
+are in one buffer.
 """
 
 from __future__ import annotations
@@ -166,6 +167,6 @@ def _huge_pages(size: int) -> Any:
     try:
         pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         pages.madvise(mmap.MADV_HUGEPAGE)
-    except OSError:  # a limit of memory or of mappings, which NumPy may not reach
+    except OSError:  # a limit on memory or mappings; NumPy may still get it
         return None
     return np.frombuffer(pages, np.uint8)

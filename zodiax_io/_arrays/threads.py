@@ -152,7 +152,7 @@ class Threads:
     def __exit__(self, *_: object) -> None:
         try:
             self._end()
-        finally:  # an interrupt may have ended the first
+        finally:  # an interrupt may have cut the inner one short
             self._end()
 
     def _end(self) -> None:

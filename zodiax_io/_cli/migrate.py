@@ -99,7 +99,7 @@ def _migrate(given: argparse.Namespace) -> int:
     if given.lines is not None:
         return _rewrite(given)
     if given.dry_run:
-        raise ArgumentError("--dry-run needs --with: nothing is saved without it.")
+        raise ArgumentError("--dry-run needs --with: without it, nothing is written.")
     like = None if given.like is None else _called(given.like)
     found = migration(given.path, like=like, trusted=given.trusted)
     report, _, lines = str(found).partition("\n\n")

@@ -49,8 +49,8 @@ class FieldChange:
     moved : tuple of str
         Fields that changed between static and dynamic.
     replaced : tuple of (str, str)
-        Fields whose saved value was replaced by an upgrade that runs on files of any
-        age; each with that value as text.
+        Fields whose saved value an upgrade has replaced, each with that value as text.
+        Upgrades that are limited to old files are not listed.
     """
 
     path: str
@@ -173,7 +173,10 @@ class Evolution:
     def apply(
         self, upgrade: Upgrade, parts: Parts, path: Path
     ) -> tuple[Parts, tuple[Any] | None]:
-        """Apply one upgrade: the parts with its fields, or the object it returned.
+        """Apply one upgrade, which returns new fields or a finished object.
+
+        Returns the parts with the new fields and None; or the old parts, and the object
+        in a tuple.
 
         Raises
         ------

@@ -242,7 +242,7 @@ _summarise: Callable[[Any], Any]
 def display_with(summarise: Callable[[Any], Any]) -> None:
     """Set the function that turns an `Opaque` into a `Summary` for notebooks.
 
-    It encodes trees, so this module, which the encoder imports, cannot import it.
+    That function imports the encoder, which imports this module.
     """
     global _summarise
     _summarise = summarise

@@ -80,11 +80,12 @@ def commit(
     durable : bool
         Whether to wait until the disk has all bytes.
     copy : callable, optional
-        Gives the structure in an open companion.
+        Reads the bytes of the structure from an open companion, for the case that
+        another process saves at the same time.
     size : int, optional
         A lower bound for the bytes of the companion.
     check : callable, optional
-        Called right before the companion is replaced, which an error prevents.
+        Called right before the companion is replaced. If it raises, nothing is.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def commit(
         try:
             for target in targets:
                 _check_target(target, targets[-1].name)
-            _remove_leftovers(companion)  # first: their room may be needed
+            _remove_leftovers(companion)  # first: the disk may be full
             saving.is_first = not companion.exists()
             content = temporaries[0].write(write, durable, size)
             for temporary in temporaries[1:]:
@@ -137,7 +138,7 @@ def commit(
             error.errno,
             f"Cannot save to {companion.parent}: {error.strerror or error}. {outcome}",
         ) from error
-    finally:  # an interrupt may have ended the first
+    finally:  # an interrupt may have cut the inner one short
         saving.end()
 
 
@@ -197,7 +198,7 @@ def rewrite_structure(
         raise SaveError(
             error.errno, f"Cannot write {structure}: {error.strerror or error}."
         ) from error
-    finally:  # an interrupt may have ended the first
+    finally:  # an interrupt may have cut the inner one short
         _close_all(opened)
 
 
@@ -214,7 +215,7 @@ def _match_companion(
     copy: Callable[[FileSource], bytes],
     durable: bool,
 ) -> None:
-    """Write the structure again if another process has renamed a companion since.
+    """Write the structure again while the companion is another than it belongs to.
 
     Each process checks the companion after it has renamed its structure, so the pair
     matches when all have ended. Opened companions stay open: otherwise another file
@@ -238,7 +239,7 @@ def _match_companion(
                 temporary.rename()
             finally:
                 temporary.discard()
-        finally:  # an interrupt may have ended the first
+        finally:  # an interrupt may have cut the inner one short
             temporary.discard()
 
 
@@ -263,8 +264,8 @@ def _check_target(target: Path, name: str) -> None:
 class _Temporary:
     """A new file in the folder of its target, removed unless it replaces the target.
 
-    Its name is stored before the file is created, and the file object in the call that
-    opens it. So `discard` finds both, wherever an interrupt came.
+    The name is stored before the file is created. The file object is stored in the
+    call that opens it. So `discard` finds both after an interrupt at any point.
 
     Attributes
     ----------
@@ -373,7 +374,7 @@ def _copy_permissions(target: Path, descriptor: int) -> None:
         old = target.lstat()
     except FileNotFoundError:
         return
-    if stat.S_ISLNK(old.st_mode):  # the file that it leads to stays
+    if stat.S_ISLNK(old.st_mode):  # the target of the link is not replaced
         return
     for owner in (old.st_uid, -1):
         with contextlib.suppress(OSError, AttributeError):
@@ -452,12 +453,12 @@ def _sync_folder(folder: Path) -> None:
                 raise
         finally:
             close_all_of(opened)
-    finally:  # an interrupt may have ended the first
+    finally:  # an interrupt may have cut the inner one short
         close_all_of(opened)
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Lock a file: True if that succeeds, None where there are no locks."""
+    """Lock a file. False if another process has the lock; None without locks."""
     if fcntl is None:
         return None
     try:
@@ -523,7 +524,7 @@ def _remove_unlocked(leftover: str) -> bool | None:
             return locked
         finally:
             close_all_of(opened)
-    finally:  # an interrupt may have ended the first
+    finally:  # an interrupt may have cut the inner one short
         close_all_of(opened)
 
 

@@ -89,7 +89,7 @@ def _open_regular(files: list[FileIO], path: Path, where: str) -> os.stat_result
             return status
         finally:
             close_all_of(opened)
-    finally:  # an interrupt may have ended the first
+    finally:  # an interrupt may have cut the inner one short
         close_all_of(opened)
 
 
@@ -193,7 +193,7 @@ def ends_of(
             return None
         finally:
             close_all_of(opened)
-    finally:  # an interrupt may have ended the first
+    finally:  # an interrupt may have cut the inner one short
         close_all_of(opened)
 
 

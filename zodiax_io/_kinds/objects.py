@@ -103,7 +103,7 @@ def hides_no_code(cls: type, name: str, value: Any) -> bool:
         return True
     if not defines(type(found), "__get__"):  # a default of the class
         return not reflection.is_class(found) and not is_function(found)
-    if is_method(found):  # a method of the same name of another object, as in distrax
+    if is_method(found):  # it may be replaced by that of another object, as in distrax
         return type(value) is types.MethodType and _has_name(value.__func__, name)
     # A property that caches its value in the instance, as `cached_property` does.
     return not defines(type(found), "__set__")
@@ -136,7 +136,7 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     absent, beside = (set(parts.extra.get(name, ())) for name in ("absent", "beside"))
     missing = [name for name in fields if name not in children and name not in absent]
     surplus = [name for name in parts.extra.get("absent", ()) if name not in fields]
-    # An attribute that was no field may be undeclared now, but a field may not.
+    # An attribute that was saved as undeclared may still be so. A field may not.
     allowed = {"__orig_class__"}
     if reflection.derives(cls, eqx.Module):
         allowed.update(_WRAPPER_NAMES)
@@ -268,8 +268,8 @@ def _encode_dataclass(obj: Any) -> Parts | None:
 
 # The key of a dataclass whose fields are all static: to JAX it is a node, not a leaf.
 LEAFLESS = "leafless"
-# The key of an object that JAX does not flatten child by child: the places of its
-# leaves among those of its children.
+# The key of an object that JAX does not flatten child by child: for each of its leaves,
+# the index among all leaves of its children.
 LEAVES = "leaves"
 
 
@@ -353,10 +353,10 @@ NAMEDTUPLE = Kind(
 
 
 def renew_hashes(obj: Any, attributes: dict[str, Any]) -> bool:
-    """Replace hashes of this process by those of a fresh copy; whether that is enough.
+    """Replace stored hashes, which only this process has, by those of a fresh copy.
 
-    It is not if the class computes hashes when it builds an instance: then another
-    process gets its own only from the unflatten function.
+    Returns False if the class computes hashes when it builds an instance: then a load
+    must call the unflatten function.
     """
     try:
         children, aux = _jax.flatten_once(obj) or ([], None)

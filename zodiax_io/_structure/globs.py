@@ -1,10 +1,10 @@
 """Globs of paths: one meaning wherever a path or a glob is given.
 
-A path is written as messages write it: ``layers[0].weight``, ``['key']``. Keys of text
+A path is written as in messages: ``layers[0].weight``, ``['key']``. Keys of text
 and indices may be written like fields: ``layers.0.key``. In a glob, ``*`` and ``?`` are
 characters of one step, and ``**`` is any number of steps. A glob fits a path if it fits
-all of it, with or without the name of the root before it. Only ``**`` never stands for
-the root: ``**.model`` means all that is called so, and not the whole tree.
+all of it, with or without the name of the root before it. ``**`` does not match the
+root: ``**.model`` means every node of that name, not the whole tree.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Token(NamedTuple):
         return not self.literal and any(c in self.text for c in "*?")
 
     def steps(self) -> list[LabelledStep]:
-        """The steps that a token means which is not a glob."""
+        """The steps that a token matches; only for one without ``*`` or ``?``."""
         if self.literal:
             return [("key", self.text)]
         if self.bracket:
@@ -146,7 +146,7 @@ class _TrieNode:
         self._known: dict[Token, _TrieNode] = {}
 
     def add(self, tokens: Iterable[Token], number: int) -> None:
-        """Let a glob go on from here."""
+        """Add the tokens of a glob below this node."""
         node = self
         for token in tokens:
             node = node._next(token)
@@ -189,7 +189,7 @@ class Position:
             node = waiting.pop()
             if id(node) not in found:
                 found[id(node)] = node
-                # A `**` may stand for nothing.
+                # A `**` matches zero steps, too.
                 waiting += [] if node.deep is None else [node.deep]
         self._nodes = list(found.values())
         self.ends = {number for node in self._nodes for number in node.ends}

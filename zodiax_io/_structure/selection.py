@@ -51,7 +51,8 @@ def select(structure: Structure, only: Any, file: str) -> Selection:
         )
     globs = [parse_glob(text, "only") for text in texts]
     root = path_text(structure.root.path)
-    # As a user writes it; and as messages do, with the name of the root before it.
+    # Each is tried as it is written, and without the name of the root. A glob may match
+    # both ways; a plain path that does is ambiguous.
     numbered: list[tuple[int, Sequence[Token]]] = [*enumerate(globs)]
     for number, tokens in enumerate(globs):
         rooted = without_root(tokens, root)
@@ -68,7 +69,7 @@ def select(structure: Structure, only: Any, file: str) -> Selection:
         if not fitting:
             raise ArgumentError(_nothing(structure, text, file))
         is_glob = any(token.is_glob for token in tokens)
-        # A field with the name of the root is meant by that name alone.
+        # The name of the root alone means the field of that name, if there is one.
         twice = bool(one and two) and len(tokens) > 1
         if twice or (len(fitting) > 1 and not is_glob):
             both = (one[:1] + two[:1]) if twice else fitting[:3]

@@ -164,7 +164,7 @@ def class_as_value(question: Question) -> Answer | None:
 
 
 def _is_known(package: str) -> bool:
-    """Whether a package is known, and small enough to be trusted as a whole."""
+    """Whether all of a package is known; frameworks have functions no file may use."""
     return package in PACKAGES and package not in FRAMEWORKS
 
 
@@ -185,7 +185,7 @@ _BY_ATTRIBUTES = (DATACLASS, MARKER, DEFAULTS)
 
 
 def _is_built_without_code(question: Question) -> bool:
-    """Whether instances of a known class are built, and no method of it could run."""
+    """Whether a load builds instances of a known class without running any method."""
     known = question.cls_role.builds and question.home_package in PACKAGES
     return known and handwritten_method(question.cls) is None
 

@@ -1,4 +1,4 @@
-"""How the objects of a class may call what they contain, by its annotations."""
+"""Which fields of a class its objects may call, as its annotations show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .roles import Holder
 
 
 def declared_holder(cls: type) -> Holder:
-    """How the objects of a class may call what they contain."""
+    """How the objects of a class may call the functions that they contain."""
     fields = class_attribute(cls, "__dataclass_fields__")
     annotations = {
         name: found.type
@@ -28,20 +28,20 @@ def declared_holder(cls: type) -> Holder:
 _MODULES = ("typing", "types", "collections.abc", "_collections_abc")
 
 
-def _origin_and_arguments(form: Any) -> tuple[Any, tuple[Any, ...]]:
+def _origin_and_arguments(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """Origin and arguments of a generic annotation from `typing` or Python."""
-    own = reflection.own_name(type(form))
+    own = reflection.own_name(type(annotation))
     if own is None or own[0] not in _MODULES:
-        return form, ()
-    arguments = getattr(form, "__args__", ())
-    origin = getattr(form, "__origin__", form)
+        return annotation, ()
+    arguments = getattr(annotation, "__args__", ())
+    origin = getattr(annotation, "__origin__", annotation)
     return origin, arguments if type(arguments) is tuple else ()
 
 
-def _mentions_callable(form: Any, depth: int = 0) -> bool:
-    if type(form) is str:
-        return "Callable" in form
-    origin, arguments = _origin_and_arguments(form)
+def _mentions_callable(annotation: Any, depth: int = 0) -> bool:
+    if type(annotation) is str:
+        return "Callable" in annotation
+    origin, arguments = _origin_and_arguments(annotation)
     if origin is collections.abc.Callable or origin is types.FunctionType:
         return True
     return depth < _MAX_DEPTH and any(
@@ -49,14 +49,14 @@ def _mentions_callable(form: Any, depth: int = 0) -> bool:
     )
 
 
-def _is_for_anything(form: Any) -> bool:
-    """Whether a field may contain arguments of any kind, as those of a partial do."""
-    if type(form) is str:
-        bare = form.replace("typing.", "").replace("t.", "")
+def _is_for_anything(annotation: Any) -> bool:
+    """Whether an annotation allows any arguments, like the fields of a partial."""
+    if type(annotation) is str:
+        bare = annotation.replace("typing.", "").replace("t.", "")
         return bare in _ANYTHING or bare.startswith(_ITEMS_OF_ANY_KIND)
-    if form is Any or form is object or form is tuple or form is dict or form is list:
+    if any(annotation is one for one in (Any, object, tuple, dict, list)):
         return True
-    origin, arguments = _origin_and_arguments(form)
+    origin, arguments = _origin_and_arguments(annotation)
     if origin is not tuple and origin is not dict and origin is not list:
         return False
     return any(argument is Any or argument is object for argument in arguments)
