@@ -17,11 +17,12 @@ MAX_PATH = 4096
 
 def shown(text: object, longest: int = MAX_NAME) -> str:
     """Text from a file or a user, made safe to print: escaped, and shortened."""
-    if type(text) is str and len(text) <= longest and text.isprintable():
-        return text
+    plain = str(text)
+    if type(plain) is str and len(plain) <= longest and plain.isprintable():
+        return plain
     escaped = "".join(
         character if character.isprintable() else ascii(character)[1:-1]
-        for character in str(text)[: 4 * longest]
+        for character in plain[: 4 * longest]
     )
     return escaped if len(escaped) <= longest else escaped[: longest - 1] + "…"
 

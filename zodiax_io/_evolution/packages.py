@@ -109,6 +109,11 @@ def settings() -> dict[str, Any]:
 
 
 def _plain(value: Any) -> bool | int | str | None:
+    if value is None or type(value) in (
+        bool,
+        str,
+    ):  # almost all
+        return value
     if isinstance(value, enum.Enum):
         value = value.name.lower()  # as `jax.config.update` takes it
     return value if isinstance(value, (bool, int)) or value is None else str(value)

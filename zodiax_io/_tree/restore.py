@@ -32,10 +32,8 @@ def check_settings(arrays: Iterable[Node], file: str) -> None:
     SettingsError
         If a 64-bit JAX array is to be loaded while JAX works with 32 bits.
     """
-    if packages.settings()["jax_enable_x64"]:
-        return
     wide = [node for node in arrays if node.plain.get("dtype") in _WIDE]
-    if wide:
+    if wide and not packages.settings()["jax_enable_x64"]:
         path, dtype = wide[0].path, wide[0].plain["dtype"]
         more = "" if len(wide) == 1 else f" and {len(wide) - 1} more"
         raise SettingsError(
