@@ -69,9 +69,9 @@ def backend_of(stored: Mapping[str, Any], file: str) -> ArrayBackend:
 
 
 def _with_options(row: type[ArrayBackend], options: dict[Any, Any]) -> ArrayBackend:
-    known = {field.name for field in dataclasses.fields(cast(Any, row))}
     if not options:
         return row()
+    known = {field.name for field in dataclasses.fields(cast(Any, row))}
     unknown = [shown(repr(name)) for name in options if name not in known]
     if unknown:
         raise ValueError(f"has no option {unknown[0]}")
