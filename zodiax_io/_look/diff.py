@@ -339,8 +339,9 @@ class _Comparison:
     ) -> Change | None:
         """Compare two nodes, and set whether the walk goes on below them."""
         pair.deeper = False
-        static = tuple(c is not None and c.is_static for c in (pair.mine, pair.yours))
-        shares = tuple(c is not None and c.is_again for c in (pair.mine, pair.yours))
+        children = pair.our_child, pair.their_child
+        static = tuple(child is not None and child.is_static for child in children)
+        shares = tuple(child is not None and child.is_again for child in children)
         if static[0] != static[1]:
             found = self._change(pair, text)
             before = f"{found.before}{' (static)' * static[0]}"
@@ -373,7 +374,7 @@ class _Comparison:
                 return self._change(pair, text)
             return self._compare_shared(text, ours, theirs)
         pair.deeper = True
-        here, there = self.sides[0].children(ours), self.sides[1].children(theirs)
+        here, there = pair.below(*self.sides)
         if [*here] != [*there] and set(here) == set(there):
             found = self._change(pair, text)
             return replace(found, after=f"{found.after} in another order")
@@ -403,7 +404,7 @@ class _Comparison:
         """A short description of the node of one tree; None if it has no node."""
         is_first = tree is self.a
         node = pair.ours if is_first else pair.theirs
-        child = pair.mine if is_first else pair.yours
+        child = pair.our_child if is_first else pair.their_child
         if node is None:
             return None
         shared = ", shared" * (child is not None and child.is_again)

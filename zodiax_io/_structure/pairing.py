@@ -121,7 +121,7 @@ class Pair:
         Where they are: in the first structure, if it has a node there.
     ours, theirs : Node or None
         What each has there.
-    mine, yours : Child or None
+    our_child, their_child : Child or None
         The `Child` of each: its parent, and the step from there. None for the roots.
     deeper : bool
         Whether the walk goes on below them. Set it to False to leave that out.
@@ -130,9 +130,16 @@ class Pair:
     path: Path
     ours: Node | None
     theirs: Node | None
-    mine: Child | None = None
-    yours: Child | None = None
+    our_child: Child | None = None
+    their_child: Child | None = None
     deeper: bool = True
+    _below: tuple[dict[Any, Child], dict[Any, Child]] | None = None
+
+    def below(self, ours: Side, theirs: Side) -> tuple[dict[Any, Child], ...]:
+        """The children on each side, by what identifies them; found once."""
+        if self._below is None:
+            self._below = ours.children(self.ours), theirs.children(self.theirs)
+        return self._below
 
 
 def pairs(ours: Side, theirs: Side, path: Path) -> Iterator[Pair]:
@@ -150,21 +157,21 @@ def pairs(ours: Side, theirs: Side, path: Path) -> Iterator[Pair]:
         yield pair
         if not pair.deeper:
             continue
-        here, there = ours.children(pair.ours), theirs.children(pair.theirs)
+        here, there = pair.below(ours, theirs)
         if visits.are_too_many(child.node for child in here.values()):
             raise ArgumentError("The trees share too much to be compared.")
         below: list[Pair] = []
         for key in [*here, *(key for key in there if key not in here)]:
-            mine, yours = here.get(key), there.get(key)
-            child = mine or yours
+            our_child, their_child = here.get(key), there.get(key)
+            child = our_child or their_child
             assert child is not None
             below.append(
                 Pair(
                     (pair.path, child.parent.plain, child.step),
-                    mine and mine.node,
-                    yours and yours.node,
-                    mine,
-                    yours,
+                    our_child and our_child.node,
+                    their_child and their_child.node,
+                    our_child,
+                    their_child,
                 )
             )
         waiting.extend(reversed(below))
