@@ -4,6 +4,7 @@ import builtins
 import inspect
 import io
 import linecache
+import os
 import sys
 import warnings
 
@@ -83,6 +84,9 @@ class Handle:
     def __init__(self):
         self.number = 3
 
+    def __getstate__(self):
+        return {}
+
 
 def refusal(tree, **options):
     with pytest.raises(zodiax_io.SerialisationError) as caught:
@@ -94,8 +98,10 @@ def test_object_without_a_kind():
     """An object that no kind keeps is named with its path and what to do."""
     error = refusal({"lens": [Handle()]})
     assert str(error) == (
-        f"Cannot serialise a `{__name__}.Handle` at `model['lens'][0]`. Make it a "
-        "pytree, or register a kind for it with `zodiax_io.register_kind`."
+        f"Cannot serialise a `{__name__}.Handle` at `model['lens'][0]`. Its "
+        "class defines `__getstate__`: it may be more than its attributes. Keep its "
+        "parts, and make it again from them; or register a kind for it with "
+        "`zodiax_io.register_kind`."
     )
     assert error.path == "model['lens'][0]"
 
@@ -189,14 +195,11 @@ def test_deep_tree():
 
 
 def test_subclass_of_a_container():
-    """A subclass of dict may hold more than its items."""
-
-    class Config(dict):
-        pass
-
-    assert str(refusal(Config(a=1))).endswith(
-        "at `model`. A subclass of `dict` may hold more than its items. Convert it to "
-        "a plain `dict`, or register a kind for it with `zodiax_io.register_kind`."
+    """A tuple with more than its items, which no file may build, is refused."""
+    assert str(refusal(os.stat("."))).endswith(
+        "at `model`. It may be more than the contents of a `tuple` and its attributes. "
+        "Convert it to a plain `tuple`; or register a kind for it with "
+        "`zodiax_io.register_kind`."
     )
 
 

@@ -97,6 +97,8 @@ class _Comparison:
         if type(a).__eq__ in _BY_IDENTITY or _is_nan(a) or _is_unsortable(a):
             self.comparable = False
         results = list(rule(a, b))
+        if _adds_attributes(type(a)):
+            results += _attributes(a, b)
         self.found += [f"{path}: {text}" for text in results if isinstance(text, str)]
         return [(x[0], x[1], path + x[2]) for x in results if isinstance(x, tuple)]
 
@@ -115,6 +117,14 @@ class _Comparison:
         self._counterpart[id(a)] = id(b)
         self._original[id(b)] = id(a)
         return False
+
+
+def _adds_attributes(cls: type) -> bool:
+    """Whether instances of a subclass of a built-in class may have attributes."""
+    bases = (int, float, complex, str, bytes, bytearray, set, frozenset)
+    return issubclass(cls, bases) and not (
+        cls in bases or issubclass(cls, (enum.Enum, np.generic))
+    )
 
 
 def _name(cls: type) -> str:

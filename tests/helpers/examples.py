@@ -1,11 +1,14 @@
 """Examples of every kind of object that can be kept."""
 
+import argparse
 import collections
 import datetime as dt
 import decimal
 import enum
 import fractions
 import functools
+import inspect
+import math
 import pathlib
 import struct
 import threading
@@ -34,11 +37,24 @@ from strategies import (
     Box,
     Colour,
     Config,
+    Half,
+    Labels,
     Level,
+    Metre,
     Node,
+    Number,
+    Ordered,
+    Phasor,
+    Plain,
     Point,
+    Recent,
     Registered,
+    Route,
     Slotted,
+    Steps,
+    Table,
+    Words,
+    noted,
 )
 
 import zodiax_io
@@ -92,8 +108,17 @@ class Locked:
 
 
 class Spline:
+    """It says itself how it is copied, so that its attributes may not be all of it."""
+
     def __init__(self, knots: Any) -> None:
         self.knots = knots
+
+    def __reduce__(self) -> Any:
+        return Spline, (self.knots,)
+
+
+def signed(x: float, *rest: int, key: str = "a", **more: bool) -> None:
+    """A function for its signature."""
 
 
 T = typing.TypeVar("T")
@@ -344,10 +369,29 @@ EXAMPLES: dict[str, list[Any]] = {
     ],
     "object": [object()],
     "singleton": [UNSET, T],
+    "instance": [
+        Plain(lr=0.1, weights=jnp.ones(2), more=[Plain(a=1)]),
+        Half(1, shown=np.ones(2)),
+        argparse.Namespace(**{"lr": 1e-3, "data-path": "here"}),
+        inspect.signature(signed),
+        collections.UserDict(a=1),
+        collections.ChainMap({"a": 1}, {"b": 2}),
+    ],
+    "subclass": [
+        Words("text"),
+        noted(Words("\ud800"), unit=1),
+        *(Number(2**64), noted(Number(-1), of=[1])),
+        *(noted(Metre(nan(NANS[0])), unit="m"), Phasor(-0.0, math.inf)),
+        noted(Steps([1, jnp.ones(2)]), note="n"),
+        noted(Route((1, (2,))), note=np.ones(1)),
+        noted(Table({1: 2, "a": jnp.ones(1)}), note=1),
+        *(Ordered(b=1, a=2), Recent([1, 2], maxlen=3), Labels("ab")),
+        collections.Counter("abca"),
+    ],
     "marker": [Sentinel()],
 }
 # Kinds whose rows are there to refuse, with advice; and one met only within others.
-REFUSING = {"advised", "tracer", "ndarray", "damaged", "subclass", "unnamed"}
+REFUSING = {"advised", "tracer", "ndarray", "damaged", "unnamed"}
 APART = {"default"}
 # And one whose objects go by the kind of what they stand for (test_opaque.py).
 STANDING_IN = {"opaque"}

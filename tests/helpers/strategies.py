@@ -75,6 +75,66 @@ class Node:
         return cls(tuple(children), aux)
 
 
+class Plain:
+    """A class that declares nothing: an instance is what is set on it."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
+class Half(Plain):
+    """Slots, one of which no other class can spell, beside a `__dict__`."""
+
+    __slots__ = ("__hidden", "shown")
+
+    def __init__(self, hidden: Any, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.__hidden = hidden
+
+
+class Words(str): ...
+
+
+class Number(int): ...
+
+
+class Metre(float): ...
+
+
+class Phasor(complex): ...
+
+
+class Blob(bytes): ...
+
+
+class Steps(list[Any]): ...
+
+
+class Route(tuple[Any, ...]): ...
+
+
+class Table(dict[Any, Any]):
+    """No load may call the methods of a class."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise AssertionError("a method of the class was called")
+
+
+class Ordered(collections.OrderedDict[Any, Any]): ...
+
+
+class Recent(collections.deque[Any]): ...
+
+
+class Labels(frozenset[Any]): ...
+
+
+def noted(obj: Any, **attributes: Any) -> Any:
+    """An object with attributes set on it."""
+    vars(obj).update(attributes)
+    return obj
+
+
 class Colour(enum.Enum):
     RED = "red"
     BLUE = (1, 2)
@@ -237,8 +297,30 @@ def _objects(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         | st.builds(Config, children, static_values)
         | st.builds(Slotted, children)
         | st.builds(Registered, children, any_text)
+        | st.builds(Plain, first=children, second=static_values)
+        | st.builds(Half, children, more=children)
+        | st.builds(noted, _derived(children))
+        | st.builds(noted, _derived(children), more=children, unit=any_text)
         | st.builds(Node, st.tuples(children, children), static_values)
         | children.map(lambda child: Pair(child, [child, {"again": child}], child))
+    )
+
+
+def _derived(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Instances of subclasses of built-in classes."""
+    few = st.lists(children, max_size=3)
+    return (
+        any_text.map(Words)
+        | st.integers().map(Number)
+        | st.floats().map(Metre)
+        | st.complex_numbers().map(Phasor)
+        | st.binary(max_size=5).map(Blob)
+        | few.map(Steps)
+        | few.map(Route)
+        | few.map(lambda items: Recent(items, 3))
+        | _dicts(children).map(Table)
+        | _dicts(children).map(Ordered)
+        | st.frozensets(any_text, max_size=3).map(Labels)
     )
 
 

@@ -312,12 +312,6 @@ ROWS: dict[str, Row] = {
         equal_draws,
     ),
     # Python's own.
-    "a namespace of argparse": Row(
-        lambda: argparse.Namespace(lr=0.1, name="a"),
-        DICT,
-        vars,
-        lambda kept: argparse.Namespace(**kept),
-    ),
     "a namespace with a name of Python's": Row(
         lambda: types.SimpleNamespace(__a__=1),
         f"It has an attribute whose name is special to Python. {DICT}",
@@ -484,34 +478,6 @@ ROWS: dict[str, Row] = {
         "Keep `x.pattern` and `x.flags`, and compile it again.",
         lambda x: (x.pattern, x.flags),
         lambda kept: re.compile(*kept),
-    ),
-    "a chain of dicts": Row(
-        lambda: collections.ChainMap({"a": 1}, {"b": 2}),
-        "Keep its `maps`, a list of them, instead.",
-        lambda x: x.maps,
-        lambda kept: collections.ChainMap(*kept),
-        lambda a, b: a.maps == b.maps,
-    ),
-    "a dictionary of the user's": Row(
-        lambda: collections.UserDict(a=1),
-        "Keep its `data` instead.",
-        lambda x: x.data,
-        collections.UserDict,
-    ),
-    "a dictionary with attributes": Row(
-        tally,
-        "It is a `dict` with attributes. Keep both, `(dict(x), vars(x))`, and make it "
-        "again from them; or register a kind for it with `zodiax_io.register_kind`.",
-        lambda x: (dict(x), vars(x)),
-        lambda kept: with_state(Tally(kept[0]), kept[1]),
-        lambda a, b: a == b and vars(a) == vars(b),
-    ),
-    "a counter": Row(
-        lambda: collections.Counter("abca"),
-        "A subclass of `dict` may hold more than its items. Convert it to a plain "
-        "`dict`, or register a kind for it with `zodiax_io.register_kind`.",
-        dict,
-        collections.Counter,
     ),
     "a logger": Row(
         lambda: logging.getLogger("zodiax_io.example"),

@@ -242,6 +242,9 @@ class Plain:
     def __init__(self, value):
         self.value = value
 
+    def __reduce__(self):
+        return Plain, (self.value,)
+
 
 def times(factor):
     return lambda x: x * factor
@@ -351,6 +354,9 @@ class Incomparable:
 
     def __eq__(self, other):
         raise RuntimeError("not to be compared")
+
+    def __reduce__(self):
+        return Incomparable, ()
 
     __hash__ = None
 

@@ -112,6 +112,11 @@ EXAMPLES = {
         roles.FUNCTION,
         Accept("is in the table of names that any file may use"),
     ),
+    "standard_class": (
+        "argparse:Namespace",
+        roles.INSTANCE,
+        Accept("is in the table of names that any file may use"),
+    ),
     "of_zodiax_io": (
         "zodiax_io:serialise",
         roles.FUNCTION,

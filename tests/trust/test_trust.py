@@ -1078,9 +1078,7 @@ def test_verdicts_are_safe_to_print():
         assert text.isprintable()
 
 
-@pytest.mark.parametrize(
-    "kind", ["tracer", "ndarray", "subclass", "unnamed", "damaged"]
-)
+@pytest.mark.parametrize("kind", ["tracer", "ndarray", "advised", "unnamed", "damaged"])
 def test_kinds_that_refuse_are_unknown_to_files(kind):
     """A row that keeps nothing loads nothing."""
     with pytest.raises(zodiax_io.UnknownFormatError):

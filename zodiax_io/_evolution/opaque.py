@@ -249,17 +249,28 @@ def display_with(summarise: Callable[[Any], Any]) -> None:
 
 
 class OpaqueNumber(Opaque):
-    """Placeholder for a member of an Enum of integers, which is a leaf to JAX."""
+    """Placeholder for a number of a subclass, or of an Enum: a leaf to JAX."""
 
     __slots__ = ()
     __hash__ = Opaque.__hash__
+
+
+def number_of(origin: Origin) -> Any:
+    """The number that the original object was to plain Equinox, or None."""
+    match origin.plain.get("number"):
+        case [float(real), float(imag)]:
+            return complex(real, imag)
+        case int() | float() | bytes() as number:
+            return number
+        case _:
+            return None
 
 
 def make_opaque(
     origin: Origin, children: tuple[Any, ...], keys: tuple[Any, ...]
 ) -> Opaque:
     """An `Opaque` of the data of a node, its children, and the keys of a mapping."""
-    is_number = type(origin.plain.get("number")) in (int, bytes)
+    is_number = number_of(origin) is not None
     obj = object.__new__(OpaqueNumber if is_number else Opaque)
     object.__setattr__(obj, "_origin", origin)
     object.__setattr__(obj, "_children", children)

@@ -15,7 +15,7 @@ from .._structure.nodes import RECORDED, Node, PlainNode
 from .._structure.paths import short_path
 from .._trust import reflection
 from .._trust.names import top_level_package
-from .opaque import Opaque, Origin, make_opaque
+from .opaque import Opaque, Origin, make_opaque, number_of
 from .packages import MAIN, recorded_version
 
 # Keys that the encoder writes for every kind.
@@ -140,7 +140,7 @@ def _encode(obj: Opaque) -> Parts:
     if origin.names is not None:
         named = isinstance(origin.names, tuple)
         children = dict(obj.fields) if named else list(obj._children)
-    number = origin.plain.get("number")  # of an Enum that JAX flattens as an int
+    number = number_of(origin)
     dynamic = set(origin.order)
     static = [i for i in range(len(obj._children)) if i not in dynamic]
     return Parts(
@@ -151,9 +151,7 @@ def _encode(obj: Opaque) -> Parts:
         order=None if origin.match_leaves_by_identity else (*origin.order, *static),
         match_leaves_by_identity=origin.match_leaves_by_identity,
         extra={"kind": origin.kind, **origin.plain},
-        equinox_record=(lambda: scalar_record(number))
-        if type(number) in (int, bytes)
-        else None,
+        equinox_record=None if number is None else lambda: scalar_record(number),
         versions=origin.versions,
     )
 

@@ -10,6 +10,7 @@ kinds, each row below its two functions:
 - `containers`, `keys`, `contents`: sequences, sets and mappings; which keys are safe to
   hash; reading containers past the methods of subclasses
 - `objects`, `fields`: modules, dataclasses and namedtuples, by their fields
+- `plain`: instances of ordinary classes, and of subclasses of built-in ones
 - `pytrees`, `flattening`: registered pytree classes, treedefs, markers
 - `unflattened`, `watch`, `origins`: checks that such a class builds an equal object
 - `functions`, `wrappers`, `partials`, `printing`: functions by name, and objects that

@@ -36,8 +36,6 @@ _SHARDING = (
 # Packages, names of classes or of bases (`*` is any), and the advice. A class that a
 # later release keeps must leave the table.
 _ADVICE: tuple[tuple[str, str, str], ...] = (
-    ("argparse", "Namespace", "Keep `vars(x)`, a dictionary, instead."),
-    ("optparse", "Values", "Keep `vars(x)`, a dictionary, instead."),
     (
         "typing typing_extensions",
         "TypeAliasType",
@@ -162,8 +160,6 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "Keep `bytes(x)`, and make it again by `from_buffer_copy` of its class.",
     ),
     ("re", "Pattern", "Keep `x.pattern` and `x.flags`, and compile it again."),
-    ("collections", "UserDict UserList UserString", "Keep its `data` instead."),
-    ("collections", "ChainMap", "Keep its `maps`, a list of them, instead."),
     ("builtins", "dict_keys dict_values dict_items", "Keep `list(x)` instead."),
     ("_io", "BytesIO StringIO", "Keep its content, `x.getvalue()`, instead."),
     ("queue _queue", "Queue SimpleQueue", _PROCESS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import enum
+import gc
 import types
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +21,6 @@ from .base import (
     children_in_order,
     exactly,
     expect_children,
-    refusal,
-    subclass,
 )
 from .contents import Indescribable, Texts, items_of
 from .fields import attributes_of
@@ -229,11 +228,36 @@ ORDEREDDICT = Kind(
 )
 
 
+_ORDERED = "ordered"  # the value of a view of an `OrderedDict`
+
+
+def _encode_view(obj: Any) -> Parts:
+    (mapping,) = gc.get_referents(obj)
+    if not reflection.is_one_of(type(mapping), (dict, collections.OrderedDict)):
+        raise CannotKeep(
+            f"It is a view of a `{type(mapping).__qualname__}`. Keep that instead, and "
+            "make the view again."
+        )
+    parts = _encode_mapping(mapping, False)
+    parts.value = None if type(mapping) is dict else _ORDERED
+    return parts
+
+
+def _decode_view(parts: Parts) -> Any:
+    if parts.value not in (None, _ORDERED):
+        raise ValueError("a view is of an unknown mapping")
+    mapping = _pairs(parts)
+    is_ordered = parts.value is not None
+    return types.MappingProxyType(
+        collections.OrderedDict(mapping) if is_ordered else mapping
+    )
+
+
 MAPPINGPROXY = Kind(
     "mappingproxy",
     exactly(types.MappingProxyType),
-    lambda obj: _encode_mapping(obj, False),
-    lambda parts: types.MappingProxyType(_pairs(parts)),
+    _encode_view,
+    _decode_view,
     keeps="`MappingProxyType`",
     shared=True,
     steps="key",
@@ -264,27 +288,3 @@ DEFAULTDICT = Kind(
     is_node=True,
     unseen=("items",),
 )
-
-
-_SUBCLASSED = (
-    *(dict, list, set, frozenset, collections.deque, tuple),
-    *(str, bytes, bytearray, int, float, complex),
-)
-
-
-def _refuse_subclass(obj: Any) -> Parts:
-    bases = reflection.mro(type(obj))
-    base = next(b.__name__ for b in bases if reflection.is_one_of(b, _SUBCLASSED))
-    if attributes_of(obj):
-        raise CannotKeep(
-            f"It is a `{base}` with attributes. Keep both, `({base}(x), vars(x))`, and "
-            "make it again from them; or register a kind for it with "
-            "`zodiax_io.register_kind`."
-        )
-    raise CannotKeep(
-        f"A subclass of `{base}` may hold more than its items. Convert it to a plain "
-        f"`{base}`, or register a kind for it with `zodiax_io.register_kind`."
-    )
-
-
-SUBCLASS = refusal("subclass", subclass(*_SUBCLASSED), _refuse_subclass)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ def cached_by_class(function: Callable[[type], _T]) -> Callable[[type], _T]:
     """Cache a function of a class by identity: a metaclass can define `__eq__`."""
     known: dict[int, tuple[type, _T]] = {}
 
+    @functools.wraps(function)
     def cached(cls: type) -> _T:
         found = known.get(id(cls))
         if found is None:
@@ -141,6 +143,8 @@ def _slots(cls: type) -> list[tuple[str, types.MemberDescriptorType]]:
     return [
         (name, member)
         for base in reversed(reflection.mro(cls))
+        # Their members, such as `complex.real`, are contents.
+        if not reflection.is_one_of(base, reflection.BUILT_IN)
         for name, member in reflection.namespace(base).items()
         if type(member) is types.MemberDescriptorType
     ]

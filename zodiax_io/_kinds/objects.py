@@ -94,11 +94,11 @@ def _wrapped_field(present: dict[str, Any], rest: dict[str, Any]) -> str | None:
 
 def hides_no_code(cls: type, name: str, value: Any) -> bool:
     """Whether an undeclared attribute replaces no code of the class."""
-    if not name.isidentifier() or is_dunder(name):
-        return False
     found = class_attribute(cls, name)
-    if found is None and reflection.derives(cls, eqx.Module):
+    if is_dunder(name) or (found is None and reflection.derives(cls, eqx.Module)):
         return False  # Equinox forbids a Module attributes unknown to its class
+    if not name.isidentifier():  # such as an option of a parser, `data-path`
+        return found is None and name.isprintable()
     if reflection.is_one_of(type(found), _PLAIN_ATTRIBUTES):
         return True
     if not defines(type(found), "__get__"):  # a default of the class
@@ -131,7 +131,8 @@ def _may_be_borrowed(name: str, value: Any) -> bool:
     return is_printable_name(value)
 
 
-def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
+def decode_object(parts: Parts, fields: dict[str, Any], made: Any = None) -> Any:
+    """The object of these attributes; `made` is a new instance, without any."""
     cls, children = parts.refers, children_by_name(parts)
     absent, beside = (set(parts.extra.get(name, ())) for name in ("absent", "beside"))
     missing = [name for name in fields if name not in children and name not in absent]
@@ -149,7 +150,7 @@ def decode_object(parts: Parts, fields: dict[str, Any]) -> Any:
     if missing or surplus:
         raise FieldsChanged(missing, surplus)
     try:
-        obj = object.__new__(cls)
+        obj = object.__new__(cls) if made is None else made
     except TypeError as error:
         raise ValueError(str(error)) from None
     attributes = reflection.instance_dict(obj)

@@ -36,7 +36,7 @@ def register_kind(
         From ``(cls, tree)`` to the instance, where `cls` is the class of the instance.
     subclasses : bool, default False
         Whether the two functions also keep instances of subclasses completely. By
-        default these are refused: what a subclass adds could be lost silently.
+        default these are not of the kind: what a subclass adds could be lost silently.
 
     Raises
     ------

@@ -14,6 +14,7 @@ from . import (
     objects,
     partials,
     placeholders,
+    plain,
     pytrees,
     values,
     wrappers,
@@ -68,9 +69,11 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     # By their attributes, or by unflattening if those cannot be kept.
     (pytrees.REGISTERED, pytrees.NODE),
     (pytrees.TREEDEF, pytrees.OBJECT),
-    (containers.SUBCLASS,),
+    (plain.SUBCLASS,),
     # Objects that cannot be taken apart, but have a name: they load as themselves.
     (functions.SINGLETON,),
+    # After it: a constant of a package loads as itself.
+    (plain.INSTANCE,),
     (pytrees.MARKER,),
 )
 TABLE = tuple(kind for group in _GROUPS for kind in group)

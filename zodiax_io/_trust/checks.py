@@ -19,9 +19,11 @@ from .roles import (
     DATACLASS,
     DEFAULTS,
     FUNCTION,
+    INSTANCE,
     MARKER,
     MODULE,
     PLAIN,
+    SUBCLASS,
     UNFLATTENED,
     is_enum,
     is_function,
@@ -51,6 +53,12 @@ def registered(question: Question) -> Answer | None:
 
 def in_table(question: Question) -> Answer | None:
     if not question.is_in_table:
+        return None
+    return question.obstacle or _does_not_fit(question) or _IN_TABLE
+
+
+def standard_class(question: Question) -> Answer | None:
+    if not question.is_standard_class:
         return None
     return question.obstacle or _does_not_fit(question) or _IN_TABLE
 
@@ -125,7 +133,7 @@ def has_finaliser(question: Question) -> Answer | None:
 
 
 def built_on_type_in_c(question: Question) -> Answer | None:
-    by_fields = question.cls_role in (MODULE, DATACLASS, MARKER)
+    by_fields = question.cls_role in (MODULE, DATACLASS, MARKER, INSTANCE)
     refused = Refuse("derives from a type written in C")
     return refused if by_fields and not has_python_layout(question.cls) else None
 
@@ -181,7 +189,7 @@ def class_of_known_package(question: Question) -> Answer | None:
     return _KNOWN if fits and _is_known(question.home_package) else None
 
 
-_BY_ATTRIBUTES = (DATACLASS, MARKER, DEFAULTS)
+_BY_ATTRIBUTES = (DATACLASS, MARKER, DEFAULTS, INSTANCE, SUBCLASS)
 
 
 def _is_built_without_code(question: Question) -> bool:

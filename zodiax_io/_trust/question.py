@@ -10,6 +10,7 @@ from . import names, reflection
 from .answers import ImportFirst, Refuse
 from .finding import Finder, Found
 from .roles import CONSTANT, MODULE, Role, is_module_class
+from .table import STANDARD_CLASSES
 from .trusted import Trust
 
 
@@ -61,12 +62,19 @@ class Question:
         """Whether the table has the name, and no instance of it is built."""
         return names.is_in_table(self.module, self.qualname) and not self.role.builds
 
+    @property
+    def is_standard_class(self) -> bool:
+        """Whether the name is that of a class of Python that files may build."""
+        return self.qualname in STANDARD_CLASSES.get(self.module, ())
+
     @cached_property
     def _lookup(self) -> Found | Refuse | ImportFirst:
         if self.is_registered:
             return Found(names.resolve(self.name))
         result = self._finder.find(
-            self.module, self.qualname, in_table=self.is_in_table
+            self.module,
+            self.qualname,
+            in_table=self.is_in_table or self.is_standard_class,
         )
         if isinstance(result, Found) and self.name in self.trust.names:
             self.trust.add_object(result.obj)

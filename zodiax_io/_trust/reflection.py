@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import sys
 import types
 from collections.abc import Iterable
@@ -114,17 +115,35 @@ def class_attribute(cls: type, name: str) -> Any:
     return None
 
 
-def has_python_layout(cls: type) -> bool:
-    """Whether instances consist of a `__dict__` and slots only, without data in C."""
+def has_python_layout(cls: type, base: type = object) -> bool:
+    """Whether instances add a `__dict__` and slots to those of a base, no data in C."""
     members = sum(
         type(value) is types.MemberDescriptorType
-        for base in mro(cls)
-        if "__slots__" in namespace(base)  # types in C have members too: `complex`
-        for value in namespace(base).values()
+        for above in mro(cls)
+        if "__slots__" in namespace(above)  # types in C have members too: `complex`
+        for value in namespace(above).values()
     )
     for name in ("__dictoffset__", "__weakrefoffset__"):
-        members += _layout(cls, name) > 0
-    return _layout(cls, "__basicsize__") <= object.__basicsize__ + 8 * members
+        offset = _layout(cls, name)
+        # Negative: before the object; or behind its items, if it has any.
+        is_inside = offset > 0 or (offset < 0 and _layout(cls, "__itemsize__") > 0)
+        members += is_inside and offset != _layout(base, name)
+    return _layout(cls, "__basicsize__") <= _layout(base, "__basicsize__") + 8 * members
+
+
+# Built-in classes with contents of their own, those that derive from others first.
+BUILT_IN = (
+    *(collections.OrderedDict, collections.defaultdict, dict, list, tuple),
+    *(collections.deque, set, frozenset, str, bytes, bytearray, int, float, complex),
+)
+
+
+def built_in_base(cls: type) -> type | None:
+    """The built-in class to which a class adds attributes alone, or None."""
+    base = next((base for base in BUILT_IN if derives(cls, base)), None)
+    if base is None or cls is base or not has_python_layout(cls, base):
+        return None
+    return base
 
 
 def _layout(cls: type, name: str) -> int:

@@ -57,6 +57,13 @@ def is_enum(obj: Any) -> bool:
     return reflection.is_class(obj) and reflection.derives(obj, enum.Enum)
 
 
+def _has_rows_of_its_own(cls: type) -> bool:
+    """Whether instances of a class are kept in another way than by all attributes."""
+    return (
+        is_module_class(cls) or is_dataclass(cls) or is_namedtuple(cls) or is_enum(cls)
+    )
+
+
 def is_node_class(obj: Any) -> bool:
     # JAX's registry has the class: looked up by class, so that nothing is built.
     return reflection.is_class(obj) and is_registered_node(obj)
@@ -109,6 +116,24 @@ UNFLATTENED = Role(
     builds=True,
 )
 MARKER = Role("a class", reflection.is_class, builds=True)
+INSTANCE = Role(
+    "an ordinary class, whose instances have attributes only",
+    lambda obj: (
+        reflection.is_class(obj)
+        and reflection.has_python_layout(obj)
+        and not _has_rows_of_its_own(obj)
+    ),
+    builds=True,
+)
+SUBCLASS = Role(
+    "a subclass of a built-in class",
+    lambda obj: (
+        reflection.is_class(obj)
+        and reflection.built_in_base(obj) is not None
+        and not _has_rows_of_its_own(obj)
+    ),
+    builds=True,
+)
 CLASS = Role("a class (as a value)", reflection.is_class)
 FUNCTION = Role("a function", lambda obj: not reflection.is_class(obj))
 DEFAULTS = Role("a class that declares defaults", reflection.is_class, builds=True)

@@ -38,6 +38,7 @@ RULES = (
     Rule(ANY, checks.not_a_name, "refused: not of the form `package.module:Qual.Name`"),
     Rule(ANY, checks.registered, "accepted: your program has registered the object"),
     Rule(ANY, checks.in_table, "accepted: a pure function, or a type as a value"),
+    Rule(ANY, checks.standard_class, "accepted: one of Python's that hold data only"),
     Rule(ANY, checks.of_zodiax_io, "refused: code that could load and import"),
     Rule(ANY, checks.of_standard_library, "refused: `os.system`, `builtins.eval`, …"),
     Rule(ANY, checks.not_found, "refused, or its package is imported first"),

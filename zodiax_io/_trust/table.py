@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[str, ...]] = {
         "enum": "Enum Flag IntEnum IntFlag StrEnum",
         "fractions": "Fraction",
         "functools": "partial",
+        "inspect": "_empty",
         "jax": "Array ShapeDtypeStruct",
         "jax.sharding": "PartitionSpec",
         "jax.typing": "ArrayLike DTypeLike",
@@ -72,6 +73,15 @@ PACKAGES = frozenset(
     traceax unxt xmmutablemap zodiax
     """.split()
 )
+
+# Classes of Python's library whose instances hold data only, and nothing else.
+STANDARD_CLASSES: dict[str, tuple[str, ...]] = {
+    "argparse": ("Namespace",),
+    "collections": ("ChainMap", "Counter", "UserDict", "UserList", "UserString"),
+    "inspect": ("BoundArguments", "Parameter", "Signature", "_ParameterKind"),
+    "optparse": ("Values",),
+    "string": ("Template",),
+}
 
 # Packages whose classes were read: they may have their own `__getattr__`, `__eq__`, ….
 SPECIAL_METHODS_READ = frozenset({"equinox", "zodiax", "dLux"})
