@@ -43,15 +43,23 @@ def save(package: str, folder: Path) -> Rows:
     return rows
 
 
-def _follow(path: Path) -> tuple[Any, str]:
+def _names_in_the_way(path: Path) -> set[str]:
+    """The names that a load will refuse, as the file shows before any import."""
+    return {verdict.name for verdict in zodiax_io.untrusted(path, trusted=[OURS])}
+
+
+def _follow(path: Path, foreseen: set[str]) -> tuple[Any, str]:
     """A tree, and what had to be done for it: what the errors say, and no more."""
     trusted: set[str] = set()
     imports: set[str] = set()
+    refused: set[str] | None = None
     while True:
         try:
             tree = zodiax_io.deserialise(path, trusted=[OURS, *sorted(trusted)])
             break
         except zodiax_io.UntrustedError as error:
+            if refused is None:
+                refused = {refusal.name for refusal in error.refusals}
             told = {v.trust for v in error.refusals if v.trust} - {OURS}
             modules = {
                 module
@@ -64,6 +72,9 @@ def _follow(path: Path) -> tuple[Any, str]:
             imports |= modules
             for module in sorted(modules):
                 importlib.import_module(module)
+    surprises = (refused or set()) ^ foreseen
+    if surprises:
+        raise AssertionError(f"`untrusted` and the load disagree on {surprises}")
     needs = [
         f"import {module}"
         for module in sorted(imports)
@@ -77,11 +88,16 @@ def load(package: str, folder: Path) -> Rows:
     rows: Rows = {}
     trees: dict[str, Any] = {}
     saved = json.loads((folder / "saved.json").read_text(encoding="utf8"))
+    foreseen = {
+        number: _names_in_the_way(folder / f"{number}.zdx")
+        for number, (result, _) in enumerate(saved.values())
+        if result == "saved"
+    }
     for number, (name, (result, _)) in enumerate(saved.items()):
         if result != "saved":
             continue
         try:
-            trees[name], needs = _follow(folder / f"{number}.zdx")
+            trees[name], needs = _follow(folder / f"{number}.zdx", foreseen[number])
             rows[name] = "kept", needs
         except zodiax_io.UntrustedError as error:
             rows[name] = "refused when loaded", str(error)

@@ -16,6 +16,8 @@ from documents import Checkpoint, container, leaf, load_node, named
 
 import zodiax_io
 from zodiax_io import UntrustedError, register_kind
+from zodiax_io._trust import finding, names, roles
+from zodiax_io._trust.judge import Judge
 
 NONE = leaf("none")
 
@@ -167,6 +169,97 @@ def test_nothing_is_imported_beside_a_refused_name(field, options):
         'To look at the file without them, pass `unknown="opaque"`.\n'
         f"Names in modules that are not imported yet were not checked: {modules}."
     )
+
+
+PARTS = """
+    import collections, jax, equinox as eqx
+
+    def f(x):
+        return x
+
+    class M(eqx.Module):
+        def method(self):
+            return self
+
+    class Pair(collections.namedtuple("Pair", "a")):
+        pass
+
+    @jax.tree_util.register_pytree_node_class
+    class Node:
+        def tree_flatten(self):
+            return (), None
+
+        @classmethod
+        def tree_unflatten(cls, aux, children):
+            return cls()
+
+    constant = object()
+"""
+ROLES = {name: role for name, role in vars(roles).items() if type(role) is roles.Role}
+# Pairs that fit, but that no save writes.
+FORGED = {("UNFLATTENED", "Pair"), ("FUNCTION", "constant")}
+
+
+@pytest.mark.parametrize("trusted", [(), ("jaxdf",), ("jaxdf.parts:f",)])
+@pytest.mark.parametrize("qualname", ["f", "M", "M.method", "Pair", "Node", "constant"])
+def test_what_is_refused_before_an_import_is_refused_after_it(field, qualname, trusted):
+    """The role and the package are enough to know; the reason is the same as well."""
+    field("jaxdf.parts", PARTS)
+    uses = {
+        key: roles.Use(f"jaxdf.parts:{qualname}", lambda: "model", role)
+        for key, role in ROLES.items()
+    }
+    before = {key: Judge(trusted).verdicts([use])[0] for key, use in uses.items()}
+    assert "jaxdf" not in sys.modules
+    importlib.import_module("jaxdf.parts")
+    found = names.lookup("jaxdf.parts", qualname)
+    for key, use in uses.items():
+        (after,) = Judge(trusted).verdicts([use])
+        fits = use.role.accepts(found) and (key, qualname) not in FORGED
+        if fits and before[key].status != "trusted":
+            assert after == before[key]
+
+
+@pytest.mark.parametrize("qualname", ["f", "M", "Pair"])
+def test_a_file_says_of_a_function_what_names_say(field, qualname):
+    """A function needs trust whatever its module defines, and nothing is imported."""
+    field("jaxdf.parts", PARTS)
+    tree = lst(module("jaxdf.layers.deep:M"), named(f"jaxdf.parts:{qualname}"))
+    (verdict,) = [v for v in judged(tree).values() if v.status != "trusted"]
+    error = refused(tree)
+    assert error.refusals == (verdict,)
+    assert (verdict.reason, verdict.trust) == ("is not trusted", "jaxdf")
+    assert "jaxdf" not in sys.modules
+
+
+def test_every_function_of_a_package_is_refused_the_first_time(field):
+    """Trust in the package is asked for once, in one line, and is enough."""
+    field("jaxdf.parts", "def f(x):\n    return x\ndef g(x):\n    return x\n")
+    tree = lst(named("jaxdf.parts:f"), named("jaxdf.parts:g"))
+    error = refused(tree)
+    assert str(error) == (
+        "The file refers to names that are missing or not trusted:\n"
+        "  `jaxdf.parts:f` at `model[0]` is not trusted.\n"
+        "    The same applies to `jaxdf.parts:g` at `model[1]`.\n"
+        'If you trust this file, pass `trusted=["jaxdf"]`.\n'
+        'To look at the file without them, pass `unknown="opaque"`.'
+    )
+    first, second = load_node(tree, trusted=error.trusted)
+    assert (first.__name__, second.__name__) == ("f", "g")
+
+
+def test_a_library_called_examples_is_imported(site, monkeypatch):
+    """`quax.examples` is part of the library; elsewhere examples are programs."""
+    monkeypatch.setattr(finding, "LIBRARIES", frozenset({"jaxdf.examples"}))
+    for name in ("jaxdf.examples", "jaxdf.layers.examples", "jaxdf.examples.tests"):
+        site(f"{name}.x")
+        site(f"{name}.__init__", MODULE)
+    for name in ("jaxdf", "jaxdf.layers"):
+        site(f"{name}.__init__")
+    assert refused(module("jaxdf.layers.examples:M")).trusted == ("jaxdf",)
+    assert refused(module("jaxdf.examples.tests:M")).trusted == ("jaxdf",)
+    assert "jaxdf" not in sys.modules
+    load_node(module("jaxdf.examples:M"))
 
 
 def test_opaque_imports_known_packages_only(field):

@@ -1,14 +1,17 @@
 """The rules that decide which names a file may use, one by one and in their order."""
 
+import json
 import sys
 import textwrap
 
+import equinox as eqx
 import pytest
 from hypothesis import example, given, strategies as st
 
 import zodiax_io
 from zodiax_io._trust import names, roles
 from zodiax_io._trust.answers import Accept, ImportFirst, Refuse
+from zodiax_io._trust.classes import handwritten_method
 from zodiax_io._trust.finding import Finder
 from zodiax_io._trust.judge import Judge
 from zodiax_io._trust.question import Question
@@ -87,6 +90,16 @@ def library(tmp_path_factory):
 def ask(name, role, trusted=(), *, bound=False):
     trust = trusted if isinstance(trusted, Trust) else Trust(trusted)
     return Question(name, role, bound, Finder(trust))
+
+
+def test_a_special_method_is_judged_by_who_wrote_it():
+    """A decorator of a package that was read may put its methods into a class."""
+    space = {"__module__": "rulelab", "__eq__": eqx.Module.__eq__}
+    assert handwritten_method(type("Decorated", (), space)) is None
+    for other in (textwrap.dedent, json.loads):
+        assert handwritten_method(type("Other", (), space | {"__eq__": other})) is None
+    space["__eq__"] = sys.modules["rulelab"].Equal.__eq__
+    assert handwritten_method(type("Written", (), space)) == "__eq__"
 
 
 def own_function(x):

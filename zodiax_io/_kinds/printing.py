@@ -17,7 +17,7 @@ from .._trust.classes import metaclass_runs_code
 from .._trust.names import is_standard
 from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
-from .._trust.table import FRAMEWORKS, SPECIAL_METHODS_READ
+from .._trust.table import FRAMEWORKS, PRINTING_READ
 from . import flattening
 from .contents import is_partial, parts_of_partial
 from .fields import (
@@ -155,6 +155,4 @@ _PRINTED = (
 
 def _is_exempt(cls: type) -> bool:
     package = package_of(cls)
-    return (
-        package in SPECIAL_METHODS_READ or package in FRAMEWORKS or is_standard(package)
-    )
+    return package in PRINTING_READ or package in FRAMEWORKS or is_standard(package)

@@ -261,6 +261,31 @@ def not_trusted(question: Question) -> Answer | None:
     return Refuse("is not trusted", trust=question.home_package)
 
 
+# Before an import ---------------------------------------------------------------------
+
+
+def refused_once_imported(question: Question) -> Refuse | None:
+    """The refusal that is certain before the module of a name is imported, or None.
+
+    Trust, the table, the role and the package decide about most names, whatever the
+    module defines. So a file is refused for all of them at once.
+    """
+    package = question.package
+    trusted_or_own = question.trust.covers(question.module) or package not in PACKAGES
+    named = question.name in question.trust.names
+    if trusted_or_own or named or package in FRAMEWORKS or question.is_in_table:
+        return None
+    is_global = "." not in question.qualname  # a method is judged by its class
+    certain = question.role is UNFLATTENED or (
+        is_global
+        and (
+            question.role is FUNCTION
+            or (question.role is CODE and package not in LOCAL_FUNCTIONS)
+        )
+    )
+    return Refuse("is not trusted", trust=package) if certain else None
+
+
 # Calls --------------------------------------------------------------------------------
 
 

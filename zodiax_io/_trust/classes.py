@@ -26,25 +26,33 @@ _SPECIAL = (
 
 
 def handwritten_method(cls: type) -> str | None:
-    """The first special method written by hand that runs on access or comparison."""
+    """The first special method that runs on access or comparison and was not read."""
     for base in reflection.mro(cls):
         own = reflection.own_name(base)
-        package = names.top_level_package(own[0]) if own is not None else ""
-        if (
-            base is object
-            or package in SPECIAL_METHODS_READ
-            or names.is_standard(package)
-        ):
+        if base is object or (own is not None and _was_read(own[0])):
             continue
         space = reflection.namespace(base)
         for name in _SPECIAL:
             method = space.get(name)
-            if type(method) is not types.FunctionType:
-                continue
-            # Methods that `dataclasses` generates have no source file.
-            if method.__code__.co_filename != "<string>":
+            if type(method) is types.FunctionType and not _is_harmless(method):
                 return name
     return None
+
+
+def _was_read(module: str) -> bool:
+    package = names.top_level_package(module)
+    return package in SPECIAL_METHODS_READ or names.is_standard(package)
+
+
+def _is_harmless(method: types.FunctionType) -> bool:
+    """Whether a method was generated, or comes from a package whose methods were read.
+
+    Methods that `dataclasses` generates have no source file; a decorator, such as that
+    of jax_dataclasses, puts its own into the classes of other packages.
+    """
+    home = method.__globals__.get("__name__")
+    read = type(home) is str and _was_read(home)
+    return method.__code__.co_filename == "<string>" or read
 
 
 _METACLASSES = (type, abc.ABCMeta, enum.EnumMeta, type(eqx.Module))

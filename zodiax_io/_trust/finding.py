@@ -19,7 +19,7 @@ from .origins import (
     spec_of,
 )
 from .suggestions import Suggestions
-from .table import CLASSES, FRAMEWORKS, PACKAGES
+from .table import CLASSES, FRAMEWORKS, LIBRARIES, PACKAGES
 from .trusted import Trust
 
 
@@ -164,7 +164,11 @@ class Finder:
         package, *parts = module.split(".")
         if package in FRAMEWORKS:
             return package
-        if any(modules.is_program_or_test(part) for part in parts):
+        if any(
+            modules.is_program_or_test(part)
+            for n, part in enumerate(parts)
+            if ".".join([package, *parts[: n + 1]]) not in LIBRARIES
+        ):
             return None
         found = spec
         for part in parts:

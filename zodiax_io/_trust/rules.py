@@ -79,6 +79,8 @@ def decide(question: Question) -> Answer:
     """Whether a file may use a name, by the rules."""
     answer = _first_answer(RULES, question)
     assert answer is not None  # the last rule always answers
+    if isinstance(answer, ImportFirst):
+        answer = checks.refused_once_imported(question) or answer
     if isinstance(answer, ImportFirst) or not question.bound:
         return answer
     if isinstance(answer, Refuse) and answer.trust is None and not answer.missing:

@@ -64,13 +64,14 @@ VALUES: dict[str, tuple[str, ...]] = {
 # The known packages. If one is installed, a file may have it imported.
 PACKAGES = frozenset(
     """
-    abcdLux blackjax brax chex coordinax diffrax distrax distreqx dLux dLuxToliman
-    dLuxWebbpsf dynamax dynamiqs e3nn_jax equimo equinox evosax exponax flashbax
-    flax flowjax galax gpjax gymnax haiku haliax ihoop interpax jax jax_cosmo jax_md
-    jaxdf jaxkd jaxley jaxlib jaxlie jaxopt jaxtyping jraph jumanji kfac_jax lineax
-    mctx ml_dtypes numpy numpyro optax optimistix ott paramax penzai pgx probdiffeq
-    quadax quax quaxed rax rlax signax sympy2jax tensorflow_probability tinygp
-    traceax unxt xmmutablemap zodiax
+    abcdLux bijx blackjax brax chex coordinax diffrax distrax distreqx dLux dLuxToliman
+    dLuxWebbpsf dm_env dynamax dynamiqs e3nn_jax equimo equinox evosax exponax flashbax
+    flax flowjax frozendict galax gpjax gymnax haiku haliax ihoop immutabledict interpax
+    jax jax_cosmo jax_dataclasses jax_md jaxdf jaxkd jaxley jaxlib jaxlie jaxopt
+    jaxtyping jmp jraph jumanji kfac_jax lineax matfree mctx ml_collections ml_dtypes
+    numpy numpyro omegaconf optax optimistix ott paramax penzai pgx probdiffeq quadax
+    quax quax_blocks quaxed rax rlax signax sympy2jax tensorflow_probability tinygp
+    traceax tridiax unxt xmmutablemap zodiax
     """.split()
 )
 
@@ -83,8 +84,24 @@ STANDARD_CLASSES: dict[str, tuple[str, ...]] = {
     "string": ("Template",),
 }
 
-# Packages whose classes were read: they may have their own `__getattr__`, `__eq__`, ….
-SPECIAL_METHODS_READ = frozenset({"equinox", "zodiax", "dLux"})
+# Packages whose classes were read, with their own `__getattr__`, `__eq__` and the like:
+# these only read, compare or hash what the object contains. Of tensorflow_probability
+# it is `substrates.jax`. In flax.linen, `__getattr__` calls `setup`, but only of a
+# module that is bound to variables, and no file holds one.
+SPECIAL_METHODS_READ = frozenset(
+    """
+    abcdLux bijx blackjax brax chex coordinax diffrax distrax distreqx dLux dm_env
+    dynamax dynamiqs e3nn_jax equimo equinox evosax exponax flashbax flax flowjax
+    frozendict galax gpjax gymnax haiku haliax ihoop immutabledict interpax jax_cosmo
+    jax_dataclasses jax_md jaxdf jaxkd jaxley jaxlie jaxopt jmp jraph jumanji kfac_jax
+    lineax matfree mctx numpyro optax optimistix ott paramax penzai pgx probdiffeq
+    quadax quax quax_blocks rax rlax signax sympy2jax tensorflow_probability tinygp
+    traceax tridiax unxt xmmutablemap zodiax
+    """.split()
+)
+
+# Packages that print their objects by nothing but what these contain.
+PRINTING_READ = frozenset({"equinox", "zodiax", "dLux"})
 
 # Modules whose classes were read: they call the functions that they contain with the
 # inputs of their own calls, and with values computed from these. `BoundMethod`, in
@@ -112,11 +129,15 @@ LOCAL_FUNCTIONS = frozenset(
     """.split()
 )
 
+# Subpackages called as if they were examples, which are part of the library.
+LIBRARIES = frozenset({"quax.examples"})
+
 # Classes of the frameworks that may be built, as well as Equinox Modules.
 CLASSES: dict[str, tuple[str, ...]] = {
     "equinox": ("if_array", "if_mapped"),
     "equinox.nn": ("State",),
     "equinox.nn._shared": ("SharedNode",),
+    "jax.example_libraries.optimizers": ("OptimizerState",),
     "jax.experimental.sparse.bcoo": ("BCOO",),
     "jax.experimental.sparse.bcsr": ("BCSR",),
     "jax.experimental.sparse.coo": ("COO",),
