@@ -42,6 +42,10 @@ from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 import zodiax_io
 
 
+class Lazy(types.ModuleType):
+    """A module whose class is not Python's, as of those that load lazily."""
+
+
 class Tagged(np.ndarray):
     """An array with an attribute."""
 
@@ -426,7 +430,7 @@ ROWS: dict[str, Row] = {
         lambda a, b: dict(a) == dict(b),
     ),
     "a module": Row(
-        lambda: types.ModuleType("math"),
+        lambda: Lazy("math"),
         "It is a module. Keep its name, `x.__name__`, and import it by that after "
         "loading.",
         lambda x: x.__name__,

@@ -295,3 +295,41 @@ def test_names_say_the_same_as_a_load():
     assert [(v.name, v.status, v.trust) for v in found if v.status != "trusted"] == [
         (OWN, "refused", __name__)
     ]
+
+
+# Functions that a partial hands on ----------------------------------------------------
+
+MAP = leaf("function", type="jax.tree:map")
+
+
+def handing_on(function, *given, called=MAP):
+    children = {"func": called, "args": tup(*given), "keywords": container("dict", [])}
+    children["keywords"]["keys"] = []
+    if function is not None:
+        children["args"] = tup(function, *given)
+    return container("partial", children)
+
+
+@pytest.mark.parametrize(
+    "data", [TEXT, NUMBER, lst(tup(TEXT))], ids=["text", "a number", "nested"]
+)
+@given(around=NEST)
+def test_a_function_beside_bound_data_needs_trust(data, around):
+    """`partial(jax.tree.map, clean_up, "/home")` calls `clean_up("/home")`."""
+    node = handing_on(around(FUNCTION), data)
+    assert (OWN, REASON) in refused(node)
+
+
+def test_a_function_beside_data_of_an_outer_partial_needs_trust():
+    """The outer partial adds its arguments to those of the inner one."""
+    inner = handing_on(FUNCTION)
+    assert refused(handing_on(None, TEXT, called=inner)) == {(OWN, REASON)}
+
+
+def test_a_function_without_data_beside_it_needs_no_trust():
+    """It is called with the inputs of the partial's calls only."""
+    for node in (
+        handing_on(FUNCTION),
+        lst(handing_on(FUNCTION), handing_on(None, TEXT)),
+    ):
+        load_node(node)

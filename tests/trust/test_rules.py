@@ -230,6 +230,14 @@ EXAMPLES = {
             "pass it to `zodiax_io.register` in your program"
         ),
     ),
+    "module_not_in_table": (
+        "numpy.ctypeslib",
+        roles.PYTHON_MODULE,
+        Refuse(
+            "is not among the modules of `numpy` that a file may use; to allow it, "
+            "pass it to `zodiax_io.register` in your program"
+        ),
+    ),
     "constant_of_known_package": ("lineax:unit_diagonal_tag", roles.CONSTANT, KNOWN),
     "local_function": ("lineax:AbstractLinearOperator", roles.CODE, KNOWN),
     "not_trusted": (

@@ -13,8 +13,8 @@ kinds, each row below its two functions:
 - `plain`: instances of ordinary classes, and of subclasses of built-in ones
 - `pytrees`, `flattening`: registered pytree classes, treedefs, markers
 - `unflattened`, `watch`, `origins`: checks that such a class builds an equal object
-- `functions`, `wrappers`, `partials`, `printing`: functions by name, and objects that
-  wrap a function
+- `functions`, `python_modules`: functions, methods, constants and modules by name
+- `wrappers`, `partials`, `printing`: objects that wrap a function
 - `closures`, `digests`, `fingerprints`: local functions, and functions in variables,
   by digests of their code
 - `placeholders`, `advice`: functions and objects that cannot be kept

@@ -15,6 +15,7 @@ from . import (
     partials,
     placeholders,
     plain,
+    python_modules,
     pytrees,
     values,
     wrappers,
@@ -37,6 +38,8 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (values.UUID, values.FRACTION, values.DECIMAL, values.PATH),
     # Before objects: a token, or a decorated function, may be a Module.
     (functions.TOKEN, functions.FUNCTION),
+    # Before advice, which is for other classes of modules.
+    (python_modules.PYTHON_MODULE,),
     # Before objects: a module of flax is a dataclass.
     (advice.ADVISED,),
     (functions.DEFAULT,),

@@ -20,6 +20,7 @@ def uses_of(structure: Structure) -> list[Use]:
     # It is needed several times, or not at all.
     data = functools.cache(lambda: _data(structure))
     called = _called(structure.calling) | _made_with_data(naming, data)
+    called |= _bound_beside_data(structure.calling, data)
     holders = _holders(naming, data)
     uses: list[Use] = []
     for node in naming:
@@ -53,6 +54,22 @@ def _called(nodes: Iterable[Node]) -> set[int]:
     return called
 
 
+def _bound_beside_data(
+    nodes: Iterable[Node], data: Callable[[], dict[int, int]]
+) -> set[int]:
+    """The functions that a partial passes on, with data of the file beside them.
+
+    What it calls may call them with that data, as `jax.tree.map` does.
+    """
+    called: set[int] = set()
+    for node in nodes:
+        bound = [node.child(name) for name in node.kind.binds_arguments]
+        given = [child for child in bound if child is not None and child.children]
+        if any(data()[id(child)] > Data.NONE for child in given):
+            _mark_called([*given], called)
+    return called
+
+
 def _has_children(node: Node | None) -> bool:
     return node is not None and bool(node.children)
 
@@ -75,7 +92,8 @@ def _mark_called(waiting: list[Node | None], seen: set[int]) -> None:
             continue
         seen.add(id(node))
         if node.kind.calls:
-            waiting += [node.child(name) for name in node.kind.calls]
+            inside = (*node.kind.calls, *node.kind.binds_arguments)
+            waiting += [node.child(name) for name in inside]
         else:
             waiting += [child for _, child in node.below()]
 

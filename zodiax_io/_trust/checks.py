@@ -23,6 +23,7 @@ from .roles import (
     MARKER,
     MODULE,
     PLAIN,
+    PYTHON_MODULE,
     SUBCLASS,
     UNFLATTENED,
     is_enum,
@@ -72,6 +73,17 @@ def of_standard_library(question: Question) -> Answer | None:
     return _STANDARD if names.is_standard(question.package) else None
 
 
+def module_not_in_table(question: Question) -> Answer | None:
+    """Before `not_found`: no module is imported that is refused in any case."""
+    if question.role is not PYTHON_MODULE:
+        return None
+    if question.package in FRAMEWORKS:
+        return _not_among("modules", question.package)
+    if question.package not in PACKAGES or question.trust.covers(question.module):
+        return None
+    return Refuse("is not trusted", trust=question.package)
+
+
 def not_found(question: Question) -> Answer | None:
     return question.obstacle
 
@@ -98,7 +110,9 @@ def imported_from_elsewhere(question: Question) -> Answer | None:
     obj = question.obj
     if names.is_defined_at(obj, question.module, question.qualname):
         return None
-    if not callable(obj):  # a plain value does not know where it is defined
+    if question.qualname and not callable(
+        obj
+    ):  # a plain value does not know where it is defined
         cls = shown(type(obj).__name__)
         return Refuse(
             f"is {question.role.words} in the file, but an object of type `{cls}` here"

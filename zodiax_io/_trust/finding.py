@@ -19,7 +19,7 @@ from .origins import (
     spec_of,
 )
 from .suggestions import Suggestions
-from .table import CLASSES, FRAMEWORKS, LIBRARIES, PACKAGES
+from .table import CLASSES, FRAMEWORKS, LIBRARIES, MODULES, PACKAGES
 from .trusted import Trust
 
 
@@ -112,7 +112,7 @@ class Finder:
 
         A package the caller trusts: exactly the module that the file names.
         A known package (`PACKAGES`): a public module that mentions the name, and only
-        from a library folder; of a framework only modules of the table.
+        from a library folder; of a framework only modules of the tables.
         Anything else: refuse, and say what to install, import or trust.
         """
         package = names.top_level_package(module)
@@ -126,7 +126,8 @@ class Finder:
         if spec is None and not (trusted and is_present(package)):
             return missing(f"needs the package `{package}`, which is not installed")
         wanted: str | Refuse | None = module
-        if not trusted and not in_table and module not in CLASSES:
+        listed = module in CLASSES or (package in FRAMEWORKS and module in MODULES)
+        if not trusted and not in_table and not listed:
             assert spec is not None
             wanted = self._public_module(spec, module, qualname)
         if isinstance(wanted, Refuse):

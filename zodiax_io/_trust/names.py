@@ -1,5 +1,7 @@
 """Objects to names such as `"package.module:Qual.Name"`, and back.
 
+A module has the name by which it is imported, `"package.module"`.
+
 A name is accepted for an object only if looking it up leads to that very object: what
 an object says about its own name may be wrong.
 """
@@ -8,12 +10,21 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
 from .._errors import ArgumentError, shown
-from .reflection import is_class, module_space, namespace, own_attribute, own_name
-from .table import FRAMEWORKS, FUNCTIONS, PACKAGES, VALUES
+from . import homes
+from .reflection import (
+    instance_dict,
+    is_class,
+    module_space,
+    namespace,
+    own_attribute,
+    own_name,
+)
+from .table import FRAMEWORKS, FUNCTIONS, MODULES, PACKAGES, VALUES
 
 MAX_LENGTH = 512
 _PART = re.compile(r"[^\W\d]\w*")
@@ -53,6 +64,20 @@ def split(name: object) -> tuple[str, str]:
         if part.startswith("__") and part.endswith("__") and not allowed:
             raise ValueError("a name must not have dunder parts")
     return module, qualname
+
+
+def split_module(name: object) -> tuple[str, str]:
+    """Split the name of a module, which is all of it: the qualified name is empty.
+
+    Raises
+    ------
+    ValueError
+        If the text is not dotted identifiers, is too long, or has a dunder part, as
+        the running script has.
+    """
+    if type(name) is not str or name == "__main__":
+        raise ValueError("the running script is not a module that others can import")
+    return split(f"{name}:_")[0], ""
 
 
 def is_printable_name(text: object) -> bool:
@@ -97,7 +122,7 @@ def resolve_or_none(name: str) -> Any:
 
 
 def lookup(module: str, qualname: str) -> Any:
-    """The object under a name in an imported module.
+    """The object under a name in an imported module; the module for an empty name.
 
     The name is followed through the dictionaries of the module and of classes only, so
     that no code runs and no module leads to another.
@@ -110,6 +135,8 @@ def lookup(module: str, qualname: str) -> Any:
     space = module_space(module)
     if space is None:
         raise LookupError(f"module {module} is not imported")
+    if not qualname:
+        return sys.modules[module]
     *owners, last = qualname.split(".")
     for owner in owners:
         cls = space.get(owner)
@@ -135,23 +162,30 @@ def is_defined_at(obj: object, module: str, qualname: str) -> bool:
     """Whether an object is defined under a name, rather than only imported there.
 
     It is if its `__module__` says so; if the package exports the object of one of its
-    own modules under the same qualified name; or if the name is registered or in the
-    table.
+    own modules under the same qualified name, or that of a private module under any
+    name; or if the name is registered or in the table.
     """
     if _registered_names.get(id(obj)) == f"{module}:{qualname}":
         return True
     if is_in_table(module, qualname):
         return True
+    if not qualname:  # another package may be in `sys.modules` under this name
+        own_module = _own_name_of_module(obj)
+        return top_level_package(own_module or "") == top_level_package(module)
     own = own_name(obj)
     if own is None:
         # A bare `object()` does nothing, whichever module has it.
-        homes = homes_of(obj)
         return type(obj) is object or any(
-            top_level_package(home) == top_level_package(module) for home in homes
+            top_level_package(home) == top_level_package(module)
+            for home in homes_of(obj)
         )
     if own[0] == module:
         return True
-    if top_level_package(own[0]) != top_level_package(module) or own[1] != qualname:
+    if homes.public_package(own[0]) != homes.public_package(module):
+        return False
+    if homes.is_public(module) and not homes.is_public(own[0]):
+        return True
+    if own[1] != qualname:
         return False
     try:
         return lookup(*own) is obj
@@ -176,6 +210,8 @@ def is_redefined(cls: Any) -> bool:
 
 def is_in_table(module: str, qualname: str) -> bool:
     """Whether the table of names that any file may use has a name."""
+    if not qualname:
+        return module in MODULES
     return qualname in _TABLE.get(module, ())
 
 
@@ -205,13 +241,11 @@ def _name_in_table(obj: object) -> str | None:
     return None
 
 
-def _candidates(module: str, qualname: str) -> Iterator[tuple[str, str]]:
-    """Modules that may have an object: public packages first, its own module last."""
-    parts = module.split(".")
-    private = [i for i, part in enumerate(parts) if part.startswith("_")]
-    if private and parts[0] != "__main__":
-        for end in range(private[0], 0, -1):
-            yield ".".join(parts[:end]), qualname
+def _candidates(module: str, qualname: str, obj: object) -> Iterator[tuple[str, str]]:
+    """Names that an object may have: public ones first, that of its own module last."""
+    for above in homes.modules_above(module):
+        yield above, qualname
+    yield from homes.names_in_package(module, obj)
     yield module, qualname
 
 
@@ -221,23 +255,25 @@ def name_of(obj: Any) -> str | None:
     Parameters
     ----------
     obj : object
-        A class, a function, or any object that is a global of a module.
+        A class, a function, a module, or any object that is a global of a module.
 
     Returns
     -------
     str or None
         ``"package.module:Qual.Name"``, public where there is a public name; looking it
-        up leads to this very object.
+        up leads to this very object. Of a module ``"package.module"``.
     """
     registered = _registered_names.get(id(obj))
     if registered is not None and _registered.get(registered) is obj:
         return registered
+    if is_module(obj):
+        return _name_of_module(obj)
     curated = _name_in_table(obj)
     if curated is not None:
         return curated
     own = own_name(obj)
     if own is not None:
-        for module, qualname in _candidates(*own):
+        for module, qualname in _candidates(*own, obj):
             if _leads_to(module, qualname, obj):
                 return f"{module}:{qualname}"
         # The variables of a running script change: a lambda in a loop.
@@ -251,19 +287,52 @@ def name_of(obj: Any) -> str | None:
     return None
 
 
+def _own_name_of_module(obj: object) -> str | None:
+    """The name that a module was imported by, if it still says so."""
+    space = instance_dict(obj) if is_module(obj) else None
+    own = None if space is None else space.get("__name__")
+    return own if type(own) is str else None
+
+
+def is_module(obj: object) -> bool:
+    """Whether an object is a module, and not of a class that may run code."""
+    return type(obj) is types.ModuleType
+
+
+def _name_of_module(obj: types.ModuleType) -> str | None:
+    """The name of a module in `sys.modules`, public where it has a public one."""
+    own = _own_name_of_module(obj)
+    if own is None or own in ("__main__", "__mp_main__"):
+        return None
+    names = [own]
+    if not homes.is_public(own) or sys.modules.get(own) is not obj:
+        # Another name in the same package, as `numpy.core` for `numpy._core`.
+        others = [name for name, found in [*sys.modules.items()] if found is obj]
+        public = [name for name in others if homes.is_public(name)]
+        names = [*sorted(public, key=lambda name: (name.count("."), name)), own]
+    for name in names:
+        try:
+            module, qualname = split_module(name)
+        except ValueError:
+            continue
+        if is_at(obj, module, qualname) and is_defined_at(obj, module, qualname):
+            return module
+    return None
+
+
 def homes_of(obj: object) -> list[str]:
     """The modules that may have an object that does not know its own name."""
-    homes: list[str] = []
+    found: list[str] = []
     home = own_attribute(obj, "__module__")
     cls_name = own_name(type(obj))
     for module in (home, None if cls_name is None else cls_name[0]):
-        if type(module) is str and module not in homes:
-            homes.append(module)
+        if type(module) is str and module not in found:
+            found.append(module)
     if cls_name is not None and cls_name[0] == "equinox.internal._str2jax":
-        homes += _homes_of_local_class(type(obj))
+        found += _homes_of_local_class(type(obj))
     if type(obj) is object:
-        homes += _homes_of_bare(obj)
-    return homes
+        found += _homes_of_bare(obj)
+    return found
 
 
 # Bare objects among the globals of modules: identity to module. Filled again when more
@@ -321,7 +390,7 @@ def _homes_of_local_class(cls: type) -> Iterator[str]:
 
 def _global_name(module: str, obj: object) -> str | None:
     """A global of a module, or of the packages above it, that is this very object."""
-    for candidate, _ in (*_candidates(module, ""),):
+    for candidate, _ in (*_candidates(module, "", obj),):
         space = module_space(candidate)
         for key, value in list(space.items()) if space is not None else ():
             if value is obj and _leads_to(candidate, key, obj):
@@ -349,16 +418,16 @@ def resolve(name: str) -> Any:
     """
     if name in _registered:
         return _registered[name]
-    return lookup(*split(name))
+    return lookup(*(split(name) if ":" in name else split_module(name)))
 
 
 def register(obj: Any, alias: str | None = None) -> Any:
-    """Let every file of this program use a class, a function or a constant.
+    """Let every file of this program use a class, a function, a module or a constant.
 
     Parameters
     ----------
     obj : object
-        A class, a function, or a constant that is compared by identity.
+        A class, a function, a module, or a constant that is compared by identity.
     alias : str, optional
         The name in files, ``"package.module:Name"``. By default the object's own;
         required for a lambda or a local function.
@@ -388,13 +457,13 @@ def register(obj: Any, alias: str | None = None) -> Any:
             f"{shown(repr(obj))} has no name by which it can be found again. Pass one: "
             '`register(obj, alias="package.module:Name")`.'
         )
+    is_of_module = alias is None and is_module(obj)
     try:
-        split(name)
+        module, qualname = split_module(name) if is_of_module else split(name)
     except ValueError as error:
         raise ArgumentError(f"{shown(repr(name))} is not valid: {error}.") from None
     if _registered.get(name, obj) is not obj:
         raise ArgumentError(f"{shown(repr(name))} is registered for another object.")
-    module, qualname = split(name)
     taken = is_in_table(module, qualname) and not is_at(obj, module, qualname)
     if (
         taken

@@ -9,7 +9,7 @@ from typing import Any
 from . import names, reflection
 from .answers import ImportFirst, Refuse
 from .finding import Finder, Found
-from .roles import CONSTANT, MODULE, Role, is_module_class
+from .roles import CONSTANT, MODULE, PYTHON_MODULE, Role, is_module_class
 from .table import STANDARD_CLASSES
 from .trusted import Trust
 
@@ -44,7 +44,9 @@ class Question:
         self._finder = finder
         self.malformed: str | None = None
         try:
-            self.module, self.qualname = names.split(name)
+            is_module = role is PYTHON_MODULE and ":" not in name
+            split = names.split_module if is_module else names.split
+            self.module, self.qualname = split(name)
         except ValueError as error:
             self.malformed = str(error)
             return

@@ -142,6 +142,7 @@ CODE = Role(
     "a function or class that defines a local function",
     lambda obj: reflection.is_class(obj) or is_function(obj),
 )
+PYTHON_MODULE = Role("a module of Python", lambda obj: type(obj) is types.ModuleType)
 CONSTANT = Role(
     "a constant of a module",
     lambda obj: not reflection.is_class(obj) and not is_function(obj),

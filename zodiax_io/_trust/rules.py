@@ -41,6 +41,7 @@ RULES = (
     Rule(ANY, checks.standard_class, "accepted: one of Python's that hold data only"),
     Rule(ANY, checks.of_zodiax_io, "refused: code that could load and import"),
     Rule(ANY, checks.of_standard_library, "refused: `os.system`, `builtins.eval`, …"),
+    Rule(ANY, checks.module_not_in_table, "refused: a module outside of the table"),
     Rule(ANY, checks.not_found, "refused, or its package is imported first"),
     Rule(ANY, checks.code_in_metaclass, "refused: to read the class would run code"),
     Rule(ANY, checks.local_function_of_framework, "refused: made in JAX, NumPy, …"),

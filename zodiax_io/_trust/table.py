@@ -28,14 +28,23 @@ VALUES: dict[str, tuple[str, ...]] = {
     module: tuple(names.split())
     for module, names in {
         "builtins": """
-            ArithmeticError AssertionError AttributeError Exception FloatingPointError
-            IndexError KeyError LookupError NotImplementedError OverflowError
-            RuntimeError TypeError ValueError Warning ZeroDivisionError bool bytearray
-            bytes complex dict float frozenset int list memoryview object range set
-            slice str tuple type
+            ArithmeticError AssertionError AttributeError BaseException
+            DeprecationWarning EOFError Exception FloatingPointError FutureWarning
+            ImportError IndexError KeyError LookupError NameError NotImplementedError
+            OSError OverflowError RecursionError RuntimeError RuntimeWarning
+            StopIteration TypeError UserWarning ValueError Warning ZeroDivisionError
+            bool bytearray bytes complex dict enumerate filter float frozenset int list
+            map memoryview object range reversed set slice str tuple type zip
         """,
-        "types": "EllipsisType FunctionType NoneType NotImplementedType",
-        "collections": "OrderedDict defaultdict deque",
+        "types": """
+            BuiltinFunctionType EllipsisType FunctionType GenericAlias MappingProxyType
+            MethodType ModuleType NoneType NotImplementedType SimpleNamespace UnionType
+        """,
+        "abc": "ABC ABCMeta",
+        "array": "array",
+        "collections": """
+            ChainMap Counter OrderedDict UserDict UserList defaultdict deque
+        """,
         "collections.abc": """
             Callable Collection Container Hashable Iterable Iterator Mapping
             MutableMapping MutableSequence Sequence Set Sized
@@ -46,10 +55,24 @@ VALUES: dict[str, tuple[str, ...]] = {
         "fractions": "Fraction",
         "functools": "partial",
         "inspect": "_empty",
-        "jax": "Array ShapeDtypeStruct",
-        "jax.sharding": "PartitionSpec",
+        "itertools": """
+            accumulate chain combinations combinations_with_replacement compress count
+            cycle dropwhile filterfalse groupby islice pairwise permutations product
+            repeat starmap takewhile zip_longest
+        """,
+        "jax": "Array Device ShapeDtypeStruct",
+        "jax.core": "ShapedArray Tracer",
+        "jax.nn.initializers": "Initializer",
+        "jax.sharding": "Mesh NamedSharding PartitionSpec Sharding",
+        "jax.tree_util": """
+            DictKey FlattenedIndexKey GetAttrKey Partial PyTreeDef SequenceKey
+        """,
         "jax.typing": "ArrayLike DTypeLike",
-        "jaxtyping": "PyTree",
+        "jaxtyping": """
+            BFloat16 Bool Complex Complex128 Complex64 Float Float16 Float32 Float64
+            Inexact Int Int16 Int32 Int64 Int8 Integer Key Num PyTree Real Shaped
+            UInt UInt16 UInt32 UInt64 UInt8
+        """,
         "numbers": "Complex Integral Number Rational Real",
         "numpy": "dtype ndarray ufunc",
         "pathlib": "Path PurePath PurePosixPath PureWindowsPath",
@@ -60,6 +83,39 @@ VALUES: dict[str, tuple[str, ...]] = {
         "uuid": "UUID",
     }.items()
 }
+
+# Modules that may be values, as namespaces whose functions a model calls. All are of
+# functions on arrays and numbers, of layers or of transformations. None is for files,
+# processes or code, apart from what NumPy's own users call by its name.
+MODULES = frozenset(
+    """
+    array_api_compat array_api_compat.numpy array_api_strict blackjax cmath dLux.layers
+    dLux.utils diffrax distrax equinox equinox.nn flowjax.bijections
+    flowjax.distributions flowjax.flows gpjax.kernels jax jax.dtypes jax.image jax.lax
+    jax.lax.linalg jax.nn jax.nn.initializers jax.numpy jax.numpy.fft jax.numpy.linalg
+    jax.ops jax.random jax.scipy jax.scipy.cluster jax.scipy.cluster.vq jax.scipy.fft
+    jax.scipy.integrate jax.scipy.interpolate jax.scipy.linalg jax.scipy.ndimage
+    jax.scipy.optimize jax.scipy.signal jax.scipy.sparse jax.scipy.sparse.linalg
+    jax.scipy.spatial jax.scipy.spatial.transform jax.scipy.special jax.scipy.stats
+    jax.scipy.stats.bernoulli jax.scipy.stats.beta jax.scipy.stats.betabinom
+    jax.scipy.stats.binom jax.scipy.stats.cauchy jax.scipy.stats.chi2
+    jax.scipy.stats.dirichlet jax.scipy.stats.expon jax.scipy.stats.gamma
+    jax.scipy.stats.gennorm jax.scipy.stats.geom jax.scipy.stats.gumbel_l
+    jax.scipy.stats.gumbel_r jax.scipy.stats.laplace jax.scipy.stats.logistic
+    jax.scipy.stats.multinomial jax.scipy.stats.multivariate_normal
+    jax.scipy.stats.nbinom jax.scipy.stats.norm jax.scipy.stats.pareto
+    jax.scipy.stats.poisson jax.scipy.stats.t jax.scipy.stats.truncnorm
+    jax.scipy.stats.uniform jax.scipy.stats.vonmises jax.scipy.stats.wrapcauchy
+    jax.tree jax.tree_util lineax math numpy numpy.fft numpy.linalg numpy.ma
+    numpy.polynomial numpy.random numpyro.distributions
+    numpyro.distributions.constraints numpyro.distributions.transforms optax
+    optax.losses optax.schedules optimistix quaxed quaxed.lax quaxed.numpy
+    quaxed.numpy.fft quaxed.numpy.linalg quaxed.scipy quaxed.scipy.special scipy.fft
+    scipy.integrate scipy.interpolate scipy.linalg scipy.ndimage scipy.optimize
+    scipy.signal scipy.sparse scipy.sparse.linalg scipy.spatial scipy.special
+    scipy.stats tinygp.kernels
+    """.split()
+)
 
 # The known packages. If one is installed, a file may have it imported.
 PACKAGES = frozenset(
@@ -142,6 +198,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "jax.experimental.sparse.bcsr": ("BCSR",),
     "jax.experimental.sparse.coo": ("COO",),
     "jax.experimental.sparse.csr": ("CSC", "CSR"),
+    "jax.lax": ("RaggedDotDimensionNumbers",),
     "jax.scipy.interpolate": ("RegularGridInterpolator",),
     "jax.scipy.stats": ("gaussian_kde",),
     "jax._src.third_party.scipy.interpolate": ("RegularGridInterpolator",),
