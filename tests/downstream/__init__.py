@@ -28,8 +28,8 @@ KEY = jr.key(0)
 # Packages of the extra `test`, and of the extra `downstream`.
 TESTED = tuple("equinox optax diffrax lineax optimistix flowjax dLux zodiax".split())
 FURTHER = tuple(
-    "blackjax distrax distreqx exponax flax gpjax interpax jaxtyping numpyro quax "
-    "signax sympy2jax tinygp unxt".split()
+    "astropy blackjax coordinax distrax distreqx exponax flax gpjax interpax jaxtyping "
+    "numpyro quax signax sympy2jax tinygp unxt".split()
 )
 
 

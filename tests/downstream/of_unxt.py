@@ -1,6 +1,7 @@
 """Quantities with units of unxt."""
 
 import jax.numpy as jnp
+import numpy as np
 import unxt
 
 from . import Objects
@@ -10,10 +11,11 @@ OBJECTS: Objects = {
         "length": unxt.Quantity(jnp.ones(2), "m"),
         "speed": unxt.Quantity(jnp.ones(2), "km / s"),
         "angle": unxt.Angle(jnp.ones(2), "rad"),
+        "bare": unxt.quantity.BareQuantity(np.ones(2), "m"),
     },
+    "a class": lambda: unxt.Quantity["length"],
+    "a dimension": lambda: unxt.dimension("length"),
     "unit": lambda: unxt.unit("kg m / s"),
     "unit system": lambda: unxt.unitsystem("galactic"),
+    "own unit system": lambda: unxt.unitsystem("m", "erg", "kpc / s3"),
 }
-# A class for each dimension, which no module holds, and units of astropy, whose
-# classes are no pytrees.
-REFUSED = {"quantities", "unit", "unit system"}

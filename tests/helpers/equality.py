@@ -216,6 +216,8 @@ def _numpy(a: Any, b: Any) -> Found:
             yield f"the flags {a.flags} became {b.flags}"
         if not _same_data(a, b):
             yield f"the data {a!r:.120} became {b!r:.120}"
+    if type(a) is not np.ndarray:
+        yield from _attributes(a, b)
 
 
 def _same_data(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
@@ -300,7 +302,16 @@ def _held(x: Any) -> dict[str, Any]:
             if isinstance(member, types.MemberDescriptorType):
                 with contextlib.suppress(AttributeError):  # never set
                     held[name] = member.__get__(x, type(x))
+    if type(x).__name__ == "StructuredUnit":  # in an array of objects
+        return dict(x.items())
+    if type(x).__module__.startswith("astropy.units"):
+        return {name: held[name] for name in held.keys() - _CACHED_BY_ASTROPY}
     return held
+
+
+_CACHED_BY_ASTROPY = {"_hash", "_type_id", "_physical_type_id", "_decomposed_cache"} | {
+    "_default_function_unit"
+}
 
 
 def _object(a: Any, b: Any) -> Found:

@@ -130,6 +130,46 @@ else:
     TOKENS = [_qr_token]
 
 
+try:
+    import astropy.constants
+    import astropy.units as u
+    from astropy.units import imperial
+    from astropy.utils.masked import Masked
+except ModuleNotFoundError:
+    UNITS: dict[str, list[Any]] = {
+        kind: [] for kind in "named_unit unit physical_type astropy_masked".split()
+    }
+    QUANTITIES: list[Any] = []
+else:
+    UNITS = {
+        "named_unit": [
+            *(u.m, u.km, u.one, u.mag, u.ABmag, imperial.ft, astropy.constants.c)
+        ],
+        "unit": [
+            u.kg * u.m / u.s**2,
+            u.m ** fractions.Fraction(1, 3) / u.s**0.5,
+            u.Unit(0.1 * u.m),
+            u.dex(u.cm / u.s**2),
+            u.StructuredUnit((u.m, (u.s, u.kg)), ("a", ["b", ("c", "d")])),
+            u.Unit("furlongs", parse_strict="silent"),
+            u.def_unit("cubit", 0.5 * u.m),
+        ],
+        "physical_type": [u.get_physical_type("length"), (u.m**7).physical_type],
+        "astropy_masked": [Masked(np.arange(2.0) * u.m, mask=[True, False])],
+    }
+    QUANTITIES = [np.ones(2) * u.m, u.Quantity(3, "s"), u.Magnitude(2.0)]
+
+
+class Tagged(np.ndarray):
+    """An array with an attribute."""
+
+
+def tagged() -> Any:
+    made = np.arange(3.0).view(Tagged)
+    made.unit = "m"  # type: ignore[attr-defined]
+    return made
+
+
 def double(x: Any) -> Any:
     return 2 * x
 
@@ -360,6 +400,14 @@ EXAMPLES: dict[str, list[Any]] = {
     "module": [Box(1, "a"), eqx.nn.Linear(2, 3, key=jr.key(0)), Default(jnp.sin)],
     "dataclass": [Config(1, [2]), Slotted({"a": 1}), Registered(jnp.ones(2), "n")],
     "token": TOKENS,
+    **UNITS,
+    "masked_constant": [np.ma.masked],
+    "subarray": [
+        np.rec.array([(1, 2.0)], dtype=[("a", int), ("b", float)]),
+        np.char.array(["a", "bc"]),
+        tagged(),
+        *QUANTITIES,
+    ],
     "registered": [Node((1, jnp.ones(2)), "aux")],
     "node": [Locked({"a": jnp.ones(2)})],
     "treedef": [
@@ -390,9 +438,10 @@ EXAMPLES: dict[str, list[Any]] = {
     ],
     "marker": [Sentinel()],
 }
-# Kinds whose rows are there to refuse, with advice; and one met only within others.
-REFUSING = {"advised", "tracer", "ndarray", "damaged", "unnamed"}
-APART = {"default"}
+# Kinds whose rows are there to refuse, with advice; and those met only within others.
+REFUSING = {"advised", "tracer", "damaged", "unnamed"}
+# The last three need unxt (test_parametric.py).
+APART = {"default", "parametric", "parametric_class", "unit_system"}
 # And one whose objects go by the kind of what they stand for (test_opaque.py).
 STANDING_IN = {"opaque"}
 

@@ -131,6 +131,33 @@ MANY["jax"] = lambda number: Checkpoint.of(
 )
 MANY["numpy"] = lambda number: Checkpoint.of([np.full(3, i) for i in range(number)])
 MANY["key"] = lambda number: Checkpoint.of([*jr.split(jr.key(0), number)])
+METRE = named("astropy.units:m", "named_unit")
+LENGTH = container(
+    "physical_type", [METRE], value=["length"], type="astropy.units:PhysicalType"
+)
+# These need packages that may be absent.
+OF_UNITS = {
+    "named_unit": METRE,
+    "unit": container(
+        "unit",
+        [METRE] * 3,
+        value={"scale": 2.0, "powers": [1, 2, 3]},
+        type="astropy.units:CompositeUnit",
+    ),
+    "physical_type": LENGTH,
+    "astropy_masked": container(
+        "astropy_masked",
+        {"data": NONE, "mask": NONE},
+        type="astropy.utils.masked:Masked",
+    ),
+    "parametric_class": container("parametric_class", [LENGTH], type="unxt:Quantity"),
+    "parametric": container("parametric", {"class": NONE}, type="unxt:Quantity"),
+    "unit_system": container(
+        "unit_system", [METRE], type="unxt.unitsystems:AbstractUnitSystem"
+    ),
+}
+for _kind, _node in OF_UNITS.items():
+    MANY[_kind] = lambda number, node=_node: checkpoint_of(copied(node, number))
 if not EXAMPLES["token"]:
     MANY["token"] = lambda number: checkpoint_of(
         listed(named("lineax._solve:_qr_token", "token") for _ in range(number))

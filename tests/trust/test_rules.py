@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 import zodiax_io
+from zodiax_io._kinds.units import NAMED_UNIT
 from zodiax_io._trust import names, roles
 from zodiax_io._trust.answers import Accept, ImportFirst, Refuse
 from zodiax_io._trust.classes import handwritten_method
@@ -129,6 +130,11 @@ EXAMPLES = {
         "argparse:Namespace",
         roles.INSTANCE,
         Accept("is in the table of names that any file may use"),
+    ),
+    "in_module_of_role": (
+        "astropy.units:m",
+        NAMED_UNIT.refers_to,
+        Accept("is a unit or a constant of astropy, which zodiax_io makes by itself"),
     ),
     "of_zodiax_io": (
         "zodiax_io:serialise",

@@ -5,10 +5,13 @@ matching). `look` is the part of a row that says how objects are shown, `lookup`
 rows, `declared` finds the fields of a class, and `registering` adds rows of users. The
 kinds, each row below its two functions:
 
-- `arrays`, `masked`, `columns`: arrays, and long lists of numbers
+- `arrays`, `masked`, `subarrays`, `columns`: arrays, those of subclasses, and long
+  lists of numbers
+- `units`, `unit_systems`: units of astropy, and of unxt
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations
 - `containers`, `keys`, `contents`: sequences, sets and mappings; which keys are safe to
   hash; reading containers past the methods of subclasses
+- `parametric`: classes with type parameters of plum, and Modules of these
 - `objects`, `fields`: modules, dataclasses and namedtuples, by their fields
 - `plain`: instances of ordinary classes, and of subclasses of built-in ones
 - `pytrees`, `flattening`: registered pytree classes, treedefs, markers

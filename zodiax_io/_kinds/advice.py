@@ -138,11 +138,6 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
     ),
     ("sympy", "Basic", "Keep its text, `sympy.srepr(x)`, and read it by `sympify`."),
     (
-        "astropy",
-        "UnitBase",
-        "Keep its text, `x.to_string()`, and read it by `astropy.units.Unit`.",
-    ),
-    (
         "builtins",
         "BaseException",
         "Keep its class, its arguments, `x.args`, and its attributes, `vars(x)`.",
@@ -188,7 +183,7 @@ def _rules() -> dict[tuple[str, str], str]:
 
 _BY_NAME = _rules()
 # Packages whose classes above have immutable instances.
-_IMMUTABLE = frozenset({"astropy", "sympy"})
+_IMMUTABLE = frozenset({"sympy"})
 _MODULE = (
     "It is a module. Keep its name, `x.__name__`, and import it by that after loading."
 )

@@ -41,6 +41,8 @@ class Parts:
         must be matched with those of the children one by one.
     refers : object
         The class, function or constant that the node's ``type`` names.
+    name : str or None
+        The name of `refers`, where the kind knows it and the object does not.
     value : plain data
         The value of a leaf.
     extra : dict
@@ -62,6 +64,7 @@ class Parts:
     order: Sequence[int] | None = None
     match_leaves_by_identity: bool = False
     refers: Any = None
+    name: str | None = None
     value: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     array: Any = None

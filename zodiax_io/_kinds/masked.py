@@ -1,4 +1,4 @@
-"""Masked arrays, and arrays of other subclasses, which are refused."""
+"""Masked arrays of NumPy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .._trust import reflection
-from .base import CannotKeep, Kind, Parts, exactly, expect_children, refusal, subclass
+from .base import CannotKeep, Data, Kind, Parts, exactly, expect_children
 
 _MASKED = np.ma.MaskedArray
+_ELEMENT = np.ma.core.mvoid  # of a structured masked array
 # The attributes in which NumPy keeps the parts of a masked array other than its data.
 _MASKED_STATE = ("_mask", "_fill_value", "_hardmask", "_sharedmask")
 
@@ -17,8 +17,10 @@ _MASKED_STATE = ("_mask", "_fill_value", "_hardmask", "_sharedmask")
 def _encode_masked(obj: Any) -> Parts:
     attributes = vars(obj)
     if obj.baseclass is not np.ndarray or attributes.get("_optinfo"):
-        raise CannotKeep(_OF_MASKED)
+        raise CannotKeep(OF_MASKED)
     mask, fill, hard, shared = (attributes[name] for name in _MASKED_STATE)
+    if type(obj) is _ELEMENT:
+        mask = np.array(mask)
     children = {
         "data": obj.data,
         "mask": None if mask is np.ma.nomask else mask,
@@ -31,14 +33,16 @@ def _encode_masked(obj: Any) -> Parts:
         is_node=True,
         value=[bool(hard), shared],
     )
+    if type(obj) is _ELEMENT:
+        parts.extra["element"] = True
     try:
         _decode_masked(parts)
     except ValueError as error:  # attributes were set past NumPy's checks
-        raise CannotKeep(_OF_MASKED) from error
+        raise CannotKeep(OF_MASKED) from error
     return parts
 
 
-_OF_MASKED = (
+OF_MASKED = (
     "It has more than data, a mask and a fill value. Keep `x.data`, `x.mask`, and its "
     "other attributes, and make it again from them."
 )
@@ -57,7 +61,12 @@ def _decode_masked(parts: Parts) -> Any:
         type(fill) is np.ndarray and fill.dtype == data.dtype and fill.shape == ()
     ):
         raise ValueError("the fill value of a masked array does not fit its data")
-    made: Any = data.view(_MASKED)
+    is_element = parts.extra.get("element") is True
+    if is_element and (data.shape or data.dtype.names is None):
+        raise ValueError("an element of a masked array has no fields")
+    made: Any = data.view(_ELEMENT if is_element else _MASKED)
+    if is_element and mask is not None:
+        mask = mask[()]
     state = (np.ma.nomask if mask is None else mask, fill, *parts.value)
     vars(made).update(zip(_MASKED_STATE, state, strict=True))
     return made
@@ -65,7 +74,7 @@ def _decode_masked(parts: Parts) -> Any:
 
 MASKED = Kind(
     "masked",
-    exactly(_MASKED),
+    exactly(_MASKED, _ELEMENT),
     _encode_masked,
     _decode_masked,
     keeps="`numpy.ma.MaskedArray`: data, mask, fill value",
@@ -74,33 +83,12 @@ MASKED = Kind(
 )
 
 
-def _refuse_ndarray(obj: Any) -> Parts:
-    cls = type(obj)
-    if isinstance(obj, np.ma.core.MaskedConstant):
-        raise CannotKeep("It marks a missing value. Keep None instead.")
-    if isinstance(obj, _MASKED):
-        raise CannotKeep(_OF_MASKED)
-    names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
-    if any(n.startswith("astropy.") and n.endswith(".Quantity") for n in names):
-        raise CannotKeep(
-            "Its unit would be lost by `numpy.asarray`. Keep its value and the text of "
-            "its unit, `(x.value, x.unit.to_string())`, and make it again from both."
-        )
-    if isinstance(obj, np.recarray):
-        raise CannotKeep(
-            "It is a structured array whose fields are attributes. Keep "
-            "`numpy.array(x, dtype=x.dtype.descr)`, and make it again by "
-            "`x.view(numpy.recarray)`."
-        )
-    if reflection.is_one_of(cls, (np.matrix, np.memmap, np.char.chararray)):
-        raise CannotKeep(
-            "It is an array of values only. Keep `numpy.asarray(x)` instead."
-        )
-    raise CannotKeep(
-        "`numpy.asarray` would drop what its class adds to the values. Keep both, "
-        "`(numpy.asarray(x), vars(x))`, and make it again from them; or register a "
-        "kind for it with `zodiax_io.register_kind`."
-    )
-
-
-NDARRAY = refusal("ndarray", subclass(np.ndarray), _refuse_ndarray)
+MASKED_CONSTANT = Kind(
+    "masked_constant",
+    exactly(np.ma.core.MaskedConstant),
+    lambda obj: Parts(),
+    lambda parts: np.ma.masked,
+    keeps="`numpy.ma.masked`",
+    attributes=None,
+    data=Data.NONE,
+)

@@ -12,11 +12,15 @@ from . import (
     functions,
     masked,
     objects,
+    parametric,
     partials,
     placeholders,
     plain,
     python_modules,
     pytrees,
+    subarrays,
+    unit_systems,
+    units,
     values,
     wrappers,
 )
@@ -26,7 +30,10 @@ from .base import Kind
 _GROUPS: tuple[tuple[Kind, ...], ...] = (
     # Subclasses of arrays, such as tracers, are refused, never kept as their base.
     (arrays.JAX, arrays.KEY, arrays.TRACER),
-    (arrays.NUMPY, masked.MASKED, masked.NDARRAY),
+    (arrays.NUMPY, masked.MASKED, masked.MASKED_CONSTANT),
+    # A constant of astropy is a quantity.
+    (units.NAMED_UNIT, units.UNIT, units.PHYSICAL_TYPE),
+    (subarrays.ASTROPY_MASKED, subarrays.SUBARRAY),
     # Before the numbers of Python: `np.float64` is a `float`.
     (arrays.SCALAR, arrays.DAMAGED),
     (arrays.DTYPE, arrays.SCALAR_TYPE, arrays.SHAPE_DTYPE, arrays.PARTITION_SPEC),
@@ -54,7 +61,8 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (placeholders.UNNAMED,),
     # Before objects: a type may be registered as a pytree. Annotations before classes:
     # some are instances of `type`.
-    (annotations.JAXTYPING, annotations.ANNOTATION, annotations.CLASS),
+    (annotations.JAXTYPING, annotations.ANNOTATION),
+    (parametric.PARAMETRIC_CLASS, annotations.CLASS),
     # Before the lists and tuples that they are.
     (columns.COLUMN,),
     # A namedtuple is a tuple, and its class may be registered.
@@ -67,8 +75,9 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (pytrees.MISSING,),
     # Before Modules: it calls a function with arguments from the file.
     (objects.EQUINOX_PARTIAL,),
+    (unit_systems.UNIT_SYSTEM,),
     # By their fields, before any other way: their classes may be registered, too.
-    (objects.MODULE, objects.DATACLASS),
+    (parametric.PARAMETRIC, objects.MODULE, objects.DATACLASS),
     # By their attributes, or by unflattening if those cannot be kept.
     (pytrees.REGISTERED, pytrees.NODE),
     (pytrees.TREEDEF, pytrees.OBJECT),

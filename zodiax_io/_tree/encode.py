@@ -183,7 +183,7 @@ class Encoder:
             "kind": kind.name,
         }
         if parts.refers is not None:
-            node["type"] = self._name(parts.refers, kind, obj, path)
+            node["type"] = self._name(parts, kind, obj, path)
         if parts.value is not None:
             node["value"] = parts.value
         if parts.extra:
@@ -349,12 +349,13 @@ class Encoder:
         runs = [self.leaves[a:b] for a, b in zip(starts, ends, strict=True)]
         self.leaves[starts[0] :] = [leaf for i in order for leaf in runs[i]]
 
-    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path) -> str:
+    def _name(self, parts: Parts, kind: Kind, obj: Any, path: Path) -> str:
+        refers = parts.refers
         key = (id(refers), kind.name)
         known = self.named.get(key)
         if known is not None:
             return known
-        name = name_of(refers)
+        name = parts.name or name_of(refers)
         module, qualname = reflection.own_name(refers) or ("", repr(refers))
         if name is None:
             if "<locals>" in qualname:

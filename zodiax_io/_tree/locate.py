@@ -17,7 +17,7 @@ from .._errors import (
 from .._evolution import packages
 from .._interpreter import call_deeply
 from .._kinds import flattening
-from .._kinds.base import Kind
+from .._kinds.base import Kind, Parts
 from .._kinds.lookup import row_of
 from .._kinds.placeholders import Placeholder
 from .._structure.nodes import FRAMES, Node, PlainNode, Structure
@@ -156,9 +156,9 @@ class _Locator(Encoder):
     def _repeat(self, node: PlainNode, leaf: Any, path: Path) -> None:
         """Nothing is written."""
 
-    def _name(self, refers: Any, kind: Kind, obj: Any, path: Path) -> str:
-        own = ":".join(reflection.own_name(refers) or ("", ""))
-        return name_of(refers) or own
+    def _name(self, parts: Parts, kind: Kind, obj: Any, path: Path) -> str:
+        own = ":".join(reflection.own_name(parts.refers) or ("", ""))
+        return parts.name or name_of(parts.refers) or own
 
 
 def locate(

@@ -22,6 +22,7 @@ from .roles import (
     INSTANCE,
     MARKER,
     MODULE,
+    PARAMETRIC,
     PLAIN,
     PYTHON_MODULE,
     SUBCLASS,
@@ -62,6 +63,13 @@ def standard_class(question: Question) -> Answer | None:
     if not question.is_standard_class:
         return None
     return question.obstacle or _does_not_fit(question) or _IN_TABLE
+
+
+def in_module_of_role(question: Question) -> Answer | None:
+    if not question.is_in_module_of_role:
+        return None
+    accepted = Accept(f"is {question.role.words}, which zodiax_io makes by itself")
+    return question.obstacle or _does_not_fit(question) or accepted
 
 
 def of_zodiax_io(question: Question) -> Answer | None:
@@ -172,7 +180,9 @@ def special_methods(question: Question) -> Answer | None:
 
 
 def equinox_module(question: Question) -> Answer | None:
-    fits = question.cls_role is not CODE and is_module_class(question.cls)
+    # To make a class of type parameters may run code of the class.
+    makes_classes = question.cls_role in (CODE, PARAMETRIC)
+    fits = not makes_classes and is_module_class(question.cls)
     return Accept("is an equinox Module") if fits else None
 
 

@@ -10,10 +10,7 @@ import types
 import equinox as eqx
 
 from . import names, reflection
-from .table import (
-    PACKAGES,
-    SPECIAL_METHODS_READ,
-)
+from .table import METACLASSES_READ, PACKAGES, SPECIAL_METHODS_READ
 
 _SPECIAL = (
     "__getattr__",
@@ -56,6 +53,7 @@ def _is_harmless(method: types.FunctionType) -> bool:
 
 
 _METACLASSES = (type, abc.ABCMeta, enum.EnumMeta, type(eqx.Module))
+_KNOWN = PACKAGES | METACLASSES_READ
 # Methods of a metaclass that run when a class is made or called, never on a load.
 _RUN_ON_CREATION = frozenset({"__new__", "__init__", "__call__", "__prepare__"})
 
@@ -66,7 +64,7 @@ def metaclass_runs_code(cls: type) -> bool:
         own = reflection.own_name(base)
         package = "" if own is None else names.top_level_package(own[0])
         known = reflection.is_one_of(base, _METACLASSES)
-        if known or names.is_standard(package) or package in PACKAGES:
+        if known or names.is_standard(package) or package in _KNOWN:
             continue
         space = reflection.namespace(base)
         for name, value in space.items():
@@ -91,6 +89,6 @@ def has_known_metaclass(cls: type) -> bool:
     package = "" if own is None else names.top_level_package(own[0])
     return (
         reflection.is_one_of(type(cls), _METACLASSES)
-        or package in PACKAGES
+        or package in _KNOWN
         or package in {"abc", "typing", "typing_extensions"}
     )

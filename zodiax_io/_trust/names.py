@@ -263,8 +263,8 @@ def name_of(obj: Any) -> str | None:
         ``"package.module:Qual.Name"``, public where there is a public name; looking it
         up leads to this very object. Of a module ``"package.module"``.
     """
-    registered = _registered_names.get(id(obj))
-    if registered is not None and _registered.get(registered) is obj:
+    registered = registered_name(obj)
+    if registered is not None:
         return registered
     if is_module(obj):
         return _name_of_module(obj)
@@ -318,6 +318,12 @@ def _name_of_module(obj: types.ModuleType) -> str | None:
         if is_at(obj, module, qualname) and is_defined_at(obj, module, qualname):
             return module
     return None
+
+
+def registered_name(obj: object) -> str | None:
+    """The name under which the program has registered an object, or None."""
+    name = _registered_names.get(id(obj))
+    return name if name is not None and _registered.get(name) is obj else None
 
 
 def homes_of(obj: object) -> list[str]:

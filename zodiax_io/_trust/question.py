@@ -69,15 +69,19 @@ class Question:
         """Whether the name is that of a class of Python that files may build."""
         return self.qualname in STANDARD_CLASSES.get(self.module, ())
 
+    @property
+    def is_in_module_of_role(self) -> bool:
+        """Whether any file may use the objects of the module in this role."""
+        return self.module in self.role.modules
+
     @cached_property
     def _lookup(self) -> Found | Refuse | ImportFirst:
         if self.is_registered:
             return Found(names.resolve(self.name))
-        result = self._finder.find(
-            self.module,
-            self.qualname,
-            in_table=self.is_in_table or self.is_standard_class,
+        is_listed = (
+            self.is_in_table or self.is_standard_class or self.is_in_module_of_role
         )
+        result = self._finder.find(self.module, self.qualname, in_table=is_listed)
         if isinstance(result, Found) and self.name in self.trust.names:
             self.trust.add_object(result.obj)
         return result

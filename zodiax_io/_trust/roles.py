@@ -25,11 +25,25 @@ from .trusted import is_below
 # Compared by identity: two roles may have the same words.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Role:
-    """What the object of a name must be, for one kind of node."""
+    """What the object of a name must be, for one kind of node.
+
+    Attributes
+    ----------
+    words : str
+        The role as messages spell it.
+    accepts : callable
+        From an object to whether it fits.
+    builds : bool
+        Whether loading makes an instance of it.
+    modules : frozenset of str
+        The modules whose objects any file may use in this role, since the kind does
+        nothing with them that needs trust. A load may import these modules.
+    """
 
     words: str
     accepts: Callable[[Any], bool]
-    builds: bool = False  # whether loading makes an instance of it
+    builds: bool = False
+    modules: frozenset[str] = frozenset()
 
 
 def is_module_class(obj: Any) -> bool:
@@ -135,6 +149,15 @@ SUBCLASS = Role(
     builds=True,
 )
 CLASS = Role("a class (as a value)", reflection.is_class)
+PARAMETRIC = Role(
+    "a class that takes type parameters",
+    lambda obj: (
+        reflection.is_class(obj)
+        and reflection.namespace(obj).get("_parametric") is True
+        and "_type_parameter" not in reflection.namespace(obj)
+        and type(class_attribute(obj, "__new__")) is staticmethod
+    ),
+)
 FUNCTION = Role("a function", lambda obj: not reflection.is_class(obj))
 DEFAULTS = Role("a class that declares defaults", reflection.is_class, builds=True)
 PLAIN = (MODULE, DATACLASS, NAMEDTUPLE, ENUM, NODE, UNFLATTENED, DEFAULTS)

@@ -39,6 +39,7 @@ RULES = (
     Rule(ANY, checks.registered, "accepted: your program has registered the object"),
     Rule(ANY, checks.in_table, "accepted: a pure function, or a type as a value"),
     Rule(ANY, checks.standard_class, "accepted: one of Python's that hold data only"),
+    Rule(ANY, checks.in_module_of_role, "accepted: a unit, … that zodiax_io makes"),
     Rule(ANY, checks.of_zodiax_io, "refused: code that could load and import"),
     Rule(ANY, checks.of_standard_library, "refused: `os.system`, `builtins.eval`, …"),
     Rule(ANY, checks.module_not_in_table, "refused: a module outside of the table"),

@@ -159,6 +159,9 @@ SPECIAL_METHODS_READ = frozenset(
 # Packages that print their objects by nothing but what these contain.
 PRINTING_READ = frozenset({"equinox", "zodiax", "dLux"})
 
+# Packages whose metaclasses were read: they do nothing when a class is looked at.
+METACLASSES_READ = frozenset({"plum"})
+
 # Modules whose classes were read: they call the functions that they contain with the
 # inputs of their own calls, and with values computed from these. `BoundMethod`, in
 # `equinox._module`, is only built around an object that has the method.
