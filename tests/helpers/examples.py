@@ -68,6 +68,19 @@ class Sentinel:
 UNSET = Sentinel()
 
 
+class Choice:
+    """Has a state, and yet is compared by identity."""
+
+    SLOW: "Choice"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+FAST = Choice("fast")
+Choice.SLOW = Choice("slow")
+
+
 class Mode(enum.StrEnum):
     TRAIN = "train"
 
@@ -417,6 +430,7 @@ EXAMPLES: dict[str, list[Any]] = {
     ],
     "object": [object()],
     "singleton": [UNSET, T],
+    "named_instance": [FAST, Choice.SLOW],
     "instance": [
         Plain(lr=0.1, weights=jnp.ones(2), more=[Plain(a=1)]),
         Half(1, shown=np.ones(2)),

@@ -4,6 +4,7 @@ import argparse
 import collections
 import copyreg
 import enum
+import importlib
 import inspect
 import io
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -196,6 +197,54 @@ def test_plain_equinox_reads_the_companion(tmp_path):
     assert loaded[1] == 1.5
     assert loaded[3] == 4
     assert loaded[2] is tree[2]
+
+
+CHOICES = (
+    "class Choice:\n"
+    "    def __init__(self, name, rate=1): self.name, self.rate = name, [rate]\n"
+    "FAST = Choice('fast')\n"
+    "Choice.SLOW = Choice('slow')\n"
+)
+
+
+def test_a_constant_of_a_module_comes_back_as_itself(lab):
+    """Code may compare it by identity, so a copy would be another value."""
+    choices = lab("choices", CHOICES)
+    tree = {"a": choices.FAST, "b": [choices.Choice.SLOW], "c": choices.Choice("fast")}
+    loaded = zodiax_io.deserialise(saved(tree))
+    assert loaded["a"] is choices.FAST
+    assert loaded["b"][0] is choices.Choice.SLOW
+    assert loaded["c"] is not choices.FAST
+
+
+def test_a_constant_that_has_changed_keeps_its_state(lab):
+    """The state is that of the file, whatever the module has now."""
+    choices = lab("choices", CHOICES)
+    file = saved([choices.FAST])
+    choices.FAST.rate.append(2)
+    other = saved([choices.FAST])
+    again = lab("choices", CHOICES)
+    (before,), (after,) = map(zodiax_io.deserialise, (file, other))
+    assert before is again.FAST
+    assert after is not again.FAST
+    assert vars(after) == {"name": "fast", "rate": [1, 2]}
+    lab("choices", f"{CHOICES}class Other(Choice): ...\nFAST = Other('fast')\n")
+    file.seek(0)
+    with pytest.raises(zodiax_io.CorruptFileError, match="object of another class"):
+        zodiax_io.deserialise(file)
+
+
+def test_a_registered_object_comes_back_as_itself(lab, monkeypatch):
+    """Whoever registers a constant says that its name is enough."""
+    names = importlib.import_module("zodiax_io._trust.names")
+    monkeypatch.setattr(names, "_registered", {})
+    monkeypatch.setattr(names, "_registered_names", {})
+    choices = lab("choices", CHOICES)
+    mine = zodiax_io.register(choices.Choice("mine"), alias="choices:MINE")
+    assert zodiax_io.build_structure(mine)["kind"] == "singleton"
+    file = saved([mine])
+    mine.rate.append(2)
+    assert zodiax_io.deserialise(file)[0] is mine
 
 
 @jtu.register_static

@@ -19,15 +19,21 @@ from typing import Any
 from .. import _jax
 from .._trust import reflection, roles
 from .._trust.judge import objection
-from .._trust.names import is_standard, name_of, top_level_package
+from .._trust.names import (
+    is_standard,
+    name_of,
+    registered_name,
+    top_level_package,
+)
+from .._trust.origins import is_own_code
 from .._trust.reflection import has_python_layout
-from .._trust.table import FRAMEWORKS, STANDARD_CLASSES
+from .._trust.table import FRAMEWORKS, PACKAGES, STANDARD_CLASSES
 from . import values
 from .base import CannotKeep, Kind, Parts, children_by_name, subclass
 from .contents import bits
 from .fields import UNDECLARED, attributes_of, cached_by_class, module_of
 from .objects import LEAFLESS, decode_object, hides_no_code
-from .unflattened import hashes_of, may_be_hash
+from .unflattened import Comparison, hashes_of, may_be_hash
 
 _ADVICE = "register a kind for it with `zodiax_io.register_kind`."
 # The methods by which a class says what a copy of an instance consists of.
@@ -147,6 +153,51 @@ INSTANCE = Kind(
     attributes=None,
     is_node="registered",
     fields=UNDECLARED,
+)
+
+
+# Instances that a module has as constants ---------------------------------------------
+
+
+def _encode_constant(obj: Any) -> Parts | None:
+    """An instance that its own module, or its class, has under a name.
+
+    Code may compare it by identity, as a sentinel; or its state may have changed since
+    the module was imported. The file has its name and its state.
+    """
+    module = module_of(type(obj))
+    # What a script or a notebook has in a variable is not meant as a constant.
+    if module == "__main__" or not is_own_code(module) or name_of(obj) is None:
+        return None
+    parts = _encode_instance(obj)
+    if parts is not None:
+        parts.refers, parts.value = obj, (reflection.own_name(type(obj)) or ("", ""))[1]
+    return parts
+
+
+def _decode_constant(parts: Parts) -> Any:
+    constant, cls = parts.refers, type(parts.refers)
+    module, qualname = reflection.own_name(cls) or ("", "")
+    of_others = (
+        top_level_package(module) in PACKAGES or registered_name(constant) is not None
+    )
+    if qualname != parts.value or of_others or not roles.INSTANCE.accepts(cls):
+        raise ValueError("its name now belongs to an object of another class")
+    made = decode_object(Parts(parts.children, refers=cls, extra=parts.extra), {})
+    return constant if Comparison().same(made, constant) else made
+
+
+NAMED_INSTANCE = Kind(
+    "named_instance",
+    subclass(object),
+    _encode_constant,
+    _decode_constant,
+    roles.CONSTANT,
+    keeps="instances that their own module has as constants: where it still has an "
+    "equal one, that very object",
+    shared=True,
+    attributes=None,
+    is_node="registered",
 )
 
 

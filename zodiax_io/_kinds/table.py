@@ -85,7 +85,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     # Objects that cannot be taken apart, but have a name: they load as themselves.
     (functions.SINGLETON,),
     # After it: a constant of a package loads as itself.
-    (plain.INSTANCE,),
+    (plain.NAMED_INSTANCE, plain.INSTANCE),
     (pytrees.MARKER,),
 )
 TABLE = tuple(kind for group in _GROUPS for kind in group)

@@ -284,6 +284,15 @@ def name_of(obj: Any) -> str | None:
         name = _global_name(home, obj)
         if name is not None:
             return name
+    return _name_in_own_class(obj)
+
+
+def _name_in_own_class(obj: object) -> str | None:
+    """The name of an attribute of a class that is an instance of it: `Mode.TRAIN`."""
+    module, qualname = own_name(type(obj)) or ("", "")
+    for key, value in list(namespace(type(obj)).items()):
+        if value is obj and _leads_to(module, f"{qualname}.{key}", obj):
+            return f"{module}:{qualname}.{key}"
     return None
 
 
