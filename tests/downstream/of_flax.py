@@ -43,10 +43,25 @@ OBJECTS: Objects = {
     "state of nnx, plain": lambda: nnx.to_pure_dict(
         nnx.state(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
     ),
+    "model of nnx": lambda: nnx.Sequential(
+        nnx.Linear(2, 3, rngs=nnx.Rngs(0)), nnx.BatchNorm(3, rngs=nnx.Rngs(1)), nnx.relu
+    ),
+    "definition and state of nnx": lambda: nnx.split(
+        nnx.MultiHeadAttention(2, 4, rngs=nnx.Rngs(0))
+    ),
+    "random streams of nnx": lambda: nnx.Rngs(0, params=1),
+    "optimiser of nnx": lambda: nnx.Optimizer(
+        nnx.Linear(2, 3, rngs=nnx.Rngs(0)), optax.adam(1e-3), wrt=nnx.Param
+    ),
+    "state of an optimiser of nnx": lambda: nnx.state(
+        nnx.Optimizer(
+            nnx.Linear(2, 3, rngs=nnx.Rngs(0)), optax.adam(1e-3), wrt=nnx.Param
+        )
+    ),
+    "method of a module": lambda: Network(4).apply,
     "TrainState": lambda: TrainState.create(
         apply_fn=Network(4).apply, params=variables()["params"], tx=optax.sgd(0.1)
     ),
 }
-# Modules of linen hide attributes of their class; a TrainState holds one, and the
-# optimiser itself. Keep the variables, and its `step`, `params` and `opt_state`.
-REFUSED = {"module of linen", "TrainState"}
+# The optimiser in it is made again: keep its `step`, `params` and `opt_state`.
+REFUSED = {"TrainState", "optimiser of nnx"}

@@ -584,19 +584,6 @@ def test_advice_keeps_all_of_it(name):
     assert row.same(row.make(), row.back(saved(kept)))
 
 
-def test_advice_on_a_module_of_flax_keeps_its_variables():
-    """The variables of a linen module come back, and fit the module made again."""
-    linen = pytest.importorskip("flax.linen")
-    module = linen.Dense(3)
-    assert refusal(module) == (
-        "It is a module of flax.linen, which has settings and no parameters. Keep its "
-        "variables, as returned by `init`, and make the module again by its call."
-    )
-    variables = module.init(jax.random.key(0), jnp.ones(2))
-    again = linen.Dense(3).apply(saved(variables), jnp.ones(2))
-    assert (again == module.apply(variables, jnp.ones(2))).all()
-
-
 def test_advice_on_an_expression_of_sympy():
     """An expression comes back from the text that its refusal advises."""
     sympy = pytest.importorskip("sympy")

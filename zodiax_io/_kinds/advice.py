@@ -78,12 +78,6 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "by `device=` when loading.",
     ),
     (
-        "flax",
-        "linen.Module",
-        "It is a module of flax.linen, which has settings and no parameters. Keep its "
-        "variables, as returned by `init`, and make the module again by its call.",
-    ),
-    (
         "numpy",
         "Generator",
         "Keep the state of its generator, `x.bit_generator.state`, and set it again "
@@ -201,9 +195,7 @@ def _advice_on(cls: type) -> str | None:
     for base in reflection.mro(cls):
         module, name = reflection.own_name(base) or ("", "")
         package = top_level_package(module)
-        for known in (name, *(["linen.Module"] if ".linen." in module else []), "*"):
-            if known == "linen.Module" and name != "Module":
-                continue
+        for known in (name, "*"):
             text = _BY_NAME.get((package, known))
             if text is not None:
                 return text

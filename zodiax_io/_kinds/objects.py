@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -42,9 +42,16 @@ _WRAPPER_NAMES = _jax.equinox_wrapper_names()
 _MISSING = _jax.equinox_missing()
 
 
-def _encode_object(obj: Any, fields: dict[str, Any], static: tuple[str, ...]) -> Parts:
+def encode_object(
+    obj: Any,
+    fields: dict[str, Any],
+    static: tuple[str, ...],
+    left_out: Collection[str] = (),
+) -> Parts:
+    """The parts of an object with fields, and with the attributes besides them."""
     cls = type(obj)
     present, rest = state_of(obj, fields)
+    rest = {name: value for name, value in rest.items() if name not in left_out}
     children = {k: or_default(cls, k, v) for k, v in present.items()}
     extra: dict[str, Any] = {}
     absent = [name for name in fields if name not in present]
@@ -183,7 +190,7 @@ def _encode_module(obj: Any) -> Parts:
             "It binds a function that is not a method of its object. Keep the function "
             "and the object, and bind them again."
         )
-    return _encode_object(obj, fields, static)
+    return encode_object(obj, fields, static)
 
 
 def _decode_module(parts: Parts) -> Any:
@@ -251,7 +258,7 @@ def _encode_dataclass(obj: Any) -> Parts | None:
     fields = declared_fields(cls)
     flat = _jax.flatten_once(obj)
     if flat is None:
-        parts = _encode_object(obj, fields, tuple(fields))
+        parts = encode_object(obj, fields, tuple(fields))
         parts.is_node = False
         return parts
     present = state_of(obj, fields)[0]
@@ -259,7 +266,7 @@ def _encode_dataclass(obj: Any) -> Parts | None:
     static = tuple(
         name for i, name in enumerate(present) if order is not None and i not in order
     )
-    parts = _encode_object(obj, fields, static)
+    parts = encode_object(obj, fields, static)
     parts.is_node = True
     parts.order, parts.match_leaves_by_identity = order, order is None
     if not _may_have_leaves(obj, order):

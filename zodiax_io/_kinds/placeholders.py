@@ -149,7 +149,9 @@ def _refuse_function(obj: Any) -> Parts:
     if type(module) is str and top_level_package(module) == "optax":
         raise CannotKeep(
             "It is a local function of optax, part of an optimiser or a schedule. Keep "
-            "the optimiser's state and settings, and make it again by its call."
+            "the optimiser's state and settings, and make it again by its call. In "
+            "flax, keep `nnx.state(optimizer)`, or `step`, `params` and `opt_state` of "
+            "a `TrainState`."
         )
     owner = getattr(obj, "__self__", None)
     if owner is not None and type(owner) is not types.ModuleType:

@@ -31,6 +31,7 @@ from .base import (
 from .fields import (
     UNDECLARED,
     attributes_of,
+    cached_by_class,
     has_plain_fields,
     is_of_frameworks,
     layout,
@@ -80,8 +81,20 @@ REGISTERED = Kind(
 )
 
 
+# Objects of a graph: JAX flattens each reference to a shared one by itself, and a load
+# by children would take them apart. They are kept by their attributes or not at all.
+_IN_GRAPHS = frozenset(
+    {("flax.nnx.pytreelib", "Pytree"), ("flax.nnx.variablelib", "Variable")}
+)
+
+
+@cached_by_class
+def _is_in_graph(cls: type) -> bool:
+    return any(reflection.own_name(base) in _IN_GRAPHS for base in reflection.mro(cls))
+
+
 def _encode_node(obj: Any) -> Parts | None:
-    if not _jax.is_registered_node(type(obj)):
+    if not _jax.is_registered_node(type(obj)) or _is_in_graph(type(obj)):
         return None
     flat = _jax.flatten_once(obj)
     if flat is None:

@@ -10,6 +10,7 @@ from . import (
     dates,
     enums,
     functions,
+    linen,
     masked,
     objects,
     parametric,
@@ -47,7 +48,6 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (functions.TOKEN, functions.FUNCTION),
     # Before advice, which is for other classes of modules.
     (python_modules.PYTHON_MODULE,),
-    # Before objects: a module of flax is a dataclass.
     (advice.ADVISED,),
     (functions.DEFAULT,),
     # Before Modules: the compiled function inside is built again.
@@ -77,7 +77,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (objects.EQUINOX_PARTIAL,),
     (unit_systems.UNIT_SYSTEM,),
     # By their fields, before any other way: their classes may be registered, too.
-    (parametric.PARAMETRIC, objects.MODULE, objects.DATACLASS),
+    (parametric.PARAMETRIC, objects.MODULE, linen.LINEN, objects.DATACLASS),
     # By their attributes, or by unflattening if those cannot be kept.
     (pytrees.REGISTERED, pytrees.NODE),
     (pytrees.TREEDEF, pytrees.OBJECT),

@@ -20,6 +20,7 @@ from .roles import (
     DEFAULTS,
     FUNCTION,
     INSTANCE,
+    LINEN,
     MARKER,
     MODULE,
     PARAMETRIC,
@@ -155,7 +156,7 @@ def has_finaliser(question: Question) -> Answer | None:
 
 
 def built_on_type_in_c(question: Question) -> Answer | None:
-    by_fields = question.cls_role in (MODULE, DATACLASS, MARKER, INSTANCE)
+    by_fields = question.cls_role in (MODULE, DATACLASS, LINEN, MARKER, INSTANCE)
     refused = Refuse("derives from a type written in C")
     return refused if by_fields and not has_python_layout(question.cls) else None
 
@@ -213,7 +214,7 @@ def class_of_known_package(question: Question) -> Answer | None:
     return _KNOWN if fits and _is_known(question.home_package) else None
 
 
-_BY_ATTRIBUTES = (DATACLASS, MARKER, DEFAULTS, INSTANCE, SUBCLASS)
+_BY_ATTRIBUTES = (DATACLASS, LINEN, MARKER, DEFAULTS, INSTANCE, SUBCLASS)
 
 
 def _is_built_without_code(question: Question) -> bool:

@@ -71,6 +71,16 @@ def is_enum(obj: Any) -> bool:
     return reflection.is_class(obj) and reflection.derives(obj, enum.Enum)
 
 
+def is_linen_class(obj: Any) -> bool:
+    """Whether an object is a class of modules of flax.linen."""
+    return is_dataclass(obj) and any(map(is_linen_base, reflection.mro(obj)))
+
+
+def is_linen_base(cls: type) -> bool:
+    """Whether a class is `flax.linen.Module` itself, by name: flax is not imported."""
+    return reflection.own_name(cls) == ("flax.linen.module", "Module")
+
+
 def _has_rows_of_its_own(cls: type) -> bool:
     """Whether instances of a class are kept in another way than by all attributes."""
     return (
@@ -117,7 +127,12 @@ MODULE = Role(
     builds=True,
 )
 PARTIAL = Role("`equinox.Partial`", lambda obj: obj is eqx.Partial, builds=True)
-DATACLASS = Role("a dataclass", is_dataclass, builds=True)
+DATACLASS = Role(
+    "a dataclass",
+    lambda obj: is_dataclass(obj) and not is_linen_class(obj),
+    builds=True,
+)
+LINEN = Role("a class of modules of flax.linen", is_linen_class, builds=True)
 NAMEDTUPLE = Role("a namedtuple class", is_namedtuple, builds=True)
 ENUM = Role("an Enum class", is_enum, builds=True)
 NODE = Role("a registered pytree class", is_node_class, builds=True)
@@ -160,7 +175,7 @@ PARAMETRIC = Role(
 )
 FUNCTION = Role("a function", lambda obj: not reflection.is_class(obj))
 DEFAULTS = Role("a class that declares defaults", reflection.is_class, builds=True)
-PLAIN = (MODULE, DATACLASS, NAMEDTUPLE, ENUM, NODE, UNFLATTENED, DEFAULTS)
+PLAIN = (MODULE, DATACLASS, LINEN, NAMEDTUPLE, ENUM, NODE, UNFLATTENED, DEFAULTS)
 CODE = Role(
     "a function or class that defines a local function",
     lambda obj: reflection.is_class(obj) or is_function(obj),

@@ -168,7 +168,7 @@ METACLASSES_READ = frozenset({"plum"})
 CALL_WITH_INPUTS = frozenset(
     """
     dLux equinox._ad equinox._jit equinox._make_jaxpr equinox._module
-    equinox._vmap_pmap equinox.nn zodiax
+    equinox._vmap_pmap equinox.nn flax.linen.combinators zodiax
     """.split()
 )
 CALL_WITH_HELD = frozenset({"equinox.nn:Shared", "equinox.nn._shared:Shared"})
@@ -191,11 +191,13 @@ LOCAL_FUNCTIONS = frozenset(
 # Subpackages called as if they were examples, which are part of the library.
 LIBRARIES = frozenset({"quax.examples"})
 
-# Classes of the frameworks that may be built, as well as Equinox Modules.
+# Classes that may be built, as well as Equinox Modules and those of known packages.
 CLASSES: dict[str, tuple[str, ...]] = {
     "equinox": ("if_array", "if_mapped"),
     "equinox.nn": ("State",),
     "equinox.nn._shared": ("SharedNode",),
+    # Its unflatten function makes the mark of the present trace.
+    "flax.nnx.tracers": ("TraceState",),
     "jax.example_libraries.optimizers": ("OptimizerState",),
     "jax.experimental.sparse.bcoo": ("BCOO",),
     "jax.experimental.sparse.bcsr": ("BCSR",),
