@@ -30,6 +30,7 @@ import jax
 import jax.random as jr
 import jax.tree_util as jtu
 import numpy as np
+import scipy.sparse as sp
 
 import zodiax_io
 
@@ -142,7 +143,7 @@ def _is_nan(x: Any) -> bool:
 def _is_unsortable(x: Any) -> bool:
     try:
         return isinstance(x, dict) and sorted(x) is None
-    except TypeError:
+    except (TypeError, ValueError):
         return True
 
 
@@ -214,7 +215,9 @@ def _numpy(a: Any, b: Any) -> Found:
         one, other = (x.flags.f_contiguous > x.flags.c_contiguous for x in (a, b))
         if one != other or a.flags.writeable != b.flags.writeable:
             yield f"the flags {a.flags} became {b.flags}"
-        if not _same_data(a, b):
+        if a.dtype == object:  # the rows of a sparse array
+            yield a.tolist(), b.tolist(), ".tolist()"
+        elif not _same_data(a, b):
             yield f"the data {a!r:.120} became {b!r:.120}"
     if type(a) is not np.ndarray:
         yield from _attributes(a, b)
@@ -343,6 +346,7 @@ _ALIASES = (types.GenericAlias, types.UnionType, *map(type, _FORMS))
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, np.ufunc, _JIT)
 # Types, their rule, and whether identity matters: whether sharing can be seen.
 _RULES: tuple[tuple[tuple[type, ...], Callable[[Any, Any], Found], bool], ...] = (
+    ((sp.sparray, sp.spmatrix), _attributes, True),  # one of them is a dict
     ((np.generic,), lambda a, b: _numpy(_alone(a), _alone(b)), False),
     ((np.ndarray,), _numpy, True),
     ((jax.Array,), _jax, True),

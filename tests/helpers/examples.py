@@ -27,6 +27,7 @@ import jax.tree_util as jtu
 import ml_dtypes
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from jax.flatten_util import ravel_pytree
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PyTree
@@ -212,6 +213,9 @@ KEYS = ("threefry2x32", "rbg", "unsafe_rbg")
 def read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     array.flags.writeable = False
     return array
+
+
+SPARSE = ("csr", "csc", "coo", "bsr", "dia", "lil", "dok")
 
 
 # For each kind, objects that only this kind keeps.
@@ -415,6 +419,10 @@ EXAMPLES: dict[str, list[Any]] = {
     "token": TOKENS,
     **UNITS,
     "masked_constant": [np.ma.masked],
+    "sparse": [
+        *(getattr(sp, f"{name}_array")(np.eye(2)) for name in SPARSE),
+        sp.csr_matrix(np.arange(6).reshape(2, 3)),
+    ],
     "subarray": [
         np.rec.array([(1, 2.0)], dtype=[("a", int), ("b", float)]),
         np.char.array(["a", "bc"]),

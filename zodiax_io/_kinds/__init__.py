@@ -7,7 +7,8 @@ kinds, each row below its two functions:
 
 - `arrays`, `masked`, `subarrays`, `columns`: arrays, those of subclasses, and long
   lists of numbers
-- `units`, `unit_systems`: units of astropy, and of unxt
+- `units`, `unit_systems`: units of astropy, and unit systems of unxt
+- `sparse`: sparse arrays of SciPy
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations
 - `containers`, `keys`, `contents`: sequences, sets and mappings; which keys are safe to
   hash; reading containers past the methods of subclasses

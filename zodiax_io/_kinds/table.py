@@ -19,6 +19,7 @@ from . import (
     plain,
     python_modules,
     pytrees,
+    sparse,
     subarrays,
     unit_systems,
     units,
@@ -34,7 +35,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (arrays.NUMPY, masked.MASKED, masked.MASKED_CONSTANT),
     # A constant of astropy is a quantity.
     (units.NAMED_UNIT, units.UNIT, units.PHYSICAL_TYPE),
-    (subarrays.ASTROPY_MASKED, subarrays.SUBARRAY),
+    (subarrays.ASTROPY_MASKED, subarrays.SUBARRAY, sparse.SPARSE),
     # Before the numbers of Python: `np.float64` is a `float`.
     (arrays.SCALAR, arrays.DAMAGED),
     (arrays.DTYPE, arrays.SCALAR_TYPE, arrays.SHAPE_DTYPE, arrays.PARTITION_SPEC),
