@@ -15,6 +15,7 @@ import fractions
 import functools
 import io
 import pathlib
+import random
 import re
 import struct
 import sys
@@ -279,6 +280,11 @@ def _annotation(a: Any, b: Any) -> Found:
     yield typing.get_args(a), typing.get_args(b), ".args"
 
 
+def _bits(generator: Any) -> str:
+    state, seed = generator.__getstate__()
+    return f"{state} {type(seed)} {getattr(seed, 'state', None)}"
+
+
 def _class(a: Any, b: Any) -> Found:
     if hasattr(a, "dim_str"):  # jaxtyping makes a class at each mention
         yield from _fields("dtype", "array_type", "dim_str")(a, b)
@@ -359,6 +365,11 @@ _RULES: tuple[tuple[tuple[type, ...], Callable[[Any, Any], Found], bool], ...] =
     ((*_TOLD, *_TIMES, *_SPECS), _same(repr), False),
     ((jtu.PyTreeDef,), _same(lambda x: x), False),
     (_ALIASES, _annotation, False),
+    ((np.random.SeedSequence,), _same(lambda x: repr(x.state)), True),
+    ((np.random.Generator,), _fields("bit_generator"), True),
+    ((np.random.RandomState,), _same(lambda x: repr(x.__reduce__()[2])), True),
+    ((np.random.BitGenerator,), _same(_bits), True),
+    ((random.Random,), _same(lambda x: x.getstate()), True),
     ((type,), _class, False),
     ((functools.partial,), _fields("func", "args", "keywords", "__dict__"), True),
     ((types.MethodType,), _fields("__func__", "__self__"), False),

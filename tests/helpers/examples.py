@@ -10,6 +10,7 @@ import functools
 import inspect
 import math
 import pathlib
+import random
 import struct
 import threading
 import types
@@ -119,6 +120,13 @@ class Locked:
     @classmethod
     def tree_unflatten(cls, aux: Any, children: Any) -> Any:
         return cls(dict(zip(aux, children, strict=True)))
+
+
+def drawn(generator: Any) -> Any:
+    """A generator in the middle of its sequence."""
+    for _ in range(3):
+        generator.normal() if hasattr(generator, "normal") else generator.gauss(0, 1)
+    return generator
 
 
 class Spline:
@@ -438,6 +446,18 @@ EXAMPLES: dict[str, list[Any]] = {
     ],
     "object": [object()],
     "singleton": [UNSET, T],
+    "python_module": [jnp, np.linalg],
+    "seed_sequence": [
+        np.random.SeedSequence([1, 2**70], spawn_key=(3,)),
+        np.random.SeedSequence(5).spawn(2)[1],
+    ],
+    "bit_generator": [
+        *(np.random.PCG64(1), np.random.PCG64DXSM(1), np.random.SFC64(1)),
+        *(np.random.Philox(1), np.random.MT19937(1)),
+    ],
+    "generator": [drawn(np.random.default_rng(1))],
+    "random_state": [drawn(np.random.RandomState(1))],
+    "random": [drawn(random.Random(1))],
     "named_instance": [FAST, Choice.SLOW],
     "instance": [
         Plain(lr=0.1, weights=jnp.ones(2), more=[Plain(a=1)]),

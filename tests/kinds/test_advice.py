@@ -19,7 +19,6 @@ import logging
 import operator
 import os
 import queue
-import random
 import re
 import tempfile
 import threading
@@ -264,43 +263,6 @@ ROWS: dict[str, Row] = {
         "`x.update(sharding=None)`, and place the arrays by `sharding=` when loading.",
         lambda x: x.update(sharding=None),
         lambda kept: kept.update(sharding=NamedSharding(MESH, PartitionSpec())),
-    ),
-    # Generators of random numbers.
-    "a generator of random numbers": Row(
-        lambda: np.random.Generator(np.random.MT19937(3)),
-        "Keep the state of its generator, `x.bit_generator.state`, and set it again "
-        "after loading; or use `jax.random`.",
-        lambda x: x.bit_generator.state,
-        lambda kept: np.random.Generator(set_state(np.random.MT19937(), "state", kept)),
-        equal_draws,
-    ),
-    "the bits of random numbers": Row(
-        lambda: np.random.PCG64(3),
-        "Keep its `state`, and set it again after loading.",
-        lambda x: x.state,
-        lambda kept: set_state(np.random.PCG64(), "state", kept),
-        lambda a, b: a.random_raw() == b.random_raw(),
-    ),
-    "an old generator of random numbers": Row(
-        lambda: np.random.RandomState(3),
-        "Keep `x.get_state(legacy=False)`, and set it again after loading.",
-        lambda x: x.get_state(legacy=False),
-        lambda kept: called(np.random.RandomState(), "set_state", kept),
-        lambda a, b: a.rand() == b.rand(),
-    ),
-    "a seed": Row(
-        lambda: np.random.SeedSequence(3).spawn(2)[1],
-        "Keep its `state`, and make it again by `numpy.random.SeedSequence(**state)`.",
-        lambda x: x.state,
-        lambda kept: np.random.SeedSequence(**kept),
-        lambda a, b: a.generate_state(4).tolist() == b.generate_state(4).tolist(),
-    ),
-    "random numbers of Python": Row(
-        lambda: random.Random(3),
-        "Keep `x.getstate()`, and set it again after loading.",
-        lambda x: x.getstate(),
-        lambda kept: called(random.Random(), "setstate", kept),
-        equal_draws,
     ),
     # Python's own.
     "a namespace with a name of Python's": Row(

@@ -382,8 +382,6 @@ REFUSED = {
     "a generator": ((x for x in ()), "Keep the remaining items"),
     "a lock": (threading.Lock(), "belongs to this process"),
     "an open file": (io.BytesIO(), "Keep its content"),
-    "a module": (np, "Keep its name"),
-    "a random generator": (np.random.default_rng(0), "Keep the state of its generator"),
     "strings of any width": (np.array(["a"], "T"), "refers to Python objects"),
     "a dtype with metadata": (
         np.dtype("f4", metadata={"unit": "m"}),

@@ -10,6 +10,7 @@ kinds, each row below its two functions:
 - `units`, `unit_systems`: units of astropy, and unit systems of unxt
 - `sparse`: sparse arrays of SciPy
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations
+- `generators`: random generators of NumPy and Python
 - `containers`, `keys`, `contents`: sequences, sets and mappings; which keys are safe to
   hash; reading containers past the methods of subclasses
 - `parametric`: classes with type parameters of plum, and Modules of these

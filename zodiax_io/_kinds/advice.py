@@ -77,23 +77,7 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "It belongs to this machine. Keep `x.platform` and `x.id`, or place the arrays "
         "by `device=` when loading.",
     ),
-    (
-        "numpy",
-        "Generator",
-        "Keep the state of its generator, `x.bit_generator.state`, and set it again "
-        "after loading; or use `jax.random`.",
-    ),
     ("numpy", "BitGenerator", "Keep its `state`, and set it again after loading."),
-    (
-        "numpy",
-        "RandomState",
-        "Keep `x.get_state(legacy=False)`, and set it again after loading.",
-    ),
-    (
-        "numpy",
-        "SeedSequence",
-        "Keep its `state`, and make it again by `numpy.random.SeedSequence(**state)`.",
-    ),
     ("random", "Random", "Keep `x.getstate()`, and set it again after loading."),
     (
         "pandas",

@@ -10,6 +10,7 @@ from . import (
     dates,
     enums,
     functions,
+    generators,
     linen,
     masked,
     objects,
@@ -43,6 +44,8 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (values.STR, values.BYTES, values.BYTEARRAY),
     (values.CONSTANT, values.SLICE, values.RANGE),
     (enums.ENUM,),
+    (generators.SEED, generators.BIT_GENERATOR, generators.GENERATOR),
+    (generators.LEGACY_GENERATOR, generators.PYTHON_GENERATOR),
     (dates.DATE, dates.TIME, dates.DATETIME, dates.TIMEDELTA, dates.TIMEZONE),
     (values.UUID, values.FRACTION, values.DECIMAL, values.PATH),
     # Before objects: a token, or a decorated function, may be a Module.
