@@ -351,11 +351,12 @@ def _innermost(function: Any) -> types.FunctionType | None:
     while type(function) is types.FunctionType:
         if function.__code__.co_name != "reraise_with_filtered_traceback":
             return function
-        function = _closure(function).get("fun")
+        function = closure(function).get("fun")
     return None
 
 
-def _closure(function: types.FunctionType) -> dict[str, Any]:
+def closure(function: types.FunctionType) -> dict[str, Any]:
+    """The variables around a local function, by name; empty if one is not filled."""
     names, cells = function.__code__.co_freevars, function.__closure__ or ()
     try:
         return {n: cell.cell_contents for n, cell in zip(names, cells, strict=True)}
@@ -390,11 +391,11 @@ def transform_parts(function: Any) -> tuple[str, Any, dict[str, Any]] | None:
 def _transform_options(
     name: str, found: types.FunctionType, sample: types.FunctionType
 ) -> tuple[Any, dict[str, Any]] | None:
-    cells, defaults = _closure(found), _closure(sample)
+    cells, defaults = closure(found), closure(sample)
     nested = _innermost(cells.get("value_and_grad_f"))
     if name == "grad" and nested is not None:
-        cells = _closure(nested)
-        defaults = _closure(_sample("value_and_grad") or sample)
+        cells = closure(nested)
+        defaults = closure(_sample("value_and_grad") or sample)
     first, *options = inspect.signature(_TRANSFORMS[name]).parameters
     inner = cells.get("fun", cells.get(first, cells.get("pyfunc")))
     if not callable(inner):
@@ -407,29 +408,17 @@ def _transform_options(
 
 
 def function_with_rule(obj: Any) -> Any:
-    """The function that `equinox.filter_custom_jvp` wraps, or None."""
-    if (
-        type(obj) is not eqx.filter_custom_jvp
-        and type(obj) is not eqx.filter_custom_vjp
-    ):
+    """The function that `equinox.filter_custom_jvp` or `_vjp` wraps, or None."""
+    if type(obj) is eqx.filter_custom_vjp:
+        return vars(obj).get("fn")
+    if type(obj) is not eqx.filter_custom_jvp:
         return None
     wrapped = vars(vars(obj).get("fn", object)).get("fun")
-    return _closure(wrapped).get("fn") if type(wrapped) is types.FunctionType else None
-
-
-def derivative_rule(obj: Any) -> str | None:
-    """The decorator that gave a function a rule for its derivatives, or None."""
-    decorators = {
-        jax.custom_jvp: "jax.custom_jvp",
-        jax.custom_vjp: "jax.custom_vjp",
-        eqx.filter_custom_jvp: "equinox.filter_custom_jvp",
-        eqx.filter_custom_vjp: "equinox.filter_custom_vjp",
-    }
-    return decorators.get(type(obj))
+    return closure(wrapped).get("fn") if type(wrapped) is types.FunctionType else None
 
 
 def _same_closure(a: types.FunctionType, b: types.FunctionType) -> bool:
-    one, two = _closure(a), _closure(b)
+    one, two = closure(a), closure(b)
     return one.keys() == two.keys() and all(_same(one[k], two[k]) for k in one)
 
 

@@ -31,6 +31,12 @@ OBJECTS: Objects = {
     "planar_flow": lambda: flows.planar_flow(
         KEY, base_dist=_base(), flow_layers=2, width_size=4, depth=1
     ),
+    "block_neural_autoregressive_flow": lambda: flows.block_neural_autoregressive_flow(
+        KEY, base_dist=_base(), flow_layers=1, nn_block_dim=2
+    ),
+    "triangular_spline_flow": lambda: flows.triangular_spline_flow(
+        KEY, base_dist=_base(), flow_layers=1, knots=3
+    ),
     "distributions": lambda: [
         dist.MultivariateNormal(jnp.zeros(2), jnp.eye(2) + 0.1),
         dist.StudentT(jnp.array([2.0, 3.0]), 1.0, 2.0),

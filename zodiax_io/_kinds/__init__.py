@@ -20,7 +20,7 @@ kinds, each row below its two functions:
 - `pytrees`, `flattening`: registered pytree classes, treedefs, markers
 - `unflattened`, `watch`, `origins`: checks that such a class builds an equal object
 - `functions`, `python_modules`: functions, methods, constants and modules by name
-- `wrappers`, `partials`, `printing`: objects that wrap a function
+- `wrappers`, `decorated`, `partials`, `printing`: objects that wrap a function
 - `closures`, `digests`, `fingerprints`: local functions, and functions in variables,
   by digests of their code
 - `placeholders`, `advice`: functions and objects that cannot be kept

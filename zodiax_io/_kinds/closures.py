@@ -45,6 +45,66 @@ _REBUILT = frozenset({"optax"})
 _LOCALS = ".<locals>."
 
 
+class _Itself:
+    """The class of the marker for the object whose rule or function a closure is."""
+
+
+_ITSELF = _Itself()
+
+
+def without_itself(obj: Any, function: Any) -> Any:
+    """A local function of an object, with a marker where a variable is the object.
+
+    A rule for derivatives often calls the function whose rule it is, and no tree may
+    contain itself.
+    """
+    if type(function) is not types.FunctionType:
+        return function
+    cells = function.__closure__ or ()
+    found = [_is_filled(cell) and cell.cell_contents is obj for cell in cells]
+    if not any(found):
+        return function
+    closure = tuple(
+        types.CellType(_ITSELF) if is_it else cell
+        for cell, is_it in zip(cells, found, strict=True)
+    )
+    return _with_closure(function, closure)
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _with_closure(
+    function: types.FunctionType, closure: tuple[types.CellType, ...]
+) -> types.FunctionType:
+    made = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        closure,
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__annotations__ = function.__annotations__
+    made.__dict__.update(function.__dict__)
+    made.__module__, made.__doc__ = function.__module__, function.__doc__
+    made.__qualname__ = function.__qualname__
+    return made
+
+
+def fill_itself(function: Any, obj: Any) -> None:
+    """Put an object in the place of the marker in a function of it."""
+    if type(function) is types.FunctionType:
+        for cell in function.__closure__ or ():
+            if _is_filled(cell) and cell.cell_contents is _ITSELF:
+                cell.cell_contents = obj
+
+
 def _encode_closure(obj: types.FunctionType) -> Parts | None:
     code, module = obj.__code__, obj.__globals__.get("__name__")
     place = code.co_qualname
@@ -67,6 +127,8 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         return None
     if _rebinds(maker, obj) or (own and name_of(holder) is None):
         return None
+    itself = [number for number, value in enumerate(cells) if value is _ITSELF]
+    cells = [None if value is _ITSELF else value for value in cells]
     children: dict[str, Any] = {"cells": cells, "defaults": obj.__defaults__}
     children["kwdefaults"] = obj.__kwdefaults__
     if obj.__dict__:
@@ -80,6 +142,8 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         "index": index,
         "signature": _signature(code),
     }
+    if itself:
+        value["itself"] = itself
     if own:
         value["python"], value["code"] = python(), code_digest(code)
         source = source_digest(code)
@@ -195,7 +259,11 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
         raise ValueError("a local function has other variables than its code")
     defaults = expect(children["defaults"], tuple, type(None))
     kwdefaults = expect(children["kwdefaults"], dict, type(None))
-    closure = tuple(types.CellType(value) for value in cells)
+    itself = expect(value.get("itself", []), list)
+    closure = tuple(
+        types.CellType(_ITSELF if number in itself else value)
+        for number, value in enumerate(cells)
+    )
     made = types.FunctionType(code, maker.__globals__, code.co_name, defaults, closure)
     made.__kwdefaults__ = kwdefaults
     attributes = expect(children.get("attributes", {}), dict)

@@ -6,7 +6,6 @@ import inspect
 import types
 from typing import Any
 
-from .. import _jax
 from .._errors import MAX_PATH, PlaceholderError, shown, shown_lines
 from .._trust import reflection
 from .._trust.names import top_level_package
@@ -159,15 +158,6 @@ def _refuse_function(obj: Any) -> Parts:
         raise CannotKeep(
             f"It is a method of a `{cls.__module__}.{cls.__qualname__}`, which files "
             "cannot bind. Keep the object, and take the method from it again."
-        )
-    decorator = _jax.derivative_rule(obj)
-    if decorator is not None:
-        raise CannotKeep(
-            f"It was made by `{decorator}` and has no name to be found by; files keep "
-            "no rule for derivatives. Decorate a function at the top level of a "
-            'module. If a library made it, save with `functions="warn"`, which keeps '
-            "everything else, make the object again by its constructor, and load into "
-            "it by `like=`."
         )
     place = place_of(obj)
     where = "" if place is None else f" (written at {place})"

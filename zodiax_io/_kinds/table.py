@@ -8,6 +8,7 @@ from . import (
     columns,
     containers,
     dates,
+    decorated,
     enums,
     functions,
     generators,
@@ -58,7 +59,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (wrappers.FILTER_JIT,),
     (wrappers.JIT, wrappers.TRANSFORM, partials.UNRAVEL),
     (partials.JAX_PARTIAL, partials.PARTIAL),
-    (functions.METHOD, placeholders.PLACEHOLDER),
+    (functions.METHOD, placeholders.PLACEHOLDER, decorated.DECORATED),
     # After transformations: `jax.vmap(f)` is also a local function.
     (closures.CLOSURE,),
     # After every row that keeps functions.

@@ -21,7 +21,8 @@ from .printing import MAX_WRAPPERS, is_wrappable
 from .pytrees import unflattens_plainly
 
 
-def _check_wrappable(obj: Any) -> None:
+def check_wrappable(obj: Any) -> None:
+    """Refuse an object that is no function, or that runs code when it is inspected."""
     if not is_wrappable(obj):
         raise CannotKeep(
             "The object that it wraps is not a function, is wrapped too often, or runs "
@@ -31,7 +32,7 @@ def _check_wrappable(obj: Any) -> None:
 
 
 def _check_jittable(obj: Any) -> None:
-    _check_wrappable(obj)
+    check_wrappable(obj)
     # jaxlib makes weak references to functions that it jits, and may crash without.
     if not type(obj).__weakrefoffset__:
         raise CannotKeep(
@@ -89,7 +90,7 @@ def _encode_transform(obj: Any) -> Parts | None:
     name, function, options = found
     if not all(_is_option(option) for option in options.values()):
         return None
-    _check_wrappable(function)
+    check_wrappable(function)
     _check_as_wrapped(obj, _jax.transform(name, function, options))
     children = {"function": function, "options": options}
     return Parts(children=children, value=name)
@@ -100,10 +101,11 @@ def _check_as_wrapped(obj: Any, made: Any) -> None:
     one, other = _attributes_of_wrapper(obj), _attributes_of_wrapper(made)
     for name in {**one, **other}:
         if not _is_alike(one.get(name, _NOTHING), other.get(name, _NOTHING)):
-            raise _rewrapped(name)
+            raise rewrapped(name)
 
 
-def _rewrapped(name: str) -> CannotKeep:
+def rewrapped(name: str) -> CannotKeep:
+    """The refusal of a wrapper, one of whose attributes is not that of a new one."""
     return CannotKeep(
         f"Its `{name:.80}` has changed since it was made, and the change would be "
         "lost. Keep the function that it wraps, and wrap it again after loading; or "
@@ -131,7 +133,7 @@ def _decode_transform(parts: Parts) -> Any:
     function, options = expect_children(parts, "function", "options")
     if type(options) is not dict:
         raise ValueError("a transformation has no options")
-    _check_wrappable(function)
+    check_wrappable(function)
     if not all(_is_option(option) for option in options.values()):
         raise ValueError("an option of a transformation is not plain")
     return _jax.transform(parts.value, function, options)
@@ -155,7 +157,7 @@ _FILTER_JIT_FIELDS = frozenset(vars_of(eqx.filter_jit(lambda: None)))
 
 def _encode_filter_jit(obj: Any) -> Parts:
     attributes, inner = vars_of(obj), obj.__wrapped__
-    _check_wrappable(inner)
+    check_wrappable(inner)
     names = _jax.equinox_wrapper_names()
     for name in attributes.keys() | set(names):
         if name in names:
@@ -165,7 +167,7 @@ def _encode_filter_jit(obj: Any) -> Parts:
         else:
             changed = name not in _FILTER_JIT_FIELDS
         if changed:
-            raise _rewrapped(name)
+            raise rewrapped(name)
     options = ("filter_warning", "donate_first", "donate_rest")
     value = [attributes[name] for name in options]
     dynamic, static = attributes["_dynamic_fun"], attributes["_static_fun"]
@@ -194,7 +196,7 @@ def _decode_filter_jit(parts: Parts) -> Any:
     if not len(dynamic) == len(leaves) == treedef.num_leaves:
         raise ValueError("a jitted function has other leaves than its treedef")
     inner, is_whole = _outline_of(treedef, dynamic, leaves)
-    _check_wrappable(inner)
+    check_wrappable(inner)
     wrapper = eqx.filter_jit(_namesake(inner, is_whole), donate=donate)
     attributes = vars_of(wrapper)
     for name in _jax.equinox_wrapper_names():

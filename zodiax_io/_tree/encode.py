@@ -92,6 +92,7 @@ class Encoder:
         self.leaves: list[_Leaf] = []
         self.extras: list[_Leaf] = []
         self.failures: dict[int, SerialisationError] = {}
+        self.failed: list[Any] = []  # kept alive: `failures` has their identities
         self.placeholders: list[Placeholder] = []
         self.kept: list[Kept] = []
         self.shared = 0
@@ -142,6 +143,7 @@ class Encoder:
                         raise  # if two call each other, the outer is the placeholder
                     return self._recursive(obj, path, depth, dynamic)
                 self.failures.setdefault(id(obj), error)
+                self.failed.append(obj)
         raise self.failures[id(obj)]
 
     def _recursive(self, obj: Any, path: Path, depth: int, dynamic: bool) -> PlainNode:

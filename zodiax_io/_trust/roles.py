@@ -101,6 +101,7 @@ def is_function(obj: Any) -> bool:
 @functools.cache
 def function_types() -> tuple[type, ...]:
     import jax
+    import jax.custom_batching
     import jax.numpy as jnp
 
     def identity(x: Any) -> Any:
@@ -115,6 +116,7 @@ def function_types() -> tuple[type, ...]:
         type(jnp.add),
         type(jax.custom_jvp(identity)),
         type(jax.custom_vjp(identity)),
+        jax.custom_batching.custom_vmap,
         eqx.filter_custom_jvp,
         eqx.filter_custom_vjp,
         jit_function_type(),
