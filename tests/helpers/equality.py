@@ -169,21 +169,24 @@ def _fields(*names: str) -> Callable[[Any, Any], Found]:
 
 def _sequence(a: Any, b: Any) -> Found:
     base = next(t for t in (tuple, list, collections.deque) if isinstance(a, t))
-    if getattr(a, "maxlen", None) != getattr(b, "maxlen", None):
-        yield f"the limit {a.maxlen} became {b.maxlen}"
-    if len(a) != len(b):
-        yield f"{len(a)} items became {len(b)}"
+    limits = [vars(base)["maxlen"].__get__(x) for x in (a, b) if "maxlen" in vars(base)]
+    if limits and limits[0] != limits[1]:
+        yield f"the limits are {limits}"
+    if base.__len__(a) != base.__len__(b):
+        yield f"{base.__len__(a)} items became {base.__len__(b)}"
     for i, (x, y) in enumerate(zip(base.__iter__(a), base.__iter__(b), strict=False)):
         yield x, y, f"[{i}]"
     yield from _attributes(a, b)
 
 
 def _mapping(a: Any, b: Any) -> Found:
-    if len(a) != len(b):
-        yield f"{len(a)} keys became {len(b)}"
+    bases = (types.MappingProxyType, collections.OrderedDict, dict)
+    base = next(t for t in bases if isinstance(a, t))
+    if base.__len__(a) != base.__len__(b):
+        yield f"{base.__len__(a)} keys became {base.__len__(b)}"
     if isinstance(a, collections.defaultdict):
         yield a.default_factory, b.default_factory, ".default_factory"
-    for (key, x), (other, y) in zip(a.items(), b.items(), strict=False):
+    for (key, x), (other, y) in zip(base.items(a), base.items(b), strict=False):
         yield key, other, f".keys[{key!r:.40}]"
         yield x, y, f"[{key!r:.40}]"
     yield from _attributes(a, b)

@@ -1,11 +1,17 @@
 """What is saved loads, and loads the same: whatever a kind cannot keep, it refuses."""
 
+import collections
+import contextlib
 import dataclasses
 import datetime as dt
+import decimal
+import fractions
+import functools
 import io
 import types
 import typing
 import uuid
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +23,9 @@ import jaxtyping
 import numpy as np
 import pytest
 from equality import differences, survives
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from jaxtyping import AbstractDtype, Array, Float
-from strategies import Box, Colour
+from strategies import Box, Colour, box
 
 import zodiax_io
 from zodiax_io import SerialisationError, deserialise, serialise
@@ -337,3 +343,93 @@ def test_a_uuid_knows_how_it_was_made(is_safe, number):
 def test_a_time_zone_that_is_saved_loads(offset, name):
     """Whatever a time zone is called, it comes back so, or is refused."""
     is_kept(dt.datetime(2024, 1, 1, tzinfo=dt.timezone(offset, name)))
+
+
+# Instances of classes that nobody has thought of --------------------------------------
+
+BASES = {
+    "object": (object, ()),
+    "str": (str, ("a",)),
+    "int": (int, (3,)),
+    "float": (float, (0.5,)),
+    "complex": (complex, (1j,)),
+    "bytes": (bytes, (b"a",)),
+    "list": (list, ([1, "a"],)),
+    "tuple": (tuple, ((1, (2,)),)),
+    "dict": (dict, ({"b": 1, 2: "a"},)),
+    "set": (set, ({1, 2},)),
+    "frozenset": (frozenset, ({1, 2},)),
+    "ordered": (collections.OrderedDict, ({"b": 1, "a": 2},)),
+    "counter": (collections.Counter, ("aab",)),
+    "default": (collections.defaultdict, (list, {1: [2]})),
+    "deque": (collections.deque, ([1, 2], 4)),
+    "partial": (functools.partial, (jnp.sin, 1)),
+    "fraction": (fractions.Fraction, (1, 3)),
+    "decimal": (decimal.Decimal, ("1.5",)),
+    "date": (dt.date, (2020, 1, 1)),
+    "error": (ValueError, ("a",)),
+    "namespace": (types.SimpleNamespace, ()),
+    "array": (np.ndarray, ((2,),)),
+    "number": (np.float64, (1.5,)),
+    "module": (eqx.Module, ()),
+}
+# What a class may have under a name; and what an instance may have under the same.
+MEMBERS = {
+    "a method": lambda: lambda self: 1,
+    "a property": lambda: property(lambda self: 1),
+    "a cached property": lambda: functools.cached_property(lambda self: 1),
+    "a static method": lambda: staticmethod(len),
+    "a class method": lambda: classmethod(lambda cls: 1),
+    "a default": lambda: 0,
+    "a list": list,
+    "a class": lambda: int,
+}
+NAMES = ["a", "_b", "shape", "__call__", "__getattr__", "items"]
+VALUES = [1, "a", None, [1, {"a": 2.5}], np.ones(2), jnp.sin, 2**40, Colour.RED, object]
+
+
+class Hidden:
+    """Hypothesis would print what is in it by methods of its class."""
+
+    def __init__(self, obj):
+        self.obj = obj
+
+
+@st.composite
+def instances(draw):
+    """An instance of a class of this module that was made for it."""
+    base, arguments = BASES[draw(st.sampled_from(sorted(BASES)))]
+    members = draw(
+        st.dictionaries(
+            st.sampled_from(NAMES),
+            st.sampled_from([*MEMBERS.values()]).map(lambda make: make()),
+            max_size=3,
+        )
+    )
+    slots = draw(st.none() | st.lists(st.sampled_from(["s", "__t"]), unique=True))
+    if slots is not None:
+        members["__slots__"] = tuple(slots)
+    try:
+        made_for = type(base)("Made", (base,), {"__module__": __name__, **members})
+        obj = base.__new__(made_for, *arguments)
+        base.__init__(obj, *(() if base is object else arguments))
+    except (TypeError, AttributeError, ValueError, RuntimeError):
+        assume(False)  # Python has no such class, or its code fails
+    globals()["Made"] = made_for
+    attributes = st.sampled_from([*NAMES, "c", "s", "_Made__t", "not a name"])
+    for name, value in draw(
+        st.dictionaries(attributes, st.sampled_from(VALUES), max_size=4)
+    ).items():
+        with contextlib.suppress(Exception):
+            object.__setattr__(obj, name, value)
+    return Hidden(obj)
+
+
+@given(instances(), st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_instance_that_is_saved_loads(outcomes, hidden, static):
+    """Whatever a class is made of, an instance comes back as it was, or is refused."""
+    tree = box(1, hidden.obj) if static else [hidden.obj, hidden.obj]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outcomes.of(survives, tree)
