@@ -259,11 +259,24 @@ class Registered:
         return hash(self.name)
 
 
+class Layout(tuple[int, ...]):
+    """As the representations of e3nn: a tuple that JAX does not look into."""
+
+
+class Unit(str):
+    """A text that JAX takes for part of the treedef."""
+
+
+for static in (Layout, Unit):
+    jtu.register_static(static)
+
+
 def test_a_class_that_jax_holds_static_is_kept():
     """It is a node without leaves to JAX, before and after, and to an `Opaque`."""
-    loaded = survives([Registered("a"), jnp.ones(1)])
+    objects = (Registered("a"), Layout([1, 2]), noted(Layout([3]), of=4), Unit("m"))
+    loaded = survives([*objects, jnp.ones(1)])
     assert len(jax.tree.leaves(loaded)) == 1
-    for obj in (Registered("a"), Plain(a=1), noted(Metre(1.5), unit="m")):
+    for obj in (*objects, Plain(a=1), noted(Metre(1.5), unit="m")):
         structure = zodiax_io.build_structure([obj])
         (node,) = structure["node"]
         node["type"] = f"gone:{type(obj).__name__}"

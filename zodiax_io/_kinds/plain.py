@@ -299,8 +299,8 @@ _CONTENTS = "(contents)"
 def _encode_subclass(obj: Any) -> Parts | None:
     cls = type(obj)
     base = reflection.built_in_base(cls)
-    is_node = _is_static_node(obj) is not False
-    if base is None or is_node or _is_off_limits(cls, roles.SUBCLASS):
+    static_node = _is_static_node(obj)
+    if base is None or static_node is None or _is_off_limits(cls, roles.SUBCLASS):
         name = next(base.__name__ for base in _BASES if reflection.derives(cls, base))
         raise CannotKeep(
             f"It may be more than the contents of a `{name}` and its attributes. "
@@ -320,6 +320,8 @@ def _encode_subclass(obj: Any) -> Parts | None:
     parts.refers, parts.static = cls, tuple(parts.children or ())
     if attributes:
         parts.extra["beside"] = list(attributes)
+    if static_node:
+        parts.is_node, parts.extra[LEAFLESS] = True, True
     return parts
 
 
