@@ -482,8 +482,16 @@ EXAMPLES: dict[str, list[Any]] = {
 }
 # Kinds whose rows are there to refuse, with advice; and those met only within others.
 REFUSING = {"advised", "tracer", "damaged", "unnamed"}
-# The last three need unxt (test_parametric.py), the second flax (test_flax.py).
-APART = {"default", "linen", "parametric", "parametric_class", "unit_system"}
+# Some need flax, OmegaConf or unxt (test_flax.py, test_configurations.py,
+# test_parametric.py).
+APART = {
+    "default",
+    "linen",
+    "omegaconf",
+    "parametric",
+    "parametric_class",
+    "unit_system",
+}
 # And one whose objects go by the kind of what they stand for (test_opaque.py).
 STANDING_IN = {"opaque"}
 

@@ -16,7 +16,7 @@ from documents import Checkpoint, container, leaf, load_node, named
 
 import zodiax_io
 from zodiax_io import UntrustedError, register_kind
-from zodiax_io._trust import finding, names, roles
+from zodiax_io._trust import checks, finding, names, roles
 from zodiax_io._trust.judge import Judge
 
 NONE = leaf("none")
@@ -230,6 +230,16 @@ def test_a_file_says_of_a_function_what_names_say(field, qualname):
     assert error.refusals == (verdict,)
     assert (verdict.reason, verdict.trust) == ("is not trusted", "jaxdf")
     assert "jaxdf" not in sys.modules
+
+
+def test_a_class_in_the_table_is_not_refused_before_its_import(field, monkeypatch):
+    """A class whose unflatten function was read opens in a fresh process."""
+    field("jaxdf.parts", PARTS)
+    monkeypatch.setitem(checks.CLASSES, "jaxdf.parts", ("Node",))
+    use = roles.Use("jaxdf.parts:Node", lambda: "model", roles.UNFLATTENED)
+    assert Judge().verdicts([use])[0].status == "trusted"
+    importlib.import_module("jaxdf.parts")
+    assert Judge().verdicts([use])[0].status == "trusted"
 
 
 def test_every_function_of_a_package_is_refused_the_first_time(field):

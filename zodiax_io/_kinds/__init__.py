@@ -15,7 +15,7 @@ kinds, each row below its two functions:
   hash; reading containers past the methods of subclasses
 - `parametric`: classes with type parameters of plum, and Modules of these
 - `objects`, `fields`: modules, dataclasses and namedtuples, by their fields
-- `linen`: modules of flax.linen, which are dataclasses with entries of flax
+- `linen`, `configurations`: modules of flax.linen, configurations of OmegaConf
 - `plain`: instances of ordinary classes, and of subclasses of built-in ones
 - `pytrees`, `flattening`: registered pytree classes, treedefs, markers
 - `unflattened`, `watch`, `origins`: checks that such a class builds an equal object

@@ -27,7 +27,12 @@ from .._trust.names import (
 )
 from .._trust.origins import is_own_code
 from .._trust.reflection import has_python_layout
-from .._trust.table import FRAMEWORKS, PACKAGES, STANDARD_CLASSES
+from .._trust.table import (
+    COPIED_BY_ATTRIBUTES,
+    FRAMEWORKS,
+    PACKAGES,
+    STANDARD_CLASSES,
+)
 from . import values
 from .base import CannotKeep, Kind, Parts, children_by_name, subclass
 from .contents import bits
@@ -66,7 +71,7 @@ def _is_understood(cls: type, method: Any) -> bool:
     if reflection.is_one_of(cls, (object, *_BASES)):
         return True
     module, name = reflection.own_name(cls) or ("", "")
-    if name in STANDARD_CLASSES.get(module, ()):
+    if any(name in t.get(module, ()) for t in (STANDARD_CLASSES, COPIED_BY_ATTRIBUTES)):
         return True
     made_by = getattr(method, "__globals__", {}).get("__name__")
     return type(method) is types.FunctionType and made_by in _GENERATORS

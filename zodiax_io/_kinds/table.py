@@ -6,6 +6,7 @@ from . import (
     arrays,
     closures,
     columns,
+    configurations,
     containers,
     dates,
     decorated,
@@ -70,6 +71,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (parametric.PARAMETRIC_CLASS, annotations.CLASS),
     # Before the lists and tuples that they are.
     (columns.COLUMN,),
+    (configurations.OMEGACONF,),
     # A namedtuple is a tuple, and its class may be registered.
     (objects.NAMEDTUPLE,),
     (containers.TUPLE, containers.LIST, containers.DEQUE),

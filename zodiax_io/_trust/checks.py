@@ -301,6 +301,8 @@ def refused_once_imported(question: Question) -> Refuse | None:
     if trusted_or_own or named or package in FRAMEWORKS or question.is_in_table:
         return None
     is_global = "." not in question.qualname  # a method is judged by its class
+    if question.qualname in CLASSES.get(question.module, ()):
+        return None
     certain = question.role is UNFLATTENED or (
         is_global
         and (

@@ -18,6 +18,7 @@ from .reflection import class_attribute
 from .table import (
     CALL_WITH_HELD,
     CALL_WITH_INPUTS,
+    OMEGACONF_NODES,
 )
 from .trusted import is_below
 
@@ -81,10 +82,22 @@ def is_linen_base(cls: type) -> bool:
     return reflection.own_name(cls) == ("flax.linen.module", "Module")
 
 
+def is_omegaconf_class(obj: Any) -> bool:
+    """Whether an object is a class of nodes of OmegaConf, by its name."""
+    if not reflection.is_class(obj):
+        return False
+    module, name = reflection.own_name(obj) or ("", "")
+    return name in OMEGACONF_NODES.get(module, ())
+
+
 def _has_rows_of_its_own(cls: type) -> bool:
     """Whether instances of a class are kept in another way than by all attributes."""
     return (
-        is_module_class(cls) or is_dataclass(cls) or is_namedtuple(cls) or is_enum(cls)
+        is_module_class(cls)
+        or is_dataclass(cls)
+        or is_namedtuple(cls)
+        or is_enum(cls)
+        or is_omegaconf_class(cls)
     )
 
 
@@ -135,6 +148,7 @@ DATACLASS = Role(
     builds=True,
 )
 LINEN = Role("a class of modules of flax.linen", is_linen_class, builds=True)
+OMEGACONF = Role("a class of OmegaConf", is_omegaconf_class, builds=True)
 NAMEDTUPLE = Role("a namedtuple class", is_namedtuple, builds=True)
 ENUM = Role("an Enum class", is_enum, builds=True)
 NODE = Role("a registered pytree class", is_node_class, builds=True)

@@ -140,6 +140,28 @@ STANDARD_CLASSES: dict[str, tuple[str, ...]] = {
     "string": ("Template",),
 }
 
+# Classes with a `__setstate__` or the like that was read: it keeps the attributes, and
+# nothing else.
+COPIED_BY_ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "ml_collections.config_dict.config_dict": (
+        "ConfigDict",
+        "FieldReference",
+        "FrozenConfigDict",
+    ),
+}
+
+# The classes of which configurations of OmegaConf consist.
+OMEGACONF_NODES: dict[str, tuple[str, ...]] = {
+    "omegaconf.base": ("UnionNode",),
+    "omegaconf.dictconfig": ("DictConfig",),
+    "omegaconf.listconfig": ("ListConfig",),
+    "omegaconf.nodes": (
+        *("AnyNode", "BooleanNode", "BytesNode", "EnumNode", "FloatNode"),
+        *("IntegerNode", "LiteralNode", "NoneNode", "PathNode", "StringNode"),
+    ),
+    "omegaconf.tupleconfig": ("TupleConfig",),
+}
+
 # Packages whose classes were read, with their own `__getattr__`, `__eq__` and the like:
 # these only read, compare or hash what the object contains. Of tensorflow_probability
 # it is `substrates.jax`. In flax.linen, `__getattr__` calls `setup`, but only of a
@@ -193,6 +215,8 @@ LIBRARIES = frozenset({"quax.examples"})
 
 # Classes that may be built, as well as Equinox Modules and those of known packages.
 CLASSES: dict[str, tuple[str, ...]] = {
+    **COPIED_BY_ATTRIBUTES,
+    **OMEGACONF_NODES,
     "equinox": ("if_array", "if_mapped"),
     "equinox.nn": ("State",),
     "equinox.nn._shared": ("SharedNode",),
