@@ -8,7 +8,7 @@ name, and not imported.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from .._trust import reflection, roles
 from .._trust.names import lookup_or_none
@@ -42,11 +42,14 @@ def _describe(node: Any, parent: Any) -> _Node:
         )
     metadata = attributes.get(_METADATA)
     own = {name: value for name, value in attributes.items() if name not in _OWN}
-    content = attributes.get(_CONTENT)
+    content: Any = attributes.get(_CONTENT)
     if type(content) is dict:
-        content = {key: _describe(child, node) for key, child in content.items()}
-    elif type(content) in (list, tuple):
-        content = type(content)(_describe(child, node) for child in content)
+        items = cast(dict[Any, Any], content).items()
+        content = {key: _describe(child, node) for key, child in items}
+    elif type(content) is list:
+        content = [_describe(child, node) for child in cast(list[Any], content)]
+    elif type(content) is tuple:
+        content = (*(_describe(child, node) for child in cast(tuple[Any], content)),)
     elif roles.is_omegaconf_class(type(content)):  # of a `Union`
         content = [_describe(content, node)]
     return _name(cls), own, (_name(type(metadata)), dict(vars_of(metadata))), content
