@@ -182,6 +182,23 @@ else:
     QUANTITIES = [np.ones(2) * u.m, u.Quantity(3, "s"), u.Magnitude(2.0)]
 
 
+try:
+    import sympy
+except ModuleNotFoundError:
+    EXPRESSIONS: list[Any] = []
+    FUNCTIONS: list[Any] = []
+else:
+    X, Y = sympy.symbols("x y", positive=True)
+    EXPRESSIONS = [
+        2 * X + sympy.sin(Y) ** sympy.Rational(2, 3) - sympy.pi,
+        sympy.Function("f")(X, sympy.Dummy("d")),
+        sympy.Float("0.1", 50),
+        sympy.Matrix([[X, 1], [0, Y]]),
+        sympy.Piecewise((X, X > 1), (Y, True)),
+    ]
+    FUNCTIONS = [sympy.sin, sympy.Function("f", real=True)]
+
+
 class Tagged(np.ndarray):
     """An array with an attribute."""
 
@@ -426,6 +443,8 @@ EXAMPLES: dict[str, list[Any]] = {
     "dataclass": [Config(1, [2]), Slotted({"a": 1}), Registered(jnp.ones(2), "n")],
     "token": TOKENS,
     **UNITS,
+    "expression": EXPRESSIONS,
+    "expression_class": FUNCTIONS,
     "masked_constant": [np.ma.masked],
     "sparse": [
         *(getattr(sp, f"{name}_array")(np.eye(2)) for name in SPARSE),

@@ -546,22 +546,6 @@ def test_advice_keeps_all_of_it(name):
     assert row.same(row.make(), row.back(saved(kept)))
 
 
-def test_advice_on_an_expression_of_sympy():
-    """An expression comes back from the text that its refusal advises."""
-    sympy = pytest.importorskip("sympy")
-    expression = sympy.sin(sympy.Symbol("x", positive=True)) / 3
-    assert refusal(expression) == (
-        "Keep its text, `sympy.srepr(x)`, and read it by `sympify`."
-    )
-    assert sympy.sympify(saved(sympy.srepr(expression))) == expression
-
-
-def test_a_named_constant_of_sympy_comes_back():
-    """An immutable object with a name needs no advice."""
-    sympy = pytest.importorskip("sympy")
-    assert saved(sympy.pi, trusted=["sympy"]) is sympy.pi
-
-
 def test_no_class_of_the_user_is_given_advice_of_another():
     """A pytree of the user's is kept, whatever it derives from."""
 

@@ -136,7 +136,7 @@ LENGTH = container(
     "physical_type", [METRE], value=["length"], type="astropy.units:PhysicalType"
 )
 # These need packages that may be absent.
-OF_UNITS = {
+OF_PACKAGES = {
     "named_unit": METRE,
     "unit": container(
         "unit",
@@ -156,7 +156,11 @@ OF_UNITS = {
         "unit_system", [METRE], type="unxt.unitsystems:AbstractUnitSystem"
     ),
 }
-for _kind, _node in OF_UNITS.items():
+OF_PACKAGES["expression"] = container(
+    "expression", [], type="sympy:Add", value={"commutative": True}
+)
+OF_PACKAGES["expression_class"] = named("sympy:sin", "expression_class")
+for _kind, _node in OF_PACKAGES.items():
     MANY[_kind] = lambda number, node=_node: checkpoint_of(copied(node, number))
 if not EXAMPLES["token"]:
     MANY["token"] = lambda number: checkpoint_of(

@@ -8,7 +8,7 @@ kinds, each row below its two functions:
 - `arrays`, `masked`, `subarrays`, `columns`: arrays, those of subclasses, and long
   lists of numbers
 - `units`, `unit_systems`: units of astropy, and unit systems of unxt
-- `sparse`: sparse arrays of SciPy
+- `sparse`, `expressions`: sparse arrays of SciPy; expressions of sympy
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations
 - `generators`: random generators of NumPy and Python
 - `containers`, `keys`, `contents`: sequences, sets and mappings; which keys are safe to

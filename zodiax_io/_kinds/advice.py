@@ -13,10 +13,10 @@ import equinox as eqx
 
 from .. import _jax
 from .._trust import reflection
-from .._trust.names import name_of, top_level_package
+from .._trust.names import top_level_package
 from .._trust.origins import is_own_code
 from .base import CannotKeep, Parts, refusal
-from .fields import module_of, package_of
+from .fields import module_of
 
 _PROCESS = (
     "It belongs to this process. Keep its contents, if it has any, and make it again "
@@ -114,7 +114,6 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "Keep its values, `x.numpy(force=True)`, and make it again by "
         "`torch.from_numpy`.",
     ),
-    ("sympy", "Basic", "Keep its text, `sympy.srepr(x)`, and read it by `sympify`."),
     (
         "builtins",
         "BaseException",
@@ -160,8 +159,6 @@ def _rules() -> dict[tuple[str, str], str]:
 
 
 _BY_NAME = _rules()
-# Packages whose classes above have immutable instances.
-_IMMUTABLE = frozenset({"sympy"})
 _MODULE = (
     "It is a module. Keep its name, `x.__name__`, and import it by that after loading."
 )
@@ -192,9 +189,6 @@ def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
     if reflection.derives(cls, eqx.Module) or _jax.is_registered_node(cls):
         return None  # a pytree is kept by its children
-    package = package_of(cls)
-    if package in _IMMUTABLE and name_of(obj) is not None:
-        return None  # a constant, such as `sympy.pi`
     raise CannotKeep(_advice_on(type(obj)) or _PROCESS)
 
 

@@ -11,6 +11,7 @@ from . import (
     dates,
     decorated,
     enums,
+    expressions,
     functions,
     generators,
     linen,
@@ -45,7 +46,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (values.NONE, values.BOOL, values.INT, values.FLOAT, values.COMPLEX),
     (values.STR, values.BYTES, values.BYTEARRAY),
     (values.CONSTANT, values.SLICE, values.RANGE),
-    (enums.ENUM,),
+    (enums.ENUM, expressions.EXPRESSION),
     (generators.SEED, generators.BIT_GENERATOR, generators.GENERATOR),
     (generators.LEGACY_GENERATOR, generators.PYTHON_GENERATOR),
     (dates.DATE, dates.TIME, dates.DATETIME, dates.TIMEDELTA, dates.TIMEZONE),
@@ -68,7 +69,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     # Before objects: a type may be registered as a pytree. Annotations before classes:
     # some are instances of `type`.
     (annotations.JAXTYPING, annotations.ANNOTATION),
-    (parametric.PARAMETRIC_CLASS, annotations.CLASS),
+    (parametric.PARAMETRIC_CLASS, expressions.EXPRESSION_CLASS, annotations.CLASS),
     # Before the lists and tuples that they are.
     (columns.COLUMN,),
     (configurations.OMEGACONF,),

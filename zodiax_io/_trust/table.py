@@ -181,8 +181,11 @@ SPECIAL_METHODS_READ = frozenset(
 # Packages that print their objects by nothing but what these contain.
 PRINTING_READ = frozenset({"equinox", "zodiax", "dLux"})
 
+# Packages whose objects compute hashes, and compare themselves, by what they contain.
+HASHES_READ = frozenset({"astropy", "sympy"})
+
 # Packages whose metaclasses were read: they do nothing when a class is looked at.
-METACLASSES_READ = frozenset({"plum"})
+METACLASSES_READ = frozenset({"plum", "sympy"})
 
 # Modules whose classes were read: they call the functions that they contain with the
 # inputs of their own calls, and with values computed from these. `BoundMethod`, in
