@@ -484,3 +484,14 @@ def equinox_missing() -> Any:
     except ImportError:  # older releases leave the attribute out instead
         return object()
     return MISSING
+
+
+@functools.cache
+def typed_literals() -> dict[str, type]:
+    """The classes of numbers with a dtype, by name; JAX makes them of Python's."""
+    try:
+        from jax._src import literals
+    except ImportError:
+        return {}
+    names = ("TypedInt", "TypedFloat", "TypedComplex")
+    return {name: getattr(literals, name) for name in names if hasattr(literals, name)}

@@ -440,7 +440,7 @@ ROWS: dict[str, Row] = {
         operator.is_,
     ),
     "a getter": Row(
-        lambda: operator.itemgetter(1),
+        lambda: operator.methodcaller("__getitem__", 1),
         "Write a function by `def` in its place.",
         lambda x: second,
         lambda kept: kept,

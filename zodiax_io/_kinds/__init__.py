@@ -9,6 +9,7 @@ kinds, each row below its two functions:
   lists of numbers
 - `units`, `unit_systems`: units of astropy, and unit systems of unxt
 - `sparse`, `expressions`: sparse arrays of SciPy; expressions of sympy
+- `descriptions`: shapes, places in trees and the like, of JAX and NumPy
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations
 - `generators`: random generators of NumPy and Python
 - `containers`, `keys`, `contents`: sequences, sets and mappings; which keys are safe to

@@ -52,12 +52,7 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "It is a mutable array reference. Keep its value, `ref[...]`, instead.",
     ),
     ("jax", "Jaxpr ClosedJaxpr Traced Lowered Compiled Exported", _PROGRAM),
-    (
-        "jax",
-        "ShapedArray",
-        "It is an abstract value. Keep `jax.ShapeDtypeStruct(x.shape, x.dtype, "
-        "weak_type=x.weak_type)` instead.",
-    ),
+    ("jax", "JaxprEqn Var Literal Primitive WrappedFun", _PROGRAM),
     (
         "jax",
         "Mesh AbstractMesh",
@@ -140,6 +135,12 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
     ("_weakrefset", "WeakSet", _WEAK),
     ("logging", "Logger", "Keep its name, `x.name`, and get it by `getLogger` again."),
     ("operator", "*", "Write a function by `def` in its place."),
+    (
+        "builtins",
+        "method_descriptor classmethod_descriptor wrapper_descriptor method-wrapper",
+        "It is a method of a class that is written in C. Write a function by `def` "
+        "that calls it.",
+    ),
     (
         "threading _thread multiprocessing concurrent asyncio contextvars "
         "_contextvars socket _socket subprocess selectors ssl sqlite3",

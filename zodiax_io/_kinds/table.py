@@ -10,6 +10,7 @@ from . import (
     containers,
     dates,
     decorated,
+    descriptions,
     enums,
     expressions,
     functions,
@@ -43,6 +44,9 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     # Before the numbers of Python: `np.float64` is a `float`.
     (arrays.SCALAR, arrays.DAMAGED),
     (arrays.DTYPE, arrays.SCALAR_TYPE, arrays.SHAPE_DTYPE, arrays.PARTITION_SPEC),
+    # Before the numbers and text of which some are subclasses.
+    (descriptions.SHAPED_ARRAY, descriptions.LITERAL, descriptions.TREE_KEY),
+    (descriptions.ITEM_GETTER, descriptions.LIMITS_OF_DTYPE),
     (values.NONE, values.BOOL, values.INT, values.FLOAT, values.COMPLEX),
     (values.STR, values.BYTES, values.BYTEARRAY),
     (values.CONSTANT, values.SLICE, values.RANGE),
