@@ -29,7 +29,7 @@ KEY = jr.key(0)
 TESTED = tuple("equinox optax diffrax lineax optimistix flowjax dLux zodiax".split())
 FURTHER = tuple(
     "astropy blackjax coordinax distrax distreqx exponax flax gpjax interpax jaxtyping "
-    "numpyro quax scipy signax sympy2jax tinygp unxt".split()
+    "numpyro pint quax scipy signax sympy2jax tinygp unxt".split()
 )
 
 

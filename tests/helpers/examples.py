@@ -501,13 +501,14 @@ EXAMPLES: dict[str, list[Any]] = {
 }
 # Kinds whose rows are there to refuse, with advice; and those met only within others.
 REFUSING = {"advised", "tracer", "damaged", "unnamed"}
-# Some need flax, OmegaConf or unxt (test_flax.py, test_configurations.py,
-# test_parametric.py).
+# Some need flax, OmegaConf, pint or unxt (test_flax.py, test_configurations.py,
+# test_pint.py, test_parametric.py).
 APART = {
     "default",
     "linen",
     "omegaconf",
     "parametric",
+    "pint",
     "parametric_class",
     "unit_system",
 }

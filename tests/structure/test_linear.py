@@ -159,6 +159,7 @@ OF_PACKAGES = {
 OF_PACKAGES["expression"] = container(
     "expression", [], type="sympy:Add", value={"commutative": True}
 )
+OF_PACKAGES["pint"] = leaf("pint", type="pint:Unit", value={"meter": 1})
 OF_PACKAGES["expression_class"] = named("sympy:sin", "expression_class")
 for _kind, _node in OF_PACKAGES.items():
     MANY[_kind] = lambda number, node=_node: checkpoint_of(copied(node, number))

@@ -7,7 +7,7 @@ kinds, each row below its two functions:
 
 - `arrays`, `masked`, `subarrays`, `columns`: arrays, those of subclasses, and long
   lists of numbers
-- `units`, `unit_systems`: units of astropy, and unit systems of unxt
+- `units`, `unit_systems`, `pint`: units of astropy, unit systems of unxt, and pint
 - `sparse`, `expressions`: sparse arrays of SciPy; expressions of sympy
 - `descriptions`: shapes, places in trees and the like, of JAX and NumPy
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations

@@ -20,6 +20,7 @@ from . import (
     objects,
     parametric,
     partials,
+    pint,
     placeholders,
     plain,
     python_modules,
@@ -39,7 +40,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     (arrays.JAX, arrays.KEY, arrays.TRACER),
     (arrays.NUMPY, masked.MASKED, masked.MASKED_CONSTANT),
     # A constant of astropy is a quantity.
-    (units.NAMED_UNIT, units.UNIT, units.PHYSICAL_TYPE),
+    (units.NAMED_UNIT, units.UNIT, units.PHYSICAL_TYPE, pint.PINT),
     (subarrays.ASTROPY_MASKED, subarrays.SUBARRAY, sparse.SPARSE),
     # Before the numbers of Python: `np.float64` is a `float`.
     (arrays.SCALAR, arrays.DAMAGED),

@@ -175,7 +175,7 @@ def _encode_unit(obj: Any) -> Parts:
     return parts
 
 
-def _plain_number(number: Any) -> Any:
+def plain_number(number: Any) -> Any:
     """A scale or a power as plain data; what is no such number stays as it is."""
     if type(number) is Fraction:
         return {"fraction": [number.numerator, number.denominator]}
@@ -184,7 +184,7 @@ def _plain_number(number: Any) -> Any:
     return number
 
 
-def _from_number(plain: Any) -> Any:
+def from_number(plain: Any) -> Any:
     """A scale or a power; `ValueError` unless it is one that a unit may have."""
     number = plain
     if type(plain) is dict:
@@ -210,16 +210,16 @@ _MAX_BASES = 64
 
 def _encode_composite(obj: Any) -> Parts:
     scale, bases, powers = _state(obj, "_scale", "_bases", "_powers")
-    plain = [_plain_number(power) for power in powers]
+    plain = [plain_number(power) for power in powers]
     return Parts(
-        children=list(bases), value={"scale": _plain_number(scale), "powers": plain}
+        children=list(bases), value={"scale": plain_number(scale), "powers": plain}
     )
 
 
 def _decode_composite(parts: Parts) -> dict[str, Any]:
     bases, value = children_in_order(parts), expect(parts.value, dict)
-    scale = _from_number(value["scale"])
-    powers = [_from_number(power) for power in expect(value["powers"], list)]
+    scale = from_number(value["scale"])
+    powers = [from_number(power) for power in expect(value["powers"], list)]
     if type(scale) not in (float, complex) or len(powers) != len(bases):
         raise ValueError("a unit has another number of powers than of bases")
     if any(type(power) is complex for power in powers) or len(bases) > _MAX_BASES:
