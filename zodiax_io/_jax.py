@@ -343,7 +343,9 @@ _TRANSFORMS: dict[str, Callable[..., Any]] = {
     "jacrev": jax.jacrev,
     "checkpoint": jax.checkpoint,  # pyright: ignore[reportPrivateImportUsage]
     "vectorize": jnp.vectorize,
+    "named_call": jax.named_call,
 }
+_SCOPE: type = type(jax.named_scope("name"))
 
 
 def _innermost(function: Any) -> types.FunctionType | None:
@@ -396,6 +398,8 @@ def _transform_options(
     if name == "grad" and nested is not None:
         cells = closure(nested)
         defaults = closure(_sample("value_and_grad") or sample)
+    if name == "named_call":  # a function below `jax.named_scope` is the same
+        cells = {"fun": cells["func"], "name": getattr(cells["self"], "name", None)}
     first, *options = inspect.signature(_TRANSFORMS[name]).parameters
     inner = cells.get("fun", cells.get(first, cells.get("pyfunc")))
     if not callable(inner):
@@ -428,6 +432,8 @@ def _same(a: Any, b: Any) -> bool:
     one, two = _innermost(a), _innermost(b)
     if one is not None and two is not None:
         return one.__code__ is two.__code__ and _same_closure(one, two)
+    if type(a) is type(b) is _SCOPE:
+        return getattr(a, "name", None) == getattr(b, "name", None)
     return type(a) is type(b) and type(a) in (bool, int, str, tuple, list) and a == b
 
 

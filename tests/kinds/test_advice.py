@@ -29,7 +29,9 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -630,3 +632,50 @@ def test_no_subclass_passes_for_a_masked_array():
     """A masked array around a matrix is refused, and its parts are kept."""
     array = np.ma.MaskedArray(matrix([[1, 2]]), mask=[[0, 1]])
     assert refusal(array) == MASKED
+
+
+# Programs that JAX has traced ---------------------------------------------------------
+
+
+def square(x):
+    return x**2
+
+
+PROGRAMS = {
+    "jaxpr": lambda: jax.make_jaxpr(square)(1.0),
+    "open jaxpr": lambda: jax.make_jaxpr(square)(1.0).jaxpr,
+    "equation": lambda: jax.make_jaxpr(square)(1.0).jaxpr.eqns[0],
+    "variable": lambda: jax.make_jaxpr(square)(1.0).jaxpr.invars[0],
+    "primitive": lambda: jax.make_jaxpr(square)(1.0).jaxpr.eqns[0].primitive,
+    "traced": lambda: jax.jit(square).trace(1.0),
+    "lowered": lambda: jax.jit(square).lower(1.0),
+    "compiled": lambda: jax.jit(square).lower(1.0).compile(),
+    "exported": lambda: jax.export.export(jax.jit(square))(1.0),
+    "of Equinox": lambda: eqx.filter_make_jaxpr(square)(1.0)[0],
+    "lowered by Equinox": lambda: eqx.filter_jit(square).lower(1.0),
+    "vjp": lambda: jax.vjp(jnp.sin, 1.0)[1],
+    "linearised": lambda: jax.linearize(jnp.sin, 1.0)[1],
+}
+
+
+@pytest.mark.parametrize("make", PROGRAMS.values(), ids=PROGRAMS.keys())
+@pytest.mark.parametrize("place", [lambda x: x, lambda x: {"a": [(x,)]}], ids="01")
+def test_a_program_is_refused_with_the_way_to_keep_it(make, place):
+    """Wherever it is, and whatever holds it: as the function and its arguments."""
+    with pytest.raises(zodiax_io.SerialisationError) as raised:
+        zodiax_io.build_structure(place(make()))
+    assert str(raised.value).partition("`. ")[2] == (
+        "It is a program that JAX has traced or compiled. Keep the function and its "
+        "arguments, and trace it again; or keep the bytes of "
+        "`jax.export.export(function)(*arguments).serialize()`."
+    )
+
+
+def test_a_transposed_function_is_refused():
+    """JAX returns a function of its own, around a program."""
+    with pytest.raises(zodiax_io.SerialisationError) as raised:
+        zodiax_io.build_structure(jax.linear_transpose(lambda x: 2 * x, 1.0))
+    assert str(raised.value).partition("`. ")[2] == (
+        "It is a local function of JAX, which holds what JAX has traced. Keep the "
+        "function that was given to JAX, and call JAX with it again."
+    )

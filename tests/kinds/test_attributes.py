@@ -85,6 +85,8 @@ MAKERS = {
     "grad": lambda: jax.grad(double),
     "jacfwd": lambda: jax.jacfwd(double),
     "vectorize": lambda: jnp.vectorize(double),
+    "named_call": lambda: jax.named_call(double, name="twice"),
+    "named_scope": lambda: jax.named_scope("twice")(double),
     "jit": lambda: jax.jit(double),
     "jit of vmap": lambda: jax.jit(jax.vmap(double)),
     "jax": lambda: jnp.ones(2),

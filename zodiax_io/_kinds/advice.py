@@ -23,7 +23,7 @@ _PROCESS = (
     "after loading."
 )
 _WEAK = "It refers to an object without keeping it. Keep the object itself instead."
-_PROGRAM = (
+PROGRAM = (
     "It is a program that JAX has traced or compiled. Keep the function and its "
     "arguments, and trace it again; or keep the bytes of "
     "`jax.export.export(function)(*arguments).serialize()`."
@@ -51,8 +51,8 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "Ref MutableArray ArrayRef",
         "It is a mutable array reference. Keep its value, `ref[...]`, instead.",
     ),
-    ("jax", "Jaxpr ClosedJaxpr Traced Lowered Compiled Exported", _PROGRAM),
-    ("jax", "JaxprEqn Var Literal Primitive WrappedFun", _PROGRAM),
+    ("jax", "Jaxpr ClosedJaxpr Traced Lowered Compiled Exported", PROGRAM),
+    ("jax", "JaxprEqn Var Literal Primitive WrappedFun", PROGRAM),
     (
         "jax",
         "Mesh AbstractMesh",

@@ -24,6 +24,7 @@ from .._trust import names, reflection
 from .._trust.origins import is_own_code
 from .._trust.reflection import has_python_layout, is_one_of
 from .._trust.roles import is_function
+from .._trust.written import places_of
 from .contents import Indescribable, Texts, is_array, is_partial, parts_of_partial
 from .digests import (
     code_digest,
@@ -93,7 +94,9 @@ def is_plainly_defined(function: Any, name: str) -> bool:
     if not is_own_code(module):
         return True
     own_name = reflection.own_name(function)
-    if own_name is not None and own_name[1] != qualname:
+    is_same = own_name is None or own_name[1] == qualname
+    # Its code may be that of a `def` of this name, below `functools.wraps`.
+    if not is_same and (module, qualname) not in places_of(function):
         return False
     return not is_rebound(name) and not any(map(_is_made, layers(function)))
 

@@ -8,7 +8,10 @@ from typing import Any
 import jax.tree_util as jtu
 
 from .. import _jax
+from .._trust import reflection
+from .._trust.names import is_in_table
 from .._trust.roles import is_function
+from .advice import PROGRAM
 from .base import CannotKeep, Kind, Parts, exactly, expect_children
 from .contents import is_partial
 from .fields import is_dunder, vars_of
@@ -39,7 +42,16 @@ def plain_attributes(obj: Any) -> dict[str, Any]:
     return attributes
 
 
+def _check_not_traced(function: Any) -> None:
+    """Refuse what `jax.vjp` and `jax.linearize` return: it contains a program."""
+    module, name = reflection.own_name(function) or ("", "")
+    is_private = module.startswith("jax._src.") and name.startswith("_")
+    if is_private and not is_in_table(module, name):
+        raise CannotKeep(PROGRAM)
+
+
 def _encode_partial(obj: functools.partial[Any]) -> Parts:
+    _check_not_traced(obj.func)
     children: dict[str, Any] = {"func": obj.func, "args": obj.args}
     children["keywords"] = obj.keywords
     if obj.__dict__:
@@ -114,6 +126,7 @@ def _encode_jax_partial(obj: jtu.Partial) -> Parts:
     value = None
     if type(func) is _SHIM:
         func, value = func.fun, "partial"
+    _check_not_traced(func)
     children = {"args": obj.args, "keywords": obj.keywords, "func": func}
     static: tuple[str, ...] = ("func",)
     if obj.__dict__:

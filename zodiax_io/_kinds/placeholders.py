@@ -152,6 +152,11 @@ def _refuse_function(obj: Any) -> Parts:
             "flax, keep `nnx.state(optimizer)`, or `step`, `params` and `opt_state` of "
             "a `TrainState`."
         )
+    if type(module) is str and module.startswith("jax._src."):
+        raise CannotKeep(
+            "It is a local function of JAX, which holds what JAX has traced. Keep the "
+            "function that was given to JAX, and call JAX with it again."
+        )
     owner = getattr(obj, "__self__", None)
     if owner is not None and type(owner) is not types.ModuleType:
         cls = owner if reflection.is_class(owner) else type(owner)

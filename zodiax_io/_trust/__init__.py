@@ -10,7 +10,7 @@ Read `rules` first, then `judge`. In the order of reading:
 - `roles`, `holding`: what a name is used as; which objects call what they contain
 - `table`: the packages, types and (in `functions.txt`) functions that any file may name
 - `names`, `renames`: objects to names and back; present names for those in older files
-- `homes`: the public names of what private modules define
+- `homes`, `written`: public names of what is private; where the code of a function is
 - `origins`, `libraries`, `modules`: which modules are the user's, and where others are
 - `classes`, `reflection`: reading classes without running their code
 """

@@ -25,6 +25,7 @@ from .reflection import (
     own_name,
 )
 from .table import FRAMEWORKS, FUNCTIONS, MODULES, PACKAGES, VALUES
+from .written import places_of
 
 MAX_LENGTH = 512
 _PART = re.compile(r"[^\W\d]\w*")
@@ -182,7 +183,7 @@ def is_defined_at(obj: object, module: str, qualname: str) -> bool:
     if own[0] == module:
         return True
     if homes.public_package(own[0]) != homes.public_package(module):
-        return False
+        return is_written_in(obj, module, own)
     if homes.is_public(module) and not homes.is_public(own[0]):
         return True
     if own[1] != qualname:
@@ -191,6 +192,20 @@ def is_defined_at(obj: object, module: str, qualname: str) -> bool:
         return lookup(*own) is obj
     except LookupError:
         return True  # its own module has it under another name
+
+
+def is_written_in(obj: object, module: str, own: tuple[str, str]) -> bool:
+    """Whether a function says that it is of another package, but has code of a module.
+
+    `own` is the name that it says, at which there is another object, or none.
+    """
+    elsewhere = homes.public_package(own[0]) != homes.public_package(module)
+    if not elsewhere or is_class(obj) or is_at(obj, *own):
+        return False
+    return any(
+        module == ("__main__" if home == "__mp_main__" else home)
+        for home, _ in places_of(obj)
+    )
 
 
 def is_at(obj: object, module: str, qualname: str) -> bool:
@@ -279,12 +294,28 @@ def name_of(obj: Any) -> str | None:
         # The variables of a running script change: a lambda in a loop.
         if own[0] == "__main__" and not is_class(obj):
             return None
-        return _global_name(own[0], obj)
+        return _global_name(own[0], obj) or _name_where_written(obj)
     for home in homes_of(obj):
         name = _global_name(home, obj)
         if name is not None:
             return name
     return _name_in_own_class(obj)
+
+
+def _name_where_written(obj: object) -> str | None:
+    """The name of a function that says it is another's, by where its code is."""
+    places = [] if is_class(obj) else places_of(obj)
+    for module in dict.fromkeys(module for module, _ in places):
+        if module in ("__main__", "__mp_main__"):
+            # Only what a `def` has defined there, not what is in a variable.
+            names = [qualname for home, qualname in places if home == module]
+            found = [n for n in names if _leads_to("__main__", n, obj)]
+            name = f"__main__:{found[0]}" if found else None
+        else:
+            name = _global_name(module, obj)
+        if name is not None:
+            return name
+    return None
 
 
 def _name_in_own_class(obj: object) -> str | None:

@@ -99,9 +99,11 @@ class Question:
 
     @cached_property
     def defined_in(self) -> str:
-        """The module that defines the object, by its `__module__`."""
+        """The module that defines the object, by its `__module__` if that is true."""
         own = None if self.obstacle else reflection.own_name(self.obj)
-        return self.module if own is None else own[0]
+        if own is None or names.is_written_in(self.obj, self.module, own):
+            return self.module  # never by what the object says of itself alone
+        return own[0]
 
     @property
     def defining_package(self) -> str:
