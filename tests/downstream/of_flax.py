@@ -63,5 +63,3 @@ OBJECTS: Objects = {
         apply_fn=Network(4).apply, params=variables()["params"], tx=optax.sgd(0.1)
     ),
 }
-# The optimiser in it is made again: keep its `step`, `params` and `opt_state`.
-REFUSED = {"TrainState", "optimiser of nnx"}

@@ -79,6 +79,18 @@ OBJECTS: Objects = {name: _state(made) for name, made in OPTIMISERS.items()} | {
     "abstract": lambda: jax.eval_shape(_ADAM.init, PARAMETERS),
     "in NumPy": lambda: jax.device_get(_ADAM.init(PARAMETERS)),
     # What it does is functions within functions; what it remembers is its state.
-    "an optimiser": lambda: _ADAM,
+    **{
+        f"optimiser {name}": (lambda made=made: made)
+        for name, made in OPTIMISERS.items()
+    },
+    "optimiser MultiSteps": lambda: optax.MultiSteps(_ADAM, 4),
+    "optimiser with a schedule": lambda: optax.inject_hyperparams(optax.adamw)(
+        learning_rate=optax.warmup_cosine_decay_schedule(0.0, 1e-3, 10, 100)
+    ),
+    "schedules": lambda: optax.join_schedules(
+        [optax.exponential_decay(1.0, 10, 0.5), optax.cosine_decay_schedule(1.0, 9)],
+        [5],
+    ),
 }
-REFUSED = {"an optimiser"}
+# A default of theirs is a lambda, which no name and no place in a function leads to.
+REFUSED = {"optimiser optax.contrib.adopt", "optimiser optax.contrib.scale_by_adopt"}

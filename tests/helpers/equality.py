@@ -270,8 +270,15 @@ def _function(a: Any, b: Any) -> Found:
     else:
         one, other = a.__closure__ or (), b.__closure__ or ()
         for x, y in zip(one, other, strict=True):
-            yield x.cell_contents, y.cell_contents, ".__closure__"
+            yield _in_cell(x), _in_cell(y), ".__closure__"
         yield from _fields("__defaults__", "__kwdefaults__")(a, b)
+
+
+def _in_cell(cell: Any) -> tuple[Any, ...]:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # a variable that was not assigned
+        return ()
 
 
 def _has_name(function: Any) -> bool:

@@ -48,6 +48,18 @@ SOURCE = """
             n += 1
             return n
         return up
+    def both():
+        n = 0
+        def up():
+            nonlocal n
+            n += 1
+        def read():
+            return n
+        return up, read
+    def unset(given):
+        if given:
+            n = 1
+        return lambda: n
 """
 _names = itertools.count()
 
@@ -215,8 +227,37 @@ ANYWHERE = pytest.mark.parametrize(
 @ANYWHERE
 def test_variables_that_functions_share_and_assign_are_refused(module):
     """A counter would count by itself after a load, the user's or a package's."""
+    for function in module().both():
+        with pytest.raises(zodiax_io.SerialisationError, match="no name to be found"):
+            zodiax_io.build_structure([function])
+
+
+def test_a_variable_that_ones_own_function_assigns_is_refused(module):
+    """A loop may make several that share it."""
     with pytest.raises(zodiax_io.SerialisationError, match="no name to be found by"):
         zodiax_io.build_structure([module().count()])
+
+
+@pytest.mark.parametrize("folder", ["site-packages"], indirect=True)
+def test_a_package_may_assign_a_variable_of_one_function(module, tmp_path):
+    """Schedules of optax convert what they were given."""
+    made = module()
+    count = made.count()
+    assert count() == 1
+    zodiax_io.serialise(tmp_path / "m.zdx", count)
+    loaded = zodiax_io.deserialise(tmp_path / "m.zdx", trusted=[made.__name__])
+    assert (loaded(), count()) == (2, 2)
+
+
+@ANYWHERE
+def test_a_variable_without_a_value_has_none(module, tmp_path):
+    """A variable that only some calls assign."""
+    made = module()
+    zodiax_io.serialise(tmp_path / "m.zdx", [made.unset(False), made.unset(True)])
+    one, other = zodiax_io.deserialise(tmp_path / "m.zdx", trusted=[made.__name__])
+    assert other() == 1
+    with pytest.raises(NameError):
+        one()
 
 
 @ANYWHERE

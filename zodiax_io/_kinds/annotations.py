@@ -16,7 +16,12 @@ from jaxtyping import AbstractDtype, Float, PyTree
 
 from .._trust import reflection, roles
 from .._trust.classes import metaclass_runs_code
-from .._trust.names import is_printable_name, name_of
+from .._trust.names import (
+    is_printable_name,
+    is_union,
+    name_of,
+    unions_of_known_packages,
+)
 from .._trust.reflection import class_attribute
 from .base import (
     CannotKeep,
@@ -65,6 +70,8 @@ _ALIAS_TYPES: tuple[Any, ...] = (
 
 def _encode_alias(obj: Any) -> Parts | None:
     _check_size([obj])
+    if is_union(obj) and _is_forward(obj) and name_of(obj) is not None:
+        return None  # by name, since no load makes a forward reference
     if type(obj) is typing.ForwardRef:
         raise CannotKeep(
             "A forward reference is text, which Python compiles. Name the class itself."
@@ -89,6 +96,27 @@ def _encode_alias(obj: Any) -> Parts | None:
     return Parts(children=children, value=form)
 
 
+def _is_forward(part: Any) -> bool:
+    """Whether an annotation contains a forward reference."""
+    return type(part) is typing.ForwardRef or any(
+        map(_is_forward, typing.get_args(part))
+    )
+
+
+def _with_named_union(members: list[Any]) -> list[Any]:
+    """The members of a union, with a union of a known package in place of its own.
+
+    `Optional[Params]` has the members of `Params`, which may be forward references.
+    """
+    if not any(map(_is_forward, members)):
+        return members
+    for union in unions_of_known_packages():
+        inside = list(typing.get_args(union))
+        if inside == members[: len(inside)] and any(map(_is_forward, inside)):
+            return [union, *members[len(inside) :]]
+    return members
+
+
 _AS_PARTS = (
     "Keep `typing.get_origin(x)` and `typing.get_args(x)`, as far as these can be "
     "saved, and make it again from both."
@@ -108,7 +136,7 @@ def _taken_apart(obj: Any) -> tuple[str, list[Any]] | None:
         form = "builtin*" if obj.__unpacked__ else "builtin"
         return form, [obj.__origin__, *obj.__args__]
     if origin is typing.Union:
-        return "Union", args
+        return "Union", _with_named_union(args)
     if origin is typing.Literal:
         return "Literal", args
     form = _special_form(obj)

@@ -40,8 +40,6 @@ from .look import Look, type_text
 from .partials import check_attributes, plain_attributes
 from .values import expect
 
-# An optimiser is made again by its own call; only its state is worth keeping.
-_REBUILT = frozenset({"optax"})
 _LOCALS = ".<locals>."
 
 
@@ -50,6 +48,7 @@ class _Itself:
 
 
 _ITSELF = _Itself()
+_EMPTY = _Itself()  # for a variable that was not assigned
 
 
 def without_itself(obj: Any, function: Any) -> Any:
@@ -112,23 +111,25 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
         return None
     package = top_level_package(module)
     own = is_own_code(module)
-    if package in _REBUILT:
-        return None
     if reflection.module_space(module) is not obj.__globals__:
         return None
     try:
         holder = lookup(module, place.partition(".")[0])
         maker = _maker(holder, place)
         index = _codes(maker, place).index(code)
-        cells = [cell.cell_contents for cell in obj.__closure__ or ()]
     except (LookupError, ValueError):
         return None
+    cells = [
+        cell.cell_contents if _is_filled(cell) else _EMPTY
+        for cell in obj.__closure__ or ()
+    ]
     if package in FRAMEWORKS and not _is_curated(holder):
         return None
-    if _rebinds(maker, obj) or (own and name_of(holder) is None):
+    if _rebinds(maker, obj, own) or (own and name_of(holder) is None):
         return None
     itself = [number for number, value in enumerate(cells) if value is _ITSELF]
-    cells = [None if value is _ITSELF else value for value in cells]
+    empty = [number for number, value in enumerate(cells) if value is _EMPTY]
+    cells = [None if i in itself or i in empty else x for i, x in enumerate(cells)]
     children: dict[str, Any] = {"cells": cells, "defaults": obj.__defaults__}
     children["kwdefaults"] = obj.__kwdefaults__
     if obj.__dict__:
@@ -144,6 +145,8 @@ def _encode_closure(obj: types.FunctionType) -> Parts | None:
     }
     if itself:
         value["itself"] = itself
+    if empty:
+        value["empty"] = empty
     if own:
         value["python"], value["code"] = python(), code_digest(code)
         source = source_digest(code)
@@ -175,17 +178,24 @@ def _are_annotations(annotations: object) -> bool:
     return type(annotations) is dict and all(map(is_printable_name, annotations))
 
 
-def _rebinds(maker: Any, function: types.FunctionType) -> bool:
+def _rebinds(maker: Any, function: types.FunctionType, own: bool) -> bool:
     """Whether another local function may assign a variable that this one reads.
 
     Each function is loaded with its own variables, and would not see the assignment.
+    The functions of an installed package assign their own variables alone.
     """
     names = set(function.__code__.co_freevars)
     if not names:
         return False
+    others = [*_nested(maker.__code__)]
+    if not own:
+        within = [function.__code__, *_nested(function.__code__)]
+        others = [code for code in others if not any(code is one for one in within)]
+        names &= {name for code in others for name in code.co_freevars}
+        others += within
     return any(
         step.argval in names and step.argval in code.co_freevars
-        for code in _nested(maker.__code__)
+        for code in others
         for step in dis.get_instructions(code)
         if step.opname in ("STORE_DEREF", "DELETE_DEREF")
     )
@@ -260,9 +270,11 @@ def _decode_closure(parts: Parts) -> types.FunctionType:
     defaults = expect(children["defaults"], tuple, type(None))
     kwdefaults = expect(children["kwdefaults"], dict, type(None))
     itself = expect(value.get("itself", []), list)
+    empty = expect(value.get("empty", []), list)
+    held = [_ITSELF if i in itself else cell for i, cell in enumerate(cells)]
     closure = tuple(
-        types.CellType(_ITSELF if number in itself else value)
-        for number, value in enumerate(cells)
+        types.CellType() if i in empty else types.CellType(cell)
+        for i, cell in enumerate(held)
     )
     made = types.FunctionType(code, maker.__globals__, code.co_name, defaults, closure)
     made.__kwdefaults__ = kwdefaults

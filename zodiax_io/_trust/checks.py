@@ -254,7 +254,8 @@ _TOKENS = "equinox.internal._str2jax"
 
 def constant_of_known_package(question: Question) -> Answer | None:
     known = _is_known(question.home_package)
-    return _KNOWN if known and not callable(question.obj) else None
+    may_be_called = callable(question.obj) and not names.is_union(question.obj)
+    return _KNOWN if known and not may_be_called else None
 
 
 # Functions and other objects ----------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import sys
 import types
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -376,21 +377,36 @@ def homes_of(obj: object) -> list[str]:
             found.append(module)
     if cls_name is not None and cls_name[0] == "equinox.internal._str2jax":
         found += _homes_of_local_class(type(obj))
-    if type(obj) is object:
-        found += _homes_of_bare(obj)
+    if type(obj) is object or is_union(obj):
+        found += _homes_of_nameless(obj)
     return found
 
 
-# Bare objects among the globals of modules: identity to module. Filled again when more
-# modules are imported; `__main__` is searched each time, since scripts change.
-_bare: dict[int, str] = {}
-_bare_among = {"modules": 0}
+# Objects that do not know their module, among the globals of modules: identity to
+# module. Filled again when more modules are imported; `__main__` is searched each time,
+# since scripts change.
+_nameless: dict[int, str] = {}
+_nameless_among = {"modules": 0}
 
 
-def _homes_of_bare(obj: object) -> Iterator[str]:
-    """The modules that have a sentinel, made by `object()`, as a global."""
-    if _bare_among["modules"] != len(sys.modules):
-        _bare.clear()
+_UNION: Any = typing.Union[int, str]  # noqa: UP007
+
+
+def is_union(obj: object) -> bool:
+    """Whether an object is a union of types, such as `int | None`."""
+    return type(obj) is types.UnionType or type(obj) is type(_UNION)
+
+
+def unions_of_known_packages() -> list[Any]:
+    """The unions among the globals of known packages, the largest first."""
+    found = {id(x): x for _, x in _globals_of_known_packages() if is_union(x)}
+    return sorted(found.values(), key=lambda union: -len(typing.get_args(union)))
+
+
+def _homes_of_nameless(obj: object) -> Iterator[str]:
+    """The modules that have a sentinel, made by `object()`, or a union as a global."""
+    if _nameless_among["modules"] != len(sys.modules):
+        _nameless.clear()
         for module in sorted(
             sys.modules, key=lambda m: (m.count("."), m), reverse=True
         ):
@@ -398,10 +414,10 @@ def _homes_of_bare(obj: object) -> Iterator[str]:
             skipped = package in {"__main__", *FRAMEWORKS} or is_standard(package)
             space = None if skipped else module_space(module)
             for value in list(space.values()) if space is not None else ():
-                if type(value) is object:
-                    _bare[id(value)] = module
-        _bare_among["modules"] = len(sys.modules)
-    for module in (_bare.get(id(obj)), "__main__"):
+                if type(value) is object or (package in PACKAGES and is_union(value)):
+                    _nameless[id(value)] = module
+        _nameless_among["modules"] = len(sys.modules)
+    for module in (_nameless.get(id(obj)), "__main__"):
         if module is not None and _has_global(module, obj):
             yield module
 

@@ -209,7 +209,7 @@ FRAMEWORKS = frozenset(
 # Packages whose local functions were read: they use nothing but their arguments.
 LOCAL_FUNCTIONS = frozenset(
     """
-    dLux diffrax distreqx flowjax lineax optimistix paramax sympy2jax zodiax
+    dLux diffrax distreqx flowjax lineax optax optimistix paramax sympy2jax zodiax
     """.split()
 )
 
