@@ -4,6 +4,7 @@ import astropy.constants as constants
 import astropy.coordinates as coordinates
 import astropy.units as u
 import numpy as np
+from astropy.time import Time
 from astropy.units import cds, imperial
 from astropy.utils.masked import Masked
 
@@ -22,5 +23,11 @@ OBJECTS: Objects = {
         coordinates.Distance(2, "kpc"),
     ],
     "constants": lambda: [constants.c, constants.M_sun],
+    "coordinates": lambda: [
+        coordinates.SkyCoord([1, 2], [2, 3], unit="deg"),
+        coordinates.CartesianRepresentation(*np.ones((3, 2)) * u.m),
+        coordinates.ICRS(1 * u.deg, 2 * u.deg),
+    ],
+    "times": lambda: [Time("2020-01-01"), Time(2450000.5, format="jd")],
     "masked quantity": lambda: Masked(np.arange(2.0) * u.m, mask=[True, False]),
 }

@@ -504,6 +504,7 @@ REFUSING = {"advised", "tracer", "damaged", "unnamed"}
 # Some need flax, OmegaConf, pint or unxt (test_flax.py, test_configurations.py,
 # test_pint.py, test_parametric.py).
 APART = {
+    "coordinates",
     "default",
     "linen",
     "omegaconf",

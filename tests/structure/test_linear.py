@@ -159,6 +159,12 @@ OF_PACKAGES = {
 OF_PACKAGES["expression"] = container(
     "expression", [], type="sympy:Add", value={"commutative": True}
 )
+OF_PACKAGES["coordinates"] = container(
+    "coordinates",
+    {"_data": NONE},
+    type="astropy.coordinates:ICRS",
+    beside=["_data"],
+)
 OF_PACKAGES["pint"] = leaf("pint", type="pint:Unit", value={"meter": 1})
 OF_PACKAGES["expression_class"] = named("sympy:sin", "expression_class")
 for _kind, _node in OF_PACKAGES.items():

@@ -7,6 +7,7 @@ kinds, each row below its two functions:
 
 - `arrays`, `masked`, `subarrays`, `columns`: arrays, those of subclasses, and long
   lists of numbers
+- `coordinates`: coordinates and times of astropy
 - `units`, `unit_systems`, `pint`: units of astropy, unit systems of unxt, and pint
 - `sparse`, `expressions`: sparse arrays of SciPy; expressions of sympy
 - `descriptions`: shapes, places in trees and the like, of JAX and NumPy

@@ -86,6 +86,12 @@ def _check(obj: Any, attributes: dict[str, Any]) -> None:
             f"Its class {way}: it may be more than its attributes. Keep its parts, "
             f"and make it again from them; or {_ADVICE}"
         )
+    check_attributes(obj, attributes)
+
+
+def check_attributes(obj: Any, attributes: dict[str, Any]) -> None:
+    """Refuse attributes that a load would not set, or that are hashes."""
+    cls = type(obj)
     for name, value in attributes.items():
         if not _may_set(cls, name, value):
             raise CannotKeep(

@@ -32,7 +32,7 @@ _MODULES = {
     ),
     "astropy.coordinates": (
         *("Angle", "Latitude", "Longitude", "Distance"),
-        *("SpectralQuantity", "StokesCoord"),
+        *("EarthLocation", "SpectralCoord", "SpectralQuantity", "StokesCoord"),
     ),
 }
 
@@ -64,7 +64,7 @@ def _encode_subarray(obj: Any) -> Parts:
         raise CannotKeep(OF_MASKED)
     attributes = dict(attributes_of(obj))
     if _is_quantity(cls):
-        _drop_info(attributes)
+        drop_info(attributes)
     parts = Parts(
         children={"data": _plain(obj)}, is_node=True, refers=cls, name=_public_name(cls)
     )
@@ -92,7 +92,7 @@ def _without_record(dtype: Any) -> np.dtype[Any]:
     return np.dtype((np.void, dtype)) if dtype.type is np.record else dtype
 
 
-def _drop_info(attributes: dict[str, Any]) -> None:
+def drop_info(attributes: dict[str, Any]) -> None:
     """Leave out the `info` of a quantity, which astropy makes when it is looked at."""
     info = attributes.pop("info", None)
     held = attributes_of(info).get("_attrs") if info is not None else None
@@ -176,7 +176,7 @@ def _encode_astropy_masked(obj: Any) -> Parts:
     attributes = dict(attributes_of(obj))
     mask = attributes.pop("_mask", None)
     if _is_quantity(type(obj)):
-        _drop_info(attributes)
+        drop_info(attributes)
     children = {"data": obj.unmasked, "mask": mask}
     parts = Parts(
         children=children,

@@ -8,6 +8,7 @@ from . import (
     columns,
     configurations,
     containers,
+    coordinates,
     dates,
     decorated,
     descriptions,
@@ -42,6 +43,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     # A constant of astropy is a quantity.
     (units.NAMED_UNIT, units.UNIT, units.PHYSICAL_TYPE, pint.PINT),
     (subarrays.ASTROPY_MASKED, subarrays.SUBARRAY, sparse.SPARSE),
+    (coordinates.COORDINATES,),
     # Before the numbers of Python: `np.float64` is a `float`.
     (arrays.SCALAR, arrays.DAMAGED),
     (arrays.DTYPE, arrays.SCALAR_TYPE, arrays.SHAPE_DTYPE, arrays.PARTITION_SPEC),

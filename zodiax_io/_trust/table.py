@@ -27,6 +27,14 @@ FUNCTIONS = sections(
 VALUES: dict[str, tuple[str, ...]] = {
     module: tuple(names.split())
     for module, names in {
+        "astropy.coordinates": """
+            CartesianDifferential CartesianRepresentation CylindricalDifferential
+            CylindricalRepresentation PhysicsSphericalDifferential
+            PhysicsSphericalRepresentation RadialDifferential RadialRepresentation
+            SphericalCosLatDifferential SphericalDifferential SphericalRepresentation
+            UnitSphericalCosLatDifferential UnitSphericalDifferential
+            UnitSphericalRepresentation
+        """,
         "builtins": """
             ArithmeticError AssertionError AttributeError BaseException
             DeprecationWarning EOFError Exception FloatingPointError FutureWarning
