@@ -28,9 +28,11 @@ KEY = jr.key(0)
 # Packages of the extra `test`, and of the extra `downstream`.
 TESTED = tuple("equinox optax diffrax lineax optimistix flowjax dLux zodiax".split())
 FURTHER = tuple(
-    "astropy blackjax coordinax distrax distreqx exponax flax gpjax interpax jaxtyping "
-    "numpyro pint quax scipy signax sympy2jax tinygp unxt".split()
+    "astropy bijx blackjax coordinax distrax distreqx e3nn_jax equimo exponax flax "
+    "gpjax interpax jaxtyping jraph ml_collections numpyro omegaconf penzai pint quax "
+    "scipy signax sympy2jax tinygp unxt".split()
 )
+
 
 
 def table(package: str) -> ModuleType:

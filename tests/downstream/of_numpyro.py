@@ -51,9 +51,8 @@ OBJECTS: Objects = {
     "samples": lambda: sampler().get_samples(),
     "state of NUTS": lambda: sampler().last_state,
     "sampler": sampler,
+    "guide": lambda: AutoNormal(model),
 }
-# They hold functions made within functions; their state and samples can be kept.
-REFUSED = {"sampler"}
 
 # For `registered`: what parameters want, and classes that want something else.
 NORMAL = dist.Normal(jnp.zeros(2), 1.0)

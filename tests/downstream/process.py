@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from . import Objects, registered, table
 
 # Functions and classes of the tables themselves.
 OURS = __name__.partition(".")[0]
+PREFIX = f"{__package__}."
 Rows = dict[str, tuple[str, str]]
 
 
@@ -43,9 +45,9 @@ def save(package: str, folder: Path) -> Rows:
     return rows
 
 
-def _names_in_the_way(path: Path) -> set[str]:
-    """The names that a load will refuse, as the file shows before any import."""
-    return {verdict.name for verdict in zodiax_io.untrusted(path, trusted=[OURS])}
+def _names_in_the_way(verdicts: Iterable[Any]) -> set[str]:
+    """The names that are refused, but for those of the tables, which are imported."""
+    return {verdict.name for verdict in verdicts if not verdict.name.startswith(PREFIX)}
 
 
 def _follow(path: Path, foreseen: set[str]) -> tuple[Any, str]:
@@ -59,7 +61,7 @@ def _follow(path: Path, foreseen: set[str]) -> tuple[Any, str]:
             break
         except zodiax_io.UntrustedError as error:
             if refused is None:
-                refused = {refusal.name for refusal in error.refusals}
+                refused = _names_in_the_way(error.refusals)
             told = {v.trust for v in error.refusals if v.trust} - {OURS}
             modules = {
                 module
@@ -89,7 +91,7 @@ def load(package: str, folder: Path) -> Rows:
     trees: dict[str, Any] = {}
     saved = json.loads((folder / "saved.json").read_text(encoding="utf8"))
     foreseen = {
-        number: _names_in_the_way(folder / f"{number}.zdx")
+        number: _names_in_the_way(zodiax_io.untrusted(folder / f"{number}.zdx"))
         for number, (result, _) in enumerate(saved.values())
         if result == "saved"
     }

@@ -333,7 +333,18 @@ def _held(x: Any) -> dict[str, Any]:
         return dict(x.items())
     if type(x).__module__.startswith("astropy.units"):
         return {name: held[name] for name in held.keys() - _CACHED_BY_ASTROPY}
+    for base, name in _OF_ONE_PROCESS.items():
+        if base in map(_name, type(x).__mro__):
+            held.pop(name, None)
     return held
+
+
+# Attributes that each process makes anew, by class: a running number, and a cache.
+_OF_ONE_PROCESS = {
+    "flax.linen.module.Module": "_id",
+    "omegaconf.base.Node": "_flags_cache",
+    "penzai.core.variables.AutoUniqueLabel": "var_id",
+}
 
 
 _CACHED_BY_ASTROPY = {"_hash", "_type_id", "_physical_type_id", "_decomposed_cache"} | {

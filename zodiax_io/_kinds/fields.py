@@ -285,3 +285,32 @@ def moved_fields(parts: Parts) -> list[str]:
 
 def attributes_of(obj: Any) -> dict[str, Any]:
     return state_of(obj, {})[1]
+
+
+# Attributes that classes compute again when they need them, and what takes their place
+# in a file, as their own `__getstate__` says where they have one: `...` is nothing.
+COMPUTED_AGAIN: dict[str, dict[str, Any]] = {
+    "numpyro.distributions.transforms:Transform": {"_inv": ...},  # a weak reference
+    "numpyro.infer.autoguide:AutoGuide": {"plates": ...},
+    "numpyro.infer.barker:BarkerMH": {"_wa_update": None},
+    "numpyro.infer.gibbs:DiscreteGibbs": {"_prepared_model": None},
+    "numpyro.infer.gibbs:Gibbs": {"_sample_fn": None},
+    "numpyro.infer.hmc:HMC": {"_sample_fn": None, "_init_fn": None},
+    "numpyro.infer.hmc_gibbs:HMCECS": {"_sample_fn": None},
+    "numpyro.infer.mcmc:MCMC": {"_cache": {}},
+    "numpyro.infer.mixed_hmc:MixedHMC": {"_wa_update": None},
+    "numpyro.infer.sa:SA": {"_sample_fn": None, "_init_fn": None},
+}
+
+
+def kept_attributes(obj: Any) -> dict[str, Any]:
+    """The attributes that a file keeps, without those that the class makes anew."""
+    kept = attributes_of(obj)
+    for base in reflection.mro(type(obj)):
+        full_name = ":".join(reflection.own_name(base) or ("", ""))
+        for name, value in COMPUTED_AGAIN.get(full_name, {}).items():
+            if name in kept and value is ...:
+                del kept[name]
+            elif name in kept:
+                kept[name] = value
+    return kept

@@ -116,6 +116,19 @@ def hides_no_code(cls: type, name: str, value: Any) -> bool:
     return not defines(type(found), "__set__")
 
 
+def is_of_wrapped(name: str, value: Any, attributes: dict[str, Any]) -> bool:
+    """Whether `functools.update_wrapper` gives an instance such an attribute.
+
+    Python reads none of them from an instance by itself. The wrapped object must be
+    another attribute.
+    """
+    if name == "__wrapped__":
+        return any(value is v for n, v in attributes.items() if n != name)
+    if name == "__type_params__":
+        return value == ()
+    return name in _WRAPPER_NAMES and _may_be_borrowed(name, value)
+
+
 def _has_name(function: Any, name: str) -> bool:
     return type(function) is types.FunctionType and function.__name__ == name
 
@@ -150,7 +163,9 @@ def decode_object(parts: Parts, fields: dict[str, Any], made: Any = None) -> Any
         allowed.update(_WRAPPER_NAMES)
     for name, value in children.items():
         undeclared = name in beside and (
-            name in allowed or hides_no_code(cls, name, value)
+            name in allowed
+            or hides_no_code(cls, name, value)
+            or (not fields and is_of_wrapped(name, value, children))
         )
         if name not in fields and not undeclared:
             surplus.append(name)

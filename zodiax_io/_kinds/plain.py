@@ -36,8 +36,15 @@ from .._trust.table import (
 from . import values
 from .base import CannotKeep, Kind, Parts, children_by_name, subclass
 from .contents import bits
-from .fields import UNDECLARED, attributes_of, cached_by_class, module_of
-from .objects import LEAFLESS, decode_object, hides_no_code
+from .fields import (
+    COMPUTED_AGAIN,
+    UNDECLARED,
+    attributes_of,
+    cached_by_class,
+    kept_attributes,
+    module_of,
+)
+from .objects import LEAFLESS, decode_object, hides_no_code, is_of_wrapped
 from .unflattened import Comparison, hashes_of, may_be_hash
 
 _ADVICE = "register a kind for it with `zodiax_io.register_kind`."
@@ -73,6 +80,8 @@ def _is_understood(cls: type, method: Any) -> bool:
     module, name = reflection.own_name(cls) or ("", "")
     if any(name in t.get(module, ()) for t in (STANDARD_CLASSES, COPIED_BY_ATTRIBUTES)):
         return True
+    if f"{module}:{name}" in COMPUTED_AGAIN:
+        return True
     made_by = getattr(method, "__globals__", {}).get("__name__")
     return type(method) is types.FunctionType and made_by in _GENERATORS
 
@@ -93,7 +102,7 @@ def check_attributes(obj: Any, attributes: dict[str, Any]) -> None:
     """Refuse attributes that a load would not set, or that are hashes."""
     cls = type(obj)
     for name, value in attributes.items():
-        if not _may_set(cls, name, value):
+        if not (_may_set(cls, name, value) or is_of_wrapped(name, value, attributes)):
             raise CannotKeep(
                 f"It has an attribute {name!r:.80} that hides one of its class, or "
                 f"that is special to Python. Give it another name; or {_ADVICE}"
@@ -141,7 +150,7 @@ def _encode_instance(obj: Any) -> Parts | None:
         return None
     if _is_off_limits(cls, roles.INSTANCE):
         return None
-    attributes = attributes_of(obj)
+    attributes = kept_attributes(obj)
     if not attributes:
         return None
     _check(obj, attributes)

@@ -34,6 +34,7 @@ from .fields import (
     cached_by_class,
     has_plain_fields,
     is_of_frameworks,
+    kept_attributes,
     layout,
     package_of,
 )
@@ -55,7 +56,7 @@ def _encode_registered(obj: Any) -> Parts | None:
     cls = type(obj)
     if not _jax.is_registered_node(cls) or not has_python_layout(cls):
         return None
-    attributes = attributes_of(obj)
+    attributes = kept_attributes(obj)
     if not all(hides_no_code(cls, name, value) for name, value in attributes.items()):
         return None
     has_hashes = any(map(may_be_hash, attributes, attributes.values()))
