@@ -34,7 +34,6 @@ FURTHER = tuple(
 )
 
 
-
 def table(package: str) -> ModuleType:
     """The table of a package, `OBJECTS`; a save refuses those that are `REFUSED`."""
     module = importlib.import_module(f"{__name__}.of_{package}")
