@@ -1,8 +1,10 @@
 """Every kind of object that can be kept, and what of each is kept."""
 
+import abc
 import collections
 import dataclasses
 import io
+import itertools
 import pathlib
 import re
 import subprocess
@@ -578,3 +580,47 @@ def test_the_comparison_of_these_tests_is_strict():
     ]
     assert [i for i, pair in enumerate(different) if not differences(*pair)] == []
     assert [i for i, (a, _) in enumerate(different) if differences(a, a)] == []
+
+
+# Classes as values --------------------------------------------------------------------
+
+
+def frameworks_classes():
+    """Classes of the frameworks that make or find small values, and decorators."""
+    import jax.custom_batching
+    import jaxtyping
+
+    return [
+        *(jax.lax.Precision, jax.lax.GatherDimensionNumbers, jax.sharding.AxisType),
+        *(jax.custom_jvp, jax.custom_vjp, jax.custom_batching.custom_vmap),
+        *(eqx.filter_custom_jvp, eqx.filter_custom_vjp, eqx.EquinoxTracetimeError),
+        *(jaxtyping.Float, jaxtyping.Float8e5m2, jaxtyping.AbstractDtype),
+        *(jax.core.ShapedArray, jax.tree_util.DictKey, np.finfo, np.floating, np.ufunc),
+        *(zip, map, enumerate, abc.ABC, collections.Counter, itertools.chain),
+    ]
+
+
+@pytest.mark.parametrize("cls", frameworks_classes(), ids=lambda cls: cls.__qualname__)
+def test_a_class_of_a_framework_is_a_value(cls):
+    """As a converter, a decorator or an annotation: by its public name."""
+    structure = zodiax_io.build_structure({"static": cls})
+    assert zodiax_io.load_structure(structure)["static"] is cls
+    module = zodiax_io.build_structure(cls)["type"].partition(":")[0]
+    assert not any(part.startswith("_") for part in module.split("."))
+
+
+class Phase(eqx.Enumeration):
+    red = "red"
+
+
+def test_a_class_of_an_enumeration_of_equinox_is_a_value():
+    """One of the user's, and those of packages."""
+    survives([Phase, Phase.red])
+
+
+@pytest.mark.parametrize("name", ["numpy:memmap", "jax.sharding:set_mesh"])
+def test_a_class_that_does_more_when_it_is_called_is_refused(name):
+    """A call opens a file, or changes a setting."""
+    node = {"node_type": "leaf", "kind": "class", "type": name}
+    with pytest.raises(zodiax_io.UntrustedError):
+        zodiax_io.load_structure(node, trusted=["numpy", "jax"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import equinox as eqx
 import numpy as np
+from jaxtyping import AbstractDtype
 
 from .._errors import shown
 from . import names, reflection
@@ -191,9 +192,16 @@ def class_as_value(question: Question) -> Answer | None:
     if question.cls_role is CODE or question.cls_role.builds:
         return None
     package = question.home_package
-    scalar = package in FRAMEWORKS and reflection.derives(question.cls, np.generic)
+    data = package in FRAMEWORKS and _is_of_data(question.cls)
     enumeration = type(question.cls) is type(eqx.Enumeration)
-    return _KNOWN if scalar or enumeration or _is_known(package) else None
+    return _KNOWN if data or enumeration or _is_known(package) else None
+
+
+def _is_of_data(cls: type) -> bool:
+    """Whether a call of a class does no more than make or find a small value."""
+    bases = (np.generic, BaseException, AbstractDtype)
+    is_plain = is_enum(cls) or is_namedtuple(cls)
+    return is_plain or any(reflection.derives(cls, base) for base in bases)
 
 
 def _is_known(package: str) -> bool:

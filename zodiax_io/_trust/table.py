@@ -46,7 +46,7 @@ VALUES: dict[str, tuple[str, ...]] = {
         """,
         "types": """
             BuiltinFunctionType EllipsisType FunctionType GenericAlias MappingProxyType
-            MethodType ModuleType NoneType NotImplementedType SimpleNamespace UnionType
+            MethodType NoneType NotImplementedType SimpleNamespace UnionType
         """,
         "abc": "ABC ABCMeta",
         "array": "array",
@@ -59,6 +59,7 @@ VALUES: dict[str, tuple[str, ...]] = {
         """,
         "datetime": "date datetime time timedelta timezone",
         "decimal": "Decimal",
+        "equinox": "filter_custom_jvp filter_custom_vjp",
         "enum": "Enum Flag IntEnum IntFlag StrEnum",
         "fractions": "Fraction",
         "functools": "partial",
@@ -68,12 +69,17 @@ VALUES: dict[str, tuple[str, ...]] = {
             cycle dropwhile filterfalse groupby islice pairwise permutations product
             repeat starmap takewhile zip_longest
         """,
-        "jax": "Array Device ShapeDtypeStruct",
+        "jax": "Array Device ShapeDtypeStruct custom_jvp custom_vjp",
         "jax.core": "ShapedArray Tracer",
+        "jax.custom_batching": "custom_vmap",
+        "jax.custom_derivatives": "CustomVJPPrimal SymbolicZero",
         "jax.nn.initializers": "Initializer",
-        "jax.sharding": "Mesh NamedSharding PartitionSpec Sharding",
+        "jax.numpy": "ufunc",
+        "jax.sharding": """
+            AbstractMesh Mesh NamedSharding PartitionSpec Sharding SingleDeviceSharding
+        """,
         "jax.tree_util": """
-            DictKey FlattenedIndexKey GetAttrKey Partial PyTreeDef SequenceKey
+            DictKey FlattenedIndexKey GetAttrKey PyTreeDef SequenceKey
         """,
         "jax.typing": "ArrayLike DTypeLike",
         "jaxtyping": """
@@ -82,7 +88,7 @@ VALUES: dict[str, tuple[str, ...]] = {
             UInt UInt16 UInt32 UInt64 UInt8
         """,
         "numbers": "Complex Integral Number Rational Real",
-        "numpy": "dtype ndarray ufunc",
+        "numpy": "dtype finfo iinfo ndarray ufunc",
         "pathlib": "Path PurePath PurePosixPath PureWindowsPath",
         "typing": """
             Any Callable ClassVar Final Generic Literal NamedTuple NoReturn Optional
