@@ -1805,3 +1805,41 @@ def _() -> Iterator[Any]:
 @attack(85, "The same where every record is given its path", DATA, call="verify")
 def _() -> Iterator[Any]:
     yield from _hostile_extras()
+
+
+# Modules, and functions below decorators ----------------------------------------------
+
+MODULES = """
+    os posix sys subprocess builtins importlib ctypes pickle shutil socket code runpy io
+    numpy.ctypeslib numpy.testing numpy.f2py jax.experimental jax._src.api scipy.io
+    zodiax_io zodiax_io._trust.names __main__ __mp_main__ planted os.path functools
+    operator types gc inspect optax._src.base nowhere jax.numpy.os numpy.os
+""".split()
+
+
+@attack(86, "A module as a value: none of Python's, of files or of code")
+def _() -> Iterator[Any]:
+    for module in MODULES:
+        for kind in ("python_module", "function", "class", "singleton", "marker"):
+            yield named(module, kind)
+        yield Trusting(named(module, "python_module"), ("numpy", "jax", "scipy", "os"))
+    for name in ("os:path", "jax.numpy:", ":jax", "", ".", "jax..numpy", "a" * 10**6):
+        yield named(name, "python_module")
+    for value in (None, 3, b"jax", ["jax"]):
+        yield named("jax", "python_module") | {"type": value}
+    yield from around(named("os", "python_module"))
+
+
+@attack(87, "A decorator: its options and functions are of the file, not its code")
+def _() -> Iterator[Any]:
+    decorators = "jax.custom_jvp jax.custom_vjp functools.lru_cache os.system".split()
+    for decorator in (*decorators, "equinox.filter_custom_vjp", "", 3, None):
+        value = {"decorator": decorator, "nondiff_argnums": [], "symbolic_zeros": False}
+        for danger in (named("os:system"), NONE, integer(1), named("os", "class")):
+            yield container("decorated", {"fun": danger}, value=value)
+            yield container(
+                "decorated", {"fun": danger}, value={"decorator": decorator}
+            )
+            for rule in ("jvp", "jvps", "fwd", "bwd", "rule", "__init__", "maxsize"):
+                functions = {"fun": named("jax.nn:relu"), rule: danger}
+                yield container("decorated", functions, value=value)

@@ -313,6 +313,10 @@ def forged():
         "no function": node | {"node": {"jvp": jvp}},
         "another function": node | {"node": {"fun": fun, "fwd": jvp}},
         "a number": node | {"node": {"fun": number}},
+        "nothing as a function": node
+        | {"node": {"fun": {"node_type": "leaf", "kind": "none"}}},
+        "nothing as a rule": node
+        | {"node": {"fun": fun, "jvp": {"node_type": "leaf", "kind": "none"}}},
         "rules that are no tuple": node | {"node": {"fun": fun, "jvps": jvp}},
         "no children": {"node_type": "leaf", "kind": "decorated", "value": value},
         "a marker that is no list": node

@@ -300,6 +300,10 @@ def _decode_decorated(parts: Parts) -> Any:
         raise ValueError("an option of a decorator is not plain")
     if type(functions.get("jvps", ())) is not tuple:
         raise ValueError("the rules of a decorated function are not a tuple")
+    if any(one is None for one in functions.values()) or not all(
+        map(callable, _all(functions))
+    ):
+        raise ValueError("a decorated function is not a function")
     for function in _all(functions):
         check_wrappable(function)
     made = decorated(decorator, functions, options)
