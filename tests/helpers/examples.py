@@ -504,6 +504,8 @@ REFUSING = {"advised", "tracer", "damaged", "unnamed"}
 # Some need flax, OmegaConf, pint or unxt (test_flax.py, test_configurations.py,
 # test_pint.py, test_parametric.py).
 APART = {
+    "frozen_distribution",
+    "scipy",
     "coordinates",
     "default",
     "linen",

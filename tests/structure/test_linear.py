@@ -165,6 +165,16 @@ OF_PACKAGES["coordinates"] = container(
     type="astropy.coordinates:ICRS",
     beside=["_data"],
 )
+OF_PACKAGES["scipy"] = container(
+    "scipy",
+    {"quaternion": NONE, "single": NONE},
+    type="scipy.spatial.transform:Rotation",
+)
+OF_PACKAGES["frozen_distribution"] = container(
+    "frozen_distribution",
+    {"args": container("tuple", []), "kwds": container("dict", {})},
+    type="scipy.stats:norm",
+)
 OF_PACKAGES["pint"] = leaf("pint", type="pint:Unit", value={"meter": 1})
 OF_PACKAGES["expression_class"] = named("sympy:sin", "expression_class")
 for _kind, _node in OF_PACKAGES.items():

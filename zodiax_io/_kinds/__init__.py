@@ -9,7 +9,8 @@ kinds, each row below its two functions:
   lists of numbers
 - `coordinates`: coordinates and times of astropy
 - `units`, `unit_systems`, `pint`: units of astropy, unit systems of unxt, and pint
-- `sparse`, `expressions`: sparse arrays of SciPy; expressions of sympy
+- `sparse`, `scipy`, `expressions`: sparse arrays, splines, rotations and distributions
+  of SciPy; expressions of sympy
 - `descriptions`: shapes, places in trees and the like, of JAX and NumPy
 - `values`, `enums`, `dates`, `annotations`: plain values of Python, types, annotations
 - `generators`: random generators of NumPy and Python

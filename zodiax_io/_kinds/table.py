@@ -26,6 +26,7 @@ from . import (
     plain,
     python_modules,
     pytrees,
+    scipy,
     sparse,
     subarrays,
     unit_systems,
@@ -43,7 +44,7 @@ _GROUPS: tuple[tuple[Kind, ...], ...] = (
     # A constant of astropy is a quantity.
     (units.NAMED_UNIT, units.UNIT, units.PHYSICAL_TYPE, pint.PINT),
     (subarrays.ASTROPY_MASKED, subarrays.SUBARRAY, sparse.SPARSE),
-    (coordinates.COORDINATES,),
+    (coordinates.COORDINATES, scipy.SCIPY, scipy.DISTRIBUTION),
     # Before the numbers of Python: `np.float64` is a `float`.
     (arrays.SCALAR, arrays.DAMAGED),
     (arrays.DTYPE, arrays.SCALAR_TYPE, arrays.SHAPE_DTYPE, arrays.PARTITION_SPEC),
