@@ -22,6 +22,7 @@ from strategies import Half, Metre, Number, Plain, Steps, Table, Words, box, not
 
 import zodiax_io
 from zodiax_io._kinds import plain
+from zodiax_io._trust import judge, roles
 
 T = TypeVar("T")
 WAYS = (
@@ -466,6 +467,14 @@ def test_python_builds_only_what_is_listed():
     structure = zodiax_io.build_structure(argparse.Namespace(a=1))
     with pytest.raises(zodiax_io.UntrustedError, match="standard library"):
         load_node(structure | {"type": "argparse:ArgumentParser"})
+
+
+@pytest.mark.parametrize("role", [roles.CODE, roles.FUNCTION, roles.CONSTANT])
+@pytest.mark.parametrize("name", ["string:Template", "collections:UserDict"])
+def test_code_of_python_is_not_listed_with_its_class(name, role):
+    """No file makes the functions within the methods of such a class."""
+    assert judge.objection(name, roles.INSTANCE) is None
+    assert "standard library" in judge.objection(name, role)
 
 
 # Beside a load ------------------------------------------------------------------------

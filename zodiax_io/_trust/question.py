@@ -9,7 +9,18 @@ from typing import Any
 from . import names, reflection
 from .answers import ImportFirst, Refuse
 from .finding import Finder, Found
-from .roles import CONSTANT, MODULE, PYTHON_MODULE, Role, is_module_class
+from .roles import (
+    CLASS,
+    CONSTANT,
+    ENUM,
+    INSTANCE,
+    MARKER,
+    MODULE,
+    PYTHON_MODULE,
+    SUBCLASS,
+    Role,
+    is_module_class,
+)
 from .table import STANDARD_CLASSES
 from .trusted import Trust
 
@@ -66,8 +77,9 @@ class Question:
 
     @property
     def is_standard_class(self) -> bool:
-        """Whether the name is that of a class of Python that files may build."""
-        return self.qualname in STANDARD_CLASSES.get(self.module, ())
+        """Whether a file may build instances of it, or use it as a value."""
+        fits = self.role in (INSTANCE, SUBCLASS, MARKER, ENUM, CLASS)
+        return fits and self.qualname in STANDARD_CLASSES.get(self.module, ())
 
     @property
     def is_in_module_of_role(self) -> bool:
