@@ -474,7 +474,7 @@ def test_python_builds_only_what_is_listed():
 def test_code_of_python_is_not_listed_with_its_class(name, role):
     """No file makes the functions within the methods of such a class."""
     assert judge.objection(name, roles.INSTANCE) is None
-    assert "standard library" in judge.objection(name, role)
+    assert judge.objection(name, role) is not None
 
 
 # Beside a load ------------------------------------------------------------------------

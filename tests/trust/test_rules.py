@@ -307,6 +307,16 @@ def test_names_of_a_module_that_may_be_imported_wait_for_it():
 _VQ = "jax.scipy.cluster"
 
 
+@pytest.mark.parametrize("name", ["pathlib:Path", "enum:Enum", "jax:Array"])
+def test_no_type_of_the_table_is_searched_for_local_functions(name):
+    """A type is in the table as a value, not for the code of its methods."""
+    assert decide(ask(name, roles.CLASS)) == ACCEPTED_FROM_TABLE
+    assert isinstance(decide(ask(name, roles.CODE)), Refuse)
+
+
+ACCEPTED_FROM_TABLE = Accept("is in the table of names that any file may use")
+
+
 # Calls --------------------------------------------------------------------------------
 
 CALLED = "would be called with arguments that the file chooses"

@@ -11,6 +11,7 @@ from .answers import ImportFirst, Refuse
 from .finding import Finder, Found
 from .roles import (
     CLASS,
+    CODE,
     CONSTANT,
     ENUM,
     INSTANCE,
@@ -21,7 +22,7 @@ from .roles import (
     Role,
     is_module_class,
 )
-from .table import STANDARD_CLASSES
+from .table import FUNCTIONS, STANDARD_CLASSES
 from .trusted import Trust
 
 
@@ -73,6 +74,8 @@ class Question:
     @cached_property
     def is_in_table(self) -> bool:
         """Whether the table has the name, and no instance of it is built."""
+        if self.role is CODE:  # the methods of a type contain functions, too
+            return self.qualname in FUNCTIONS.get(self.module, ())
         return names.is_in_table(self.module, self.qualname) and not self.role.builds
 
     @property
