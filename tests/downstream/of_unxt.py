@@ -13,6 +13,7 @@ OBJECTS: Objects = {
         "angle": unxt.Angle(jnp.ones(2), "rad"),
         "bare": unxt.quantity.BareQuantity(np.ones(2), "m"),
     },
+    "static": lambda: unxt.quantity.StaticQuantity(np.ones(2), "m"),
     "a class": lambda: unxt.Quantity["length"],
     "a dimension": lambda: unxt.dimension("length"),
     "unit": lambda: unxt.unit("kg m / s"),

@@ -22,6 +22,7 @@ QUANTITIES = {
     "no dimension": lambda: unxt.Quantity(1.0, ""),
     "angle": lambda: unxt.Angle(jnp.ones(2), "rad"),
     "bare": lambda: unxt.quantity.BareQuantity(jnp.ones(2), "m"),
+    "static": lambda: unxt.quantity.StaticQuantity(np.ones(2), "m"),
 }
 
 
