@@ -679,3 +679,21 @@ def test_a_transposed_function_is_refused():
         "It is a local function of JAX, which holds what JAX has traced. Keep the "
         "function that was given to JAX, and call JAX with it again."
     )
+
+
+def test_advice_on_functions_of_haiku_works():
+    """The parameters come back, and fit the function that is transformed again."""
+    haiku = pytest.importorskip("haiku")
+
+    def forward(x):
+        return haiku.Linear(2)(x)
+
+    network = haiku.transform(forward)
+    assert refusal(network) == (
+        "It is a pair of functions that haiku has made of yours. Keep the parameters, "
+        "as returned by `init`, and transform your function again, as by "
+        "`haiku.transform(function)`."
+    )
+    params = network.init(jax.random.PRNGKey(0), jnp.ones((1, 3)))
+    again = haiku.transform(forward).apply(saved(params), None, jnp.ones((1, 3)))
+    assert (again == network.apply(params, None, jnp.ones((1, 3)))).all()

@@ -94,6 +94,14 @@ def _replaced(node, old, new):
     return new if node == old else node
 
 
+@pytest.mark.parametrize("package", ["dm_env", "jumanji"])
+def test_specifications_of_environments_are_kept(package):
+    """Their `__reduce__` keeps the attributes, and nothing else."""
+    specs = pytest.importorskip(f"{package}.specs")
+    made = [specs.Array((2,), float, "a"), specs.BoundedArray((2,), float, 0.0, 1.0)]
+    survives([*made, specs.DiscreteArray(3)])
+
+
 # OmegaConf ----------------------------------------------------------------------------
 
 

@@ -152,6 +152,18 @@ def test_a_private_module_is_not_imported_by_itself(field):
     load_node(module("jaxdf._private:M"), trusted=["jaxdf"])
 
 
+@pytest.mark.parametrize("imported_before", [False, True])
+def test_a_private_module_may_come_with_a_public_one(field, imported_before):
+    """It makes no difference whether the package itself was imported before."""
+    field("jaxdf.games", "from ._private import M\nclass State(M):\n    pass\n")
+    if imported_before:
+        importlib.import_module("jaxdf")
+    tree = lst(module("jaxdf._private:M"), module("jaxdf.games:State"))
+    assert {verdict.status for verdict in judged(tree).values()} == {"trusted"}
+    assert "jaxdf.games" not in sys.modules
+    assert [type(x).__name__ for x in load_node(tree)] == ["M", "State"]
+
+
 @pytest.mark.parametrize("options", [{}, {"trusted": ["imported_lab"]}])
 def test_nothing_is_imported_beside_a_refused_name(field, options):
     """One refused name keeps all else away; the message says what was not judged."""

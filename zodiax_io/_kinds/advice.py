@@ -15,6 +15,7 @@ from .. import _jax
 from .._trust import reflection
 from .._trust.names import top_level_package
 from .._trust.origins import is_own_code
+from .._trust.roles import is_namedtuple
 from .base import CannotKeep, Parts, refusal
 from .fields import module_of
 
@@ -74,6 +75,13 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
     ),
     ("numpy", "BitGenerator", "Keep its `state`, and set it again after loading."),
     ("random", "Random", "Keep `x.getstate()`, and set it again after loading."),
+    (
+        "haiku",
+        "Transformed TransformedWithState MultiTransformed MultiTransformedWithState",
+        "It is a pair of functions that haiku has made of yours. Keep the parameters, "
+        "as returned by `init`, and transform your function again, as by "
+        "`haiku.transform(function)`.",
+    ),
     (
         "pandas",
         "DataFrame",
@@ -188,7 +196,8 @@ def _advice_on(cls: type) -> str | None:
 
 def _refuse(obj: Any) -> Parts | None:
     cls = type(obj)
-    if reflection.derives(cls, eqx.Module) or _jax.is_registered_node(cls):
+    is_node = _jax.is_registered_node(cls) and not is_namedtuple(cls)
+    if reflection.derives(cls, eqx.Module) or is_node:
         return None  # a pytree is kept by its children
     raise CannotKeep(_advice_on(type(obj)) or _PROCESS)
 

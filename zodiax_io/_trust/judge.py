@@ -172,7 +172,27 @@ class Judge:
             else:
                 status = "missing" if answer.missing else "refused"
                 decisions.append(Decision(use, status, reason, answer.trust))
-        return decisions, waiting
+        return self._wait_with_others(decisions, waiting), waiting
+
+    def _wait_with_others(
+        self, decisions: list[Decision], waiting: list[_Waiting]
+    ) -> list[Decision]:
+        """The decisions that no import for another name of the package can change.
+
+        A public module may import the private one that defines a name, although the
+        package itself, imported before, did not.
+        """
+        coming = {names.top_level_package(each.module): each.module for each in waiting}
+        decided: list[Decision] = []
+        for one in decisions:
+            module = current(one.use.name, self._renames).partition(":")[0]
+            wanted = coming.get(names.top_level_package(module))
+            is_absent = "._" in module and reflection.module_space(module) is None
+            if wanted is not None and one.status == "missing" and is_absent:
+                waiting.append(_Waiting(one.use, wanted))
+            else:
+                decided.append(one)
+        return decided
 
     def _mark_used(self, in_file: str, current_name: str) -> None:
         """Note the trusted names and renames that apply to a name of the file."""

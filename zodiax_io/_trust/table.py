@@ -157,6 +157,10 @@ STANDARD_CLASSES: dict[str, tuple[str, ...]] = {
 # Classes with a `__setstate__` or the like that was read: it keeps the attributes, and
 # nothing else.
 COPIED_BY_ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "dm_env.specs": ("Array", "BoundedArray", "DiscreteArray", "StringArray"),
+    "jumanji.specs": (
+        *("Array", "BoundedArray", "DiscreteArray", "MultiDiscreteArray", "Spec"),
+    ),
     "ml_collections.config_dict.config_dict": (
         "ConfigDict",
         "FieldReference",
