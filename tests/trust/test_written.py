@@ -165,3 +165,15 @@ def test_the_search_for_code_ends():
 
         chain = outer
     assert len(places_of(chain)) <= 64
+
+
+def test_a_class_among_the_variables_of_a_function_is_not_searched():
+    """It is no function, whatever its own attributes are called."""
+
+    class Wrapping:
+        __wrapped__ = len
+
+    def function():
+        return Wrapping, float
+
+    assert all("Wrapping" not in place for _, place in places_of(function))

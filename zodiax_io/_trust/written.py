@@ -51,6 +51,8 @@ def _inside(function: object) -> Iterator[Any]:
                 content = cell.cell_contents
             except ValueError:  # not filled yet
                 continue
+            if is_class(content):
+                continue
             if "__wrapped__" in (instance_dict(content) or {}) or (
                 type(content) is types.FunctionType
             ):
