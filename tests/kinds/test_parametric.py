@@ -85,6 +85,17 @@ def test_a_quantity_is_read_in_part():
     assert found.shape == (2,)
 
 
+def test_a_quantity_loads_into_another_of_its_unit():
+    """The values come from the file; class and unit are the same, without a warning."""
+    file = io.BytesIO()
+    zodiax_io.serialise(file, {"a": unxt.Quantity(jnp.ones(2), "km / s")})
+    file.seek(0)
+    like = {"a": unxt.Quantity(jnp.zeros(2), "km / s")}
+    found = zodiax_io.deserialise(file, like=like)["a"]
+    assert type(found) is type(like["a"])
+    assert found.value.tolist() == [1.0, 1.0]
+
+
 METRE = leaf("named_unit", type="astropy.units:m")
 LENGTH = container(
     "physical_type", [METRE], value=["length"], type="astropy.units:PhysicalType"

@@ -158,7 +158,8 @@ class _Locator(Encoder):
 
     def _name(self, parts: Parts, kind: Kind, obj: Any, path: Path) -> str:
         own = ":".join(reflection.own_name(parts.refers) or ("", ""))
-        return parts.name or name_of(parts.refers) or own
+        # First the name that `names_here` finds for what a file names.
+        return name_of(parts.refers) or parts.name or own
 
 
 def locate(
