@@ -1,7 +1,9 @@
 """Modules, variables and states of flax: linen, nnx, and holders of optimisers."""
 
 import io
+import warnings
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -259,6 +261,25 @@ def test_a_loaded_model_of_nnx_is_trained_as_any_other():
         step(model)
         step(loaded)
     assert_same_model(model, loaded)
+
+
+def test_a_model_of_nnx_is_loaded_into_another():
+    """`like=` finds all of it, and plain Equinox reads the companion."""
+
+    def make(seed):
+        rngs = nnx.Rngs(seed)
+        return nnx.Sequential(nnx.Linear(2, 3, rngs=rngs), nnx.BatchNorm(3, rngs=rngs))
+
+    model, other = make(0), make(1)
+    file = io.BytesIO()
+    zodiax_io.serialise(file, model)
+    file.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_model(zodiax_io.deserialise(file, like=other), model)
+    file.seek(0)
+    read = eqx.tree_deserialise_leaves(file, other)
+    assert differences(jax.tree.leaves(read), jax.tree.leaves(model)) == []
 
 
 @pytest.mark.parametrize(

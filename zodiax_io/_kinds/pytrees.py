@@ -50,11 +50,16 @@ from .unflattened import (
 )
 from .watch import Watch
 
+# Classes whose unflatten function makes them anew: no file can keep their attributes.
+_MADE_ANEW = frozenset({("flax.nnx.tracers", "TraceState")})
+
 
 def _encode_registered(obj: Any) -> Parts | None:
     """By attributes, not by flattening: some classes flatten in the order of a set."""
     cls = type(obj)
     if not _jax.is_registered_node(cls) or not has_python_layout(cls):
+        return None
+    if reflection.own_name(cls) in _MADE_ANEW:
         return None
     attributes = kept_attributes(obj)
     if not all(hides_no_code(cls, name, value) for name, value in attributes.items()):

@@ -464,7 +464,10 @@ def reachable(node: Node, seen: set[int]) -> Iterator[Node]:
 def own_data(node: Node) -> dict[Any, Any]:
     """The plain data of a node, without its children and its place in the file."""
     plain = node.plain
-    return {name: plain[name] for name in sorted(plain.keys() - _PLACE, key=str)}
+    data = {name: plain[name] for name in sorted(plain.keys() - _PLACE, key=str)}
+    if type(data.get("beside")) is list:  # JAX rebuilds objects in an order of its own
+        data["beside"] = sorted(map(str, data["beside"]))
+    return data
 
 
 class Visits:
