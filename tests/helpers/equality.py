@@ -333,17 +333,21 @@ def _held(x: Any) -> dict[str, Any]:
         return dict(x.items())
     if type(x).__module__.startswith("astropy.units"):
         return {name: held[name] for name in held.keys() - _CACHED_BY_ASTROPY}
-    for base, name in _OF_ONE_PROCESS.items():
+    for base, names in _OF_ONE_PROCESS.items():
         if base in map(_name, type(x).__mro__):
-            held.pop(name, None)
+            held = {n: v for n, v in held.items() if n not in names.split()}
     return held
 
 
-# Attributes that each process makes anew, by class: a running number, and a cache.
+# Attributes that each process makes anew, by class: running numbers and caches.
 _OF_ONE_PROCESS = {
     "flax.linen.module.Module": "_id",
+    "numpyro.distributions.transforms.Transform": "_inv",
+    "numpyro.infer.autoguide.AutoGuide": "plates",
+    "numpyro.infer.hmc.HMC": "_sample_fn _init_fn",
+    "numpyro.infer.mcmc.MCMC": "_cache",
     "omegaconf.base.Node": "_flags_cache",
-    "penzai.core.variables.AutoUniqueLabel": "var_id",
+    "penzai.core.variables.AutoStateVarLabel": "var_id",
 }
 
 
