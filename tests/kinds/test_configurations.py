@@ -102,6 +102,15 @@ def test_specifications_of_environments_are_kept(package):
     survives([*made, specs.DiscreteArray(3)])
 
 
+def test_an_immutable_dictionary_is_kept_without_its_hash():
+    """The hash that it caches is valid in one process only."""
+    made = pytest.importorskip("immutabledict").immutabledict(a=1, b=(2,))
+    hash(made)
+    loaded = zodiax_io.load_structure(zodiax_io.build_structure([made]))[0]
+    assert loaded == made
+    assert loaded._hash is None
+
+
 # OmegaConf ----------------------------------------------------------------------------
 
 

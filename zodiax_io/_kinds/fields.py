@@ -290,6 +290,7 @@ def attributes_of(obj: Any) -> dict[str, Any]:
 # Attributes that classes compute again when they need them, and what takes their place
 # in a file, as their own `__getstate__` says where they have one: `...` is nothing.
 COMPUTED_AGAIN: dict[str, dict[str, Any]] = {
+    "immutabledict:immutabledict": {"_hash": None},
     "numpyro.distributions.transforms:Transform": {"_inv": ...},  # a weak reference
     "numpyro.infer.autoguide:AutoGuide": {"plates": ...},
     "numpyro.infer.barker:BarkerMH": {"_wa_update": None},
