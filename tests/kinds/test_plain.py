@@ -246,6 +246,8 @@ def test_a_registered_object_comes_back_as_itself(lab, monkeypatch):
     file = saved([mine])
     mine.rate.append(2)
     assert zodiax_io.deserialise(file)[0] is mine
+    unit = zodiax_io.register(noted(Metre(1.5), unit="m"), alias="choices:UNIT")
+    assert zodiax_io.deserialise(saved([unit]))[0] is unit
 
 
 @jtu.register_static

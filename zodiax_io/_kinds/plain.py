@@ -317,6 +317,8 @@ _CONTENTS = "(contents)"
 
 
 def _encode_subclass(obj: Any) -> Parts | None:
+    if registered_name(obj) is not None:
+        return None  # it loads as itself
     cls = type(obj)
     base = reflection.built_in_base(cls)
     static_node = _is_static_node(obj)
