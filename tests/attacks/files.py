@@ -1843,3 +1843,18 @@ def _() -> Iterator[Any]:
             for rule in ("jvp", "jvps", "fwd", "bwd", "rule", "__init__", "maxsize"):
                 functions = {"fun": named("jax.nn:relu"), rule: danger}
                 yield container("decorated", functions, value=value)
+
+
+# States of generators -----------------------------------------------------------------
+
+
+@attack(88, "The state of a generator of Python: an old one formats text of any length")
+def _() -> Iterator[Any]:
+    word = text("%9000000000d")
+    words = container("tuple", [word] * 625)
+    for version in (text("3"), *map(integer, (1, 2, 3, 4, 2**63))):
+        for rest in ([words, NONE], [words], [NONE, words], [words, SIN]):
+            state = container("tuple", [version, *rest])
+            yield container("random", {"state": state})
+    for state in (NONE, word, container("tuple", []), container("dict", [], keys=[])):
+        yield container("random", {"state": state})

@@ -36,6 +36,15 @@ def test_it_goes_on_where_it_was(bits, seed, drawn):
     assert draws(one) == draws(other)
 
 
+@pytest.mark.parametrize("bits", BITS)
+def test_an_old_generator_may_have_new_bits(bits):
+    """What a save writes, a load accepts."""
+    old = np.random.RandomState(bits(3))
+    old.normal()
+    loaded = survives([old])[0]
+    assert [*loaded.normal(size=3)] == [*old.normal(size=3)]
+
+
 def test_a_generator_without_a_seed_has_none():
     """One that was made of a state alone cannot spawn, before and after."""
     bits = np.random.PCG64(1)
@@ -113,6 +122,16 @@ def test_a_state_of_python_out_of_range_is_refused(state):
     node = zodiax_io.build_structure(random.Random(1))
     node["node"]["state"] = zodiax_io.build_structure(state)
     with pytest.raises(zodiax_io.CorruptFileError, match="cannot be built"):
+        zodiax_io.load_structure(node)
+
+
+@pytest.mark.parametrize("text", ["%9000000000d", "%n", "%*d"])
+@pytest.mark.parametrize("version", [2, 3, True, "3"])
+def test_a_state_of_python_formats_no_text(text, version):
+    """Python takes the words of an old state modulo 2**32, which formats text."""
+    node = zodiax_io.build_structure(random.Random(1))
+    node["node"]["state"] = zodiax_io.build_structure((version, (text,) * 625, None))
+    with pytest.raises(zodiax_io.CorruptFileError, match="not made of integers"):
         zodiax_io.load_structure(node)
 
 

@@ -165,7 +165,7 @@ def _encode_legacy(obj: Any) -> Parts:
 def _decode_legacy(parts: Parts) -> Any:
     (bits,) = expect_children(parts, "bit_generator")
     has_gauss, gauss = expect(parts.value, list)
-    if type(bits) is not np.random.MT19937 or not _below(2)(has_gauss):
+    if type(bits) not in _CLASSES.values() or not _below(2)(has_gauss):
         raise ValueError("a generator has no bit generator, or no state")
     made = np.random.RandomState(bits)
     gauss = {"has_gauss": has_gauss, "gauss": expect(gauss, float)}
@@ -185,11 +185,15 @@ LEGACY_GENERATOR = Kind(
 
 def _decode_random(parts: Parts) -> Any:
     (state,) = expect_children(parts, "state")
+    # Older states go through `%`, which formats text to any length.
+    version, words, gauss = expect(state, tuple)
+    if version != random.Random.VERSION or not all(
+        map(_below(2**32), expect(words, tuple))
+    ):
+        raise ValueError("the state of a generator is not made of integers")
+    expect(gauss, float, type(None))
     made = random.Random(0)
-    try:
-        made.setstate(state)
-    except (TypeError, OverflowError) as error:
-        raise ValueError(str(error)) from None
+    made.setstate(state)
     return made
 
 
