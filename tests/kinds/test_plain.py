@@ -390,6 +390,149 @@ def test_an_object_within_itself_is_refused():
 # What a stranger may write ------------------------------------------------------------
 
 
+class Bunch(dict[str, Any]):
+    """A dictionary whose items are its attributes, as many programs write it."""
+
+    def __init__(self, *args: Any, **items: Any) -> None:
+        dict.__init__(self, *args, **items)
+        self.__dict__ = self
+
+    def run(self) -> None: ...
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers() | st.text(), max_size=4))
+def test_a_dictionary_that_is_its_own_attributes_stays_so(items):
+    """An attribute that is set after loading is an item, as before."""
+    (loaded,) = survives_as_items([Bunch(items, inner=Bunch(a=1))])
+    assert type(loaded) is Bunch
+    assert [*loaded.items()] == [*items.items(), ("inner", {"a": 1})]
+    loaded.new = loaded.inner.new = 3
+    assert loaded["new"] == loaded["inner"]["new"] == 3
+
+
+def survives_as_items(tree):
+    return zodiax_io.load_structure(zodiax_io.build_structure(tree))
+
+
+class OrderedBunch(collections.OrderedDict[str, Any]):
+    def __init__(self, **items: Any) -> None:
+        super().__init__(**items)
+        self.__dict__ = self
+
+
+class SlottedBunch(dict[str, Any]):
+    __slots__ = ("__dict__", "other")
+
+    def __init__(self, **items: Any) -> None:
+        super().__init__(**items)
+        self.__dict__ = self
+
+
+OWN = "Cannot serialise a `test_plain.{}` at `model`. It is its own `__dict__`, "
+KIND = "or register a kind for it with `zodiax_io.register_kind`."
+BUNCHES = {
+    "run": (
+        lambda: Bunch(run=1),
+        OWN.format("Bunch") + "and its item 'run' hides an attribute of its class, or "
+        f"is special to Python. Give it another name; {KIND}",
+    ),
+    "special": (
+        lambda: Bunch(__array__=1),
+        OWN.format("Bunch") + "and its item '__array__' hides an attribute of its "
+        f"class, or is special to Python. Give it another name; {KIND}",
+    ),
+    "ordered": (
+        lambda: OrderedBunch(a=1),
+        OWN.format("OrderedBunch") + "through which an attribute gets past the order "
+        f"of its items. Convert it to a plain `dict`; {KIND}",
+    ),
+    "slots": (
+        lambda: SlottedBunch(a=1),
+        OWN.format("SlottedBunch") + f"and has slots. Remove them; {KIND}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUNCHES)
+def test_items_that_cannot_be_attributes_are_refused(name):
+    """They would replace methods, or get lost."""
+    make, message = BUNCHES[name]
+    with pytest.raises(zodiax_io.SerialisationError) as error:
+        zodiax_io.build_structure(make())
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("key", ["run", "__array__", "__class__"])
+def test_a_file_makes_no_method_of_an_item(key):
+    """What a save refuses, a load refuses as well."""
+    node = zodiax_io.build_structure(Bunch(a=1))
+    contents = node["node"]["(contents)"]
+    contents["node"] = {key: contents["node"]["a"]}
+    with pytest.raises(zodiax_io.CorruptFileError, match="hides an attribute"):
+        zodiax_io.load_structure(node)
+
+
+class Loose: ...
+
+
+class Slotted:
+    __slots__ = ("a",)
+
+
+class Twice(Slotted):
+    __slots__ = ("a",)  # the slot of the base is still there, hidden
+
+
+class WithSpace(Slotted): ...
+
+
+def loose(space):
+    made = Loose()
+    made.__dict__ = space
+    return made
+
+
+def twice():
+    made = Twice()
+    made.a = 1
+    Slotted.a.__set__(made, 2)  # type: ignore[attr-defined]
+    return made
+
+
+def with_space():
+    made = WithSpace()
+    made.a = 1
+    made.__dict__["a"] = 2
+    return made
+
+
+HIDDEN = (
+    "It has two attributes 'a', one of which hides the other: its classes declare the "
+    "same slot twice, or its `__dict__` has the name of a slot. Give one of them "
+    "another name."
+)
+SPACES = {
+    "a subclass": (lambda: loose(Bunch(a=1)), "Its `__dict__` is a `Bunch`, of which "),
+    "ordered": (
+        lambda: loose(collections.OrderedDict(a=1)),
+        "Its `__dict__` is a `OrderedDict`, of which only the items would be kept. "
+        "Give it an ordinary one, `x.__dict__ = dict(x.__dict__)`, and keep what else "
+        "is needed.",
+    ),
+    "a slot twice": (twice, HIDDEN),
+    "a slot and an item": (with_space, HIDDEN),
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_an_attribute_in_an_unusual_place_is_not_dropped(name):
+    """An object that would come back with one attribute for two is refused."""
+    make, message = SPACES[name]
+    with pytest.raises(zodiax_io.SerialisationError) as error:
+        zodiax_io.build_structure(make())
+    assert message in str(error.value)
+
+
 class Colour(enum.IntEnum):
     RED = 1
 

@@ -13,7 +13,7 @@ from .._trust.names import is_standard, name_of, top_level_package
 from .._trust.reflection import class_attribute
 from .._trust.roles import is_function
 from .._trust.table import FRAMEWORKS
-from .base import Declaration, Parts
+from .base import CannotKeep, Declaration, Parts
 
 _MAX_CLASSES = 4096
 _T = TypeVar("_T")
@@ -160,18 +160,38 @@ def slots_of(cls: type) -> dict[str, types.MemberDescriptorType]:
     }
 
 
+_OTHER_SPACE = (
+    "Its `__dict__` is a `{:.80}`, of which only the items would be kept. Give it an "
+    "ordinary one, `x.__dict__ = dict(x.__dict__)`, and keep what else is needed."
+)
+_TWICE = (
+    "It has two attributes {!r:.80}, one of which hides the other: its classes declare "
+    "the same slot twice, or its `__dict__` has the name of a slot. Give one of them "
+    "another name."
+)
+
+
 def state_of(obj: Any, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The attributes of an object: its declared fields in order, and all others."""
+    """The attributes of an object: its declared fields in order, and all others.
+
+    `CannotKeep` if it has two of one name, or keeps them in no ordinary dictionary.
+    """
     cls = type(obj)
     try:
-        attributes = dict(vars_of(obj))
+        space = vars_of(obj)
     except AttributeError:
-        attributes = {}
+        space = {}
+    if type(space) is not dict:
+        raise CannotKeep(_OTHER_SPACE.format(type(space).__qualname__))
+    attributes = dict(space)
     for name, member in _slots(cls):
         try:
-            attributes[name] = member.__get__(obj, cls)
+            value = member.__get__(obj, cls)
         except AttributeError:
             continue  # a slot that was never set
+        if name in attributes:
+            raise CannotKeep(_TWICE.format(name))
+        attributes[name] = value
     present = {name: attributes.pop(name) for name in fields if name in attributes}
     return present, attributes
 

@@ -41,8 +41,10 @@ from .fields import (
     UNDECLARED,
     attributes_of,
     cached_by_class,
+    is_dunder,
     kept_attributes,
     module_of,
+    slots_of,
 )
 from .objects import LEAFLESS, decode_object, hides_no_code, is_of_wrapped
 from .unflattened import Comparison, hashes_of, may_be_hash
@@ -314,6 +316,32 @@ _BASES: dict[type, _Base] = {
 }
 # The child that is not an attribute: no attribute has such a name.
 _CONTENTS = "(contents)"
+# In the node of a dictionary that is its own `__dict__`, by `self.__dict__ = self`.
+_ITS_OWN_SPACE = "items_are_attributes"
+
+
+def _check_items(cls: type, contents: Any) -> None:
+    """Refuse items that would hide code of the class if they were attributes."""
+    if reflection.built_in_base(cls) not in (dict, collections.defaultdict):
+        raise CannotKeep(
+            "It is its own `__dict__`, through which an attribute gets past the order "
+            f"of its items. Convert it to a plain `dict`; or {_ADVICE}"
+        )
+    if slots_of(cls):
+        raise CannotKeep(
+            f"It is its own `__dict__`, and has slots. Remove them; or {_ADVICE}"
+        )
+    for key, value in contents.items():
+        if not reflection.derives(type(key), str):
+            continue  # which no attribute has
+        name = str.__str__(key)
+        is_new = reflection.class_attribute(cls, name) is None and not is_dunder(name)
+        if not is_new and not hides_no_code(cls, name, value):
+            raise CannotKeep(
+                f"It is its own `__dict__`, and its item {name!r:.80} hides an "
+                "attribute of its class, or is special to Python. Give it another "
+                f"name; or {_ADVICE}"
+            )
 
 
 def _encode_subclass(obj: Any) -> Parts | None:
@@ -328,10 +356,13 @@ def _encode_subclass(obj: Any) -> Parts | None:
             f"It may be more than the contents of a `{name}` and its attributes. "
             f"Convert it to a plain `{name}`; or {_ADVICE}"
         )
-    attributes = attributes_of(obj)
+    own_space = reflection.instance_dict(obj) is obj
+    attributes = {} if own_space else attributes_of(obj)
     _check(obj, attributes)
     how = _BASES[base]
     contents = how.read(obj)
+    if own_space:
+        _check_items(cls, contents)
     if how.row is None:
         parts = Parts({_CONTENTS: contents, **attributes})
     else:  # with the record of a number, which it is to plain Equinox
@@ -342,6 +373,8 @@ def _encode_subclass(obj: Any) -> Parts | None:
     parts.refers, parts.static = cls, tuple(parts.children or ())
     if attributes:
         parts.extra["beside"] = list(attributes)
+    if own_space:
+        parts.extra[_ITS_OWN_SPACE] = True
     if static_node:
         parts.is_node, parts.extra[LEAFLESS] = True, True
     return parts
@@ -360,9 +393,22 @@ def _decode_subclass(parts: Parts) -> Any:
         made = _BASES[base].make(parts.refers, contents)
     except TypeError as error:  # of a class in C between the two
         raise ValueError(str(error)) from None
+    if _ITS_OWN_SPACE in parts.extra:
+        return _made_its_own_space(made, children)
     return decode_object(
         Parts(children, refers=parts.refers, extra=parts.extra), {}, made
     )
+
+
+def _made_its_own_space(made: Any, attributes: dict[str, Any]) -> Any:
+    if attributes or reflection.instance_dict(made) is None:
+        raise ValueError("its items cannot be its attributes")
+    try:
+        _check_items(type(made), dict(dict.items(made)))
+    except CannotKeep as error:
+        raise ValueError(str(error)) from None
+    object.__setattr__(made, "__dict__", made)
+    return made
 
 
 SUBCLASS = Kind(
