@@ -17,7 +17,7 @@ from .._trust.names import (
     registered_name,
     top_level_package,
 )
-from .._trust.origins import is_own_code
+from .._trust.origins import is_own, is_own_code
 from .._trust.reflection import has_python_layout
 from .._trust.roles import function_types, is_function
 from .._trust.table import FRAMEWORKS, FUNCTIONS
@@ -154,7 +154,7 @@ def _encode_constant(obj: Any) -> Parts | None:
     if name_of(obj) is None:
         return None
     home = reflection.own_name(type(obj))
-    if home is None or not is_own_code(home[0]) or registered_name(obj) is not None:
+    if home is None or not is_own(home[0]) or registered_name(obj) is not None:
         return Parts(refers=obj)
     if _has_state(obj):
         return None  # its state may be another one when it is loaded

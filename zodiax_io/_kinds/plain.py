@@ -25,7 +25,7 @@ from .._trust.names import (
     registered_name,
     top_level_package,
 )
-from .._trust.origins import is_own_code
+from .._trust.origins import is_own
 from .._trust.reflection import has_python_layout
 from .._trust.table import (
     COPIED_BY_ATTRIBUTES,
@@ -189,7 +189,7 @@ def _encode_constant(obj: Any) -> Parts | None:
     """
     module = module_of(type(obj))
     # What a script or a notebook has in a variable is not meant as a constant.
-    if module == "__main__" or not is_own_code(module) or name_of(obj) is None:
+    if module == "__main__" or not is_own(module) or name_of(obj) is None:
         return None
     parts = _encode_instance(obj)
     if parts is not None:
