@@ -9,6 +9,7 @@ import fractions
 import functools
 import inspect
 import math
+import operator
 import pathlib
 import random
 import struct
@@ -127,6 +128,20 @@ def drawn(generator: Any) -> Any:
     for _ in range(3):
         generator.normal() if hasattr(generator, "normal") else generator.gauss(0, 1)
     return generator
+
+
+def ruled(factor: float) -> Any:
+    """A local function with a rule for its derivative."""
+
+    @jax.custom_jvp
+    def scaled(x: Any) -> Any:
+        return factor * x
+
+    @scaled.defjvp
+    def scaled_jvp(primals: Any, tangents: Any) -> Any:
+        return factor * primals[0], 2 * factor * tangents[0]
+
+    return scaled
 
 
 class Spline:
@@ -466,6 +481,16 @@ EXAMPLES: dict[str, list[Any]] = {
     "object": [object()],
     "singleton": [UNSET, T],
     "python_module": [jnp, np.linalg],
+    "shaped_array": [jax.core.ShapedArray((2, 3), jnp.float32, weak_type=True)],
+    "typed_literal": [
+        cls(number, np.dtype(dtype))
+        for name, number, dtype in (("TypedInt", 3, "i1"), ("TypedFloat", -0.0, "f4"))
+        for cls in filter(None, [_jax.typed_literals().get(name)])
+    ],
+    "tree_key": [jtu.DictKey(("a", 1)), jtu.GetAttrKey("a"), jtu.SequenceKey(2)],
+    "itemgetter": [operator.itemgetter(1), operator.itemgetter("a", slice(1, 2))],
+    "limits": [np.finfo(np.float32), jnp.finfo(jnp.bfloat16), np.iinfo(np.int8)],
+    "decorated": [ruled(2.0), functools.lru_cache(maxsize=8)(double)],
     "seed_sequence": [
         np.random.SeedSequence([1, 2**70], spawn_key=(3,)),
         np.random.SeedSequence(5).spawn(2)[1],

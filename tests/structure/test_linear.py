@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from conftest import TYPE_CHECKS
 from documents import Checkpoint, checkpoint_of, container, leaf, named
-from examples import EXAMPLES
+from examples import APART, EXAMPLES
 
 import zodiax_io
 from zodiax_io._cli import main
@@ -948,7 +948,7 @@ def test_what_costs_the_most(tmp_path, attack):
 def test_every_kind_is_in_the_table():
     """No kind joins the table of kinds without a row here."""
     assert {kind.name for kind in KINDS if kind.keeps and "." not in kind.name} <= (
-        MANY.keys() | {"opaque"}
+        MANY.keys() | {"opaque"} | APART
     )
 
 

@@ -178,8 +178,26 @@ _LIMITS: dict[str, Any] = {
 }
 
 
+# What NumPy and ml_dtypes set on them, in any release. They may share one object for a
+# dtype, so a new one says nothing of what was set beside.
+_OF_LIMITS = frozenset(
+    """
+    _fmt _machar _radix _repr _str_eps _str_epsneg _str_max _str_resolution
+    _str_smallest_normal _str_smallest_subnormal _str_tiny bits dtype eps epsneg iexp
+    key kind machep max maxexp min minexp negep nexp nmant precision resolution
+    smallest_normal smallest_subnormal tiny
+    """.split()
+)
+
+
 def _encode_limits(obj: Any) -> Parts:
     dtype = np.dtype(obj.dtype)
+    surplus = vars(obj).keys() - _OF_LIMITS
+    if surplus:
+        raise CannotKeep(
+            f"It has an attribute {min(surplus)!r:.80} that NumPy does not set. Keep "
+            "its dtype, `x.dtype`, and that."
+        )
     for name, make in _LIMITS.items():
         try:
             made = make(dtype)

@@ -257,7 +257,8 @@ def _is_same(made: Any, obj: Any) -> bool:
     if made is obj:
         return True
     if _is_matrix(type(obj)):
-        return type(made) is type(obj) and bool(made == obj)
+        same = attributes_of(made).keys() == attributes_of(obj).keys()
+        return same and type(made) is type(obj) and bool(made == obj)
     one, other = attributes_of(made), attributes_of(obj)
     names = (one.keys() | other.keys()) - _IGNORED
     return type(made) is type(obj) and all(
