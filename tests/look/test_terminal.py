@@ -213,7 +213,7 @@ def children_of(structure):
 
 def printed(obj):
     """What Python prints of an object, and of what it wraps, by itself."""
-    yield repr(obj)
+    yield repr(obj).replace("\n\t", "\n")  # as SciPy prints a sparse array
     for name in ("__name__", "__qualname__", "__module__", "__doc__", "tzinfo"):
         yield str(getattr(obj, name, ""))
 

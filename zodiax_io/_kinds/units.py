@@ -361,7 +361,8 @@ _PHYSICAL = "astropy.units:PhysicalType"
 
 def _encode_physical(obj: Any) -> Parts:
     unit, types = _state(obj, "_unit", "_physical_type")
-    parts = Parts(children=[unit], value=types, refers=type(obj), name=_PHYSICAL)
+    names = list(types) if type(types) is list else types  # a copy: it is astropy's own
+    parts = Parts(children=[unit], value=names, refers=type(obj), name=_PHYSICAL)
     try:
         made = _decode_physical(parts)
     except ValueError as error:
