@@ -356,9 +356,26 @@ class Caching:
 def test_a_hash_of_this_process_is_refused():
     """A cached hash would be wrong in the next process."""
     assert refusal_of(Caching(frozenset("ab"))).startswith(
-        "Its attribute '_hash' is a hash, which is valid in one process only. Compute "
-        "it where it is needed, or delete it before saving; or register a kind"
+        "Its attribute '_hash' is a hash or an `id`, which is valid in one process "
+        "only. Compute it where it is needed, or delete it before saving; or register"
     )
+    owner = Plain(name="a")
+    owner.number = id(owner)
+    assert "is a hash or an `id`" in refusal_of(owner)
+
+
+def test_attributes_that_are_shared_are_refused():
+    """A file has what is in a `__dict__`, not that two objects have one."""
+    one, other = Plain(a=1), Plain()
+    object.__setattr__(other, "__dict__", vars(one))
+    for tree in ([one, other], [one, vars(one)], [vars(one), one], [one, [other]]):
+        with pytest.raises(zodiax_io.SerialisationError) as caught:
+            zodiax_io.build_structure(tree)
+        assert str(caught.value).endswith(
+            "Another object of the tree is its `__dict__`, or has the same one, and "
+            "would not after loading. Keep what they share as an attribute of both."
+        )
+    survives([one, one, {"a": 1}])
 
 
 @pytest.mark.parametrize("name", ["forward", "__call__", "__class__", "a\x1bb"])
@@ -512,12 +529,15 @@ HIDDEN = (
     "another name."
 )
 SPACES = {
-    "a subclass": (lambda: loose(Bunch(a=1)), "Its `__dict__` is a `Bunch`, of which "),
+    "a subclass": (
+        lambda: loose(Bunch(a=1)),
+        "`__dict__` is of the class `Bunch`, ",
+    ),
     "ordered": (
         lambda: loose(collections.OrderedDict(a=1)),
-        "Its `__dict__` is a `OrderedDict`, of which only the items would be kept. "
-        "Give it an ordinary one, `x.__dict__ = dict(x.__dict__)`, and keep what else "
-        "is needed.",
+        "Its `__dict__` is of the class `OrderedDict`, of which only the items would "
+        "be kept. Give it an ordinary one, `x.__dict__ = dict(x.__dict__)`, and keep "
+        "what else is needed.",
     ),
     "a slot twice": (twice, HIDDEN),
     "a slot and an item": (with_space, HIDDEN),

@@ -52,6 +52,9 @@ class Parts:
     equinox_record : callable or None
         Makes the record that plain Equinox reads for the object. It may be inexact;
         `value` is exact.
+    owned : dict or None
+        The `__dict__` of an instance, which no other object of the tree may be or have:
+        the file has what is in it, not that it is shared.
     versions : dict
         For a node that is copied from another file: by package, the distribution and
         version that wrote that file. For `__main__`, the name of the script.
@@ -69,6 +72,7 @@ class Parts:
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     array: Any = None
     equinox_record: Callable[[], Any] | None = None
+    owned: dict[str, Any] | None = None
     versions: dict[str, tuple[str, str]] | None = None
 
 

@@ -161,8 +161,9 @@ def slots_of(cls: type) -> dict[str, types.MemberDescriptorType]:
 
 
 _OTHER_SPACE = (
-    "Its `__dict__` is a `{:.80}`, of which only the items would be kept. Give it an "
-    "ordinary one, `x.__dict__ = dict(x.__dict__)`, and keep what else is needed."
+    "Its `__dict__` is of the class `{:.80}`, of which only the items would be kept. "
+    "Give it an ordinary one, `x.__dict__ = dict(x.__dict__)`, and keep what else is "
+    "needed."
 )
 _TWICE = (
     "It has two attributes {!r:.80}, one of which hides the other: its classes declare "

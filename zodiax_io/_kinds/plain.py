@@ -110,13 +110,13 @@ def check_attributes(obj: Any, attributes: dict[str, Any]) -> None:
                 f"that is special to Python. Give it another name; or {_ADVICE}"
             )
     if any(map(may_be_hash, attributes, attributes.values())):
-        known = hashes_of(obj, attributes)
+        known = hashes_of(obj, attributes) | set(map(id, (obj, *attributes.values())))
         for name, value in attributes.items():
             if may_be_hash(name, value) and value in known:
                 raise CannotKeep(
-                    f"Its attribute {name!r:.80} is a hash, which is valid in one "
-                    "process only. Compute it where it is needed, or delete it before "
-                    f"saving; or {_ADVICE}"
+                    f"Its attribute {name!r:.80} is a hash or an `id`, which is valid "
+                    "in one process only. Compute it where it is needed, or delete it "
+                    f"before saving; or {_ADVICE}"
                 )
 
 
@@ -157,6 +157,7 @@ def _encode_instance(obj: Any) -> Parts | None:
         return None
     _check(obj, attributes)
     parts = Parts(attributes, static=tuple(attributes), refers=cls)
+    parts.owned = reflection.instance_dict(obj)
     parts.extra["beside"] = list(attributes)
     parts.is_node = static_node
     if static_node:  # registered by `jax.tree_util.register_static`
@@ -220,6 +221,7 @@ NAMED_INSTANCE = Kind(
     shared=True,
     attributes=None,
     is_node="registered",
+    fields=UNDECLARED,
 )
 
 
@@ -372,6 +374,7 @@ def _encode_subclass(obj: Any) -> Parts | None:
             parts.extra["number"] = parts.value
     parts.refers, parts.static = cls, tuple(parts.children or ())
     if attributes:
+        parts.owned = reflection.instance_dict(obj)
         parts.extra["beside"] = list(attributes)
     if own_space:
         parts.extra[_ITS_OWN_SPACE] = True

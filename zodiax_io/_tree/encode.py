@@ -50,11 +50,21 @@ class Encoded:
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Seen:
-    """An object that the encoder has visited; its node once that is complete."""
+    """An object that the encoder has visited; its node once that is complete.
+
+    The `__dict__` of an instance is one as well, which nothing may refer to.
+    """
 
     obj: Any  # kept alive, so that no other object gets its identity
     node: PlainNode | None = None
     size: int = 0
+    is_owned: bool = False
+
+
+_SHARED_DICT = (
+    "Another object of the tree is its `__dict__`, or has the same one, and would not "
+    "after loading. Keep what they share as an attribute of both."
+)
 
 
 class _Leaf(NamedTuple):
@@ -180,6 +190,10 @@ class Encoder:
         seen = None
         if kind.shared:
             seen = self.seen[id(obj)] = _Seen(obj)
+        if parts.owned is not None:
+            if id(parts.owned) in self.seen:
+                raise _cannot(obj, path, _SHARED_DICT)
+            self.seen[id(parts.owned)] = _Seen(parts.owned, is_owned=True)
         node: PlainNode = {
             "node_type": "leaf" if children is None else "container",
             "kind": kind.name,
@@ -323,6 +337,8 @@ class Encoder:
 
     def _reference_to(self, seen: _Seen, path: Path, dynamic: bool) -> PlainNode:
         """A reference to an object that was visited before."""
+        if seen.is_owned:
+            raise _cannot(seen.obj, path, _SHARED_DICT)
         if seen.node is None:
             raise _ContainsItself(seen.obj, path_text(path))
         self.size += seen.size
