@@ -45,7 +45,7 @@ if TYPE_CHECKS:
 # written beside the checkout: a test says the same twice. No deadlines: the first
 # example compiles, the next takes microseconds.
 hypothesis.settings.register_profile(
-    "fixed", deadline=None, derandomize=True, max_examples=30, database=None
+    "fixed", deadline=None, derandomize=True, max_examples=25, database=None
 )
 # New examples in every run, for `python -m tests.roam`. What they find becomes an
 # `@example` of its test, so that the fixed run has it too.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from documents import load_node
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 import zodiax_io
 
@@ -174,6 +174,7 @@ def results(function: Any) -> list[Any]:
 
 
 @each
+@settings(max_examples=5)  # each is compiled
 @given(factor=st.floats(-100, 100, width=32))
 def test_values_and_derivatives_are_the_same(maker, factor):
     """The rules come back as well as the function, with what they contain."""
@@ -348,8 +349,6 @@ def test_a_flow_with_a_numerical_inverse(tmp_path):
     )
     zodiax_io.serialise(tmp_path / "flow", flow)
     loaded = zodiax_io.deserialise(tmp_path / "flow")
-    samples, x = loaded.sample(jax.random.key(1), (3,)), jnp.ones(2)
-    assert np.array_equal(samples, flow.sample(jax.random.key(1), (3,)))
-    assert loaded.log_prob(x) == flow.log_prob(x)
-    gradient = jax.grad(lambda y: loaded.log_prob(y).sum())(x)
-    assert np.array_equal(gradient, jax.grad(lambda y: flow.log_prob(y).sum())(x))
+    sample = loaded.sample(jax.random.key(1))
+    assert np.array_equal(sample, flow.sample(jax.random.key(1)))
+    assert loaded.log_prob(sample) == flow.log_prob(sample)
