@@ -120,9 +120,8 @@ def imported_from_elsewhere(question: Question) -> Answer | None:
     obj = question.obj
     if names.is_defined_at(obj, question.module, question.qualname):
         return None
-    if question.qualname and not callable(
-        obj
-    ):  # a plain value does not know where it is defined
+    # A plain value does not know where it is defined; a module has no qualified name.
+    if question.qualname and not callable(obj):
         cls = shown(type(obj).__name__)
         return Refuse(
             f"is {question.role.words} in the file, but an object of type `{cls}` here"
