@@ -44,11 +44,11 @@ _LOCALS = ".<locals>."
 
 
 class _Itself:
-    """The class of the marker for the object whose rule or function a closure is."""
+    """The class of the markers in the cells of a closure."""
 
 
-_ITSELF = _Itself()
-_EMPTY = _Itself()  # for a variable that was not assigned
+_ITSELF = _Itself()  # the object whose rule or function the closure is
+_EMPTY = _Itself()  # a variable that was not assigned
 
 
 def without_itself(obj: Any, function: Any) -> Any:

@@ -60,6 +60,10 @@ def bits(value: Any) -> bytes:
     return struct.pack("<dd", real, imag)
 
 
+# Members of classes in C, which a subclass may hide.
+factory_of = vars(collections.defaultdict)["default_factory"].__get__
+limit_of = vars(collections.deque)["maxlen"].__get__
+
 # The first class that fits reads an instance, past the methods of its own class.
 _READERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (float, bits),
@@ -68,7 +72,7 @@ _READERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
     (bytes, lambda obj: bytes.__getitem__(obj, slice(None))),
     (bytearray, lambda obj: bytes(memoryview(obj))),
-    (collections.defaultdict, vars(collections.defaultdict)["default_factory"].__get__),
+    (collections.defaultdict, factory_of),
     (functools.partial, parts_of_partial),
     (decimal.Decimal, decimal.Decimal.as_tuple),
     (dt.datetime, lambda obj: dt.datetime.__reduce_ex__(obj, 4)[1]),  # with its fold

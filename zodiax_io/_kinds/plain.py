@@ -35,7 +35,7 @@ from .._trust.table import (
 )
 from . import values
 from .base import CannotKeep, Kind, Parts, children_by_name, subclass
-from .contents import bits
+from .contents import bits, factory_of, limit_of
 from .fields import (
     COMPUTED_AGAIN,
     UNDECLARED,
@@ -257,10 +257,6 @@ def _complex(obj: Any) -> complex:
     return complex(*struct.unpack("<dd", bits(obj)))
 
 
-_factory = vars(collections.defaultdict)["default_factory"].__get__
-_maxlen = vars(collections.deque)["maxlen"].__get__
-
-
 def _make_ordered(cls: type, contents: Any) -> Any:
     made = collections.OrderedDict.__new__(cls)
     for key, value in contents.items():
@@ -280,7 +276,7 @@ _BASES: dict[type, _Base] = {
         _make_ordered,
     ),
     collections.defaultdict: _Base(
-        lambda obj: collections.defaultdict(_factory(obj), dict.items(obj)),
+        lambda obj: collections.defaultdict(factory_of(obj), dict.items(obj)),
         _make_default,
     ),
     dict: _Base(
@@ -293,7 +289,7 @@ _BASES: dict[type, _Base] = {
     ),
     tuple: _Base(lambda obj: tuple(tuple.__iter__(obj)), tuple.__new__),
     collections.deque: _Base(
-        lambda obj: collections.deque(collections.deque.__iter__(obj), _maxlen(obj)),
+        lambda obj: collections.deque(collections.deque.__iter__(obj), limit_of(obj)),
         lambda cls, contents: _filled(
             cls, collections.deque, contents, contents.maxlen
         ),

@@ -87,7 +87,7 @@ def _decode_sparse(parts: Parts) -> Any:
     _check_shape(cls, shape)
     dtype = children.pop("dtype", None)
     if dtype is not None and not isinstance(dtype, np.dtype):
-        raise ValueError("the dtype is none")
+        raise ValueError("its dtype is not a `numpy.dtype`")
     if children.keys() != {*_ARRAYS[form]}:
         raise ValueError(f"expected the children {', '.join(_ARRAYS[form])}")
     attributes = _CHECKS[form](children, shape)
@@ -241,9 +241,9 @@ _CHECKS: dict[str, Callable[[dict[str, Any], tuple[int, ...]], dict[str, Any]]] 
 def _true_flags(
     form: str, space: dict[str, Any], claimed: dict[str, Any]
 ) -> dict[str, bool]:
-    """What is said of the order of the indices, as far as it is so.
+    """The flags about the order of the indices that are true.
 
-    SciPy finds out itself what is left out. It relies on what is said.
+    SciPy relies on a flag that is set, and computes one that is missing.
     """
     if form == "coo":
         claim = claimed.get("has_canonical_format") is True

@@ -29,6 +29,7 @@ from .contents import (
     is_partial,
     is_set,
     items_of,
+    limit_of,
     parts_of_partial,
     reader_of,
 )
@@ -184,14 +185,11 @@ class Comparison:
             equal = {item: item for item in after}
             after = [equal.get(item, _ABSENT) for item in before]
         elif reflection.derives(type(one), collections.deque):
-            before, after = [_limit(one), *before], [_limit(other), *after]
+            before, after = [limit_of(one), *before], [limit_of(other), *after]
         return zip(before, after, strict=True)
 
 
 _NO_ITEMS: tuple[Any, ...] = ()
-
-
-_limit = vars(collections.deque)["maxlen"].__get__
 
 
 _ABSENT = object()
